@@ -1,0 +1,307 @@
+"""Layers: each is a factory that returns a `Network` acting on trailing axes."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from jaxnet.network import Network, Params
+
+Initializer = Callable[..., Array]
+
+_lecun_normal = jax.nn.initializers.lecun_normal()
+_zeros = jax.nn.initializers.zeros
+_ones = jax.nn.initializers.ones
+
+
+def _require_positive(function: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{function}: {name} must be at least 1, found {size}")
+
+
+def _stateless(apply: Any, name: str) -> Network:
+    return Network(lambda key: {}, apply, name)
+
+
+def dense(
+    in_dim: int,
+    out_dim: int,
+    *,
+    kernel_init: Initializer = _lecun_normal,
+    bias_init: Initializer = _zeros,
+    use_bias: bool = True,
+) -> Network:
+    """Affine map `y = x kernel + bias`.
+
+    Args:
+        in_dim: size of the last axis of the input.
+        out_dim: size of the last axis of the output.
+        kernel_init: initializer of the kernel, shape `(in_dim, out_dim)`.
+        bias_init: initializer of the bias, shape `(out_dim,)`.
+        use_bias: whether there is a bias.
+
+    Returns:
+        A network from `(*batch, in_dim)` to `(*batch, out_dim)`.
+
+    Raises:
+        ValueError: a size below 1.
+
+    >>> network = dense(3, 2)
+    >>> params = network.init(jax.random.key(0))
+    >>> params["kernel"].shape, params["bias"].shape
+    ((3, 2), (2,))
+    """
+    _require_positive("dense", in_dim=in_dim, out_dim=out_dim)
+
+    def init(key: Array) -> Params:
+        kernel_key, bias_key = jax.random.split(key)
+        params = {"kernel": kernel_init(kernel_key, (in_dim, out_dim))}
+        return params | {"bias": bias_init(bias_key, (out_dim,))} if use_bias else params
+
+    def apply(
+        params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
+    ) -> Float[Array, "*batch out_dim"]:
+        y = x @ params["kernel"]
+        return y + params["bias"] if use_bias else y
+
+    return Network(init, apply, "dense")
+
+
+def activation(function: Callable[[Array], Array]) -> Network:
+    """A function without parameters, such as `jax.nn.relu`, as a network.
+
+    Args:
+        function: acts on each number, or on the last axis alone (softmax).
+
+    >>> network = activation(jax.nn.relu)
+    >>> network.apply({}, jnp.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    return _stateless(lambda params, x, /, *, key=None: function(x), "activation")
+
+
+def dropout(rate: float | Array) -> Network:
+    """Set each number to zero with probability `rate` and scale the others by `1 / (1 - rate)`.
+
+    Without a key (evaluation) it is the identity, which is also the mean over keys. The rate may be
+    traced. Srivastava et al. (2014), "Dropout", in the inverted form.
+
+    Args:
+        rate: probability of a zero, in [0, 1).
+
+    Raises:
+        ValueError: a rate outside [0, 1).
+
+    >>> network = dropout(0.5)
+    >>> network.apply({}, jnp.ones(4)).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    >>> sorted(set(network.apply({}, jnp.ones(40), key=jax.random.key(0)).tolist()))
+    [0.0, 2.0]
+    """
+    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate must lie in [0, 1), found {rate}")
+
+    def apply(
+        params: Params, x: Float[Array, "*shape"], /, *, key: Array | None = None
+    ) -> Float[Array, "*shape"]:
+        if key is None:
+            return x
+        kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+        return jnp.where(kept, x / (1 - rate), 0)
+
+    return _stateless(apply, "dropout")
+
+
+def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
+    """Standardize the last axis of each example, then scale and shift.
+
+    `y = scale (x - mean) / sqrt(variance + epsilon) + bias`, Ba, Kiros, Hinton (2016), "Layer
+    normalization", eq. 4.
+
+    Args:
+        dim: size of the last axis.
+        epsilon: added to the variance.
+
+    Raises:
+        ValueError: a size below 1.
+
+    >>> network = layer_norm(4)
+    >>> params = network.init(jax.random.key(0))
+    >>> y = network.apply(params, jnp.array([1.0, 2.0, 3.0, 4.0]))
+    >>> bool(abs(y.mean()) < 1e-6), round(float(y.std()), 3)
+    (True, 1.0)
+    """
+    _require_positive("layer_norm", dim=dim)
+
+    def init(key: Array) -> Params:
+        return {"scale": _ones(key, (dim,)), "bias": _zeros(key, (dim,))}
+
+    def apply(
+        params: Params, x: Float[Array, "*batch dim"], /, *, key: Array | None = None
+    ) -> Float[Array, "*batch dim"]:
+        return jax.nn.standardize(x, epsilon=epsilon) * params["scale"] + params["bias"]
+
+    return Network(init, apply, "layer_norm")
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Sequence[int] = (3, 3),
+    *,
+    strides: Sequence[int] = (1, 1),
+    padding: str = "SAME",
+    kernel_init: Initializer = _lecun_normal,
+    bias_init: Initializer = _zeros,
+) -> Network:
+    """Two-dimensional convolution (cross-correlation) of pictures.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: height and width of the kernel.
+        strides: vertical and horizontal step.
+        padding: "SAME" or "VALID".
+        kernel_init: initializer of the kernel, shape `(height, width, in_channels, out_channels)`.
+        bias_init: initializer of the bias, shape `(out_channels,)`.
+
+    Returns:
+        A network from `(*batch, height, width, in_channels)` to
+        `(*batch, new_height, new_width, out_channels)`.
+
+    Raises:
+        ValueError: a size below 1 or an unknown padding.
+
+    >>> network = conv(1, 8)
+    >>> params = network.init(jax.random.key(0))
+    >>> network.apply(params, jnp.ones((5, 28, 28, 1))).shape
+    (5, 28, 28, 8)
+    """
+    _require_positive("conv", in_channels=in_channels, out_channels=out_channels)
+    _require_window("conv", kernel_size=kernel_size, strides=strides)
+    _require_padding("conv", padding)
+
+    def init(key: Array) -> Params:
+        kernel_key, bias_key = jax.random.split(key)
+        shape = (*kernel_size, in_channels, out_channels)
+        return {"kernel": kernel_init(kernel_key, shape), "bias": bias_init(bias_key, shape[-1:])}
+
+    def apply(
+        params: Params,
+        x: Float[Array, "*batch height width in_channels"],
+        /,
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "*batch new_height new_width out_channels"]:
+        images = x.reshape(-1, *x.shape[-3:])
+        y = jax.lax.conv_general_dilated(
+            images,
+            params["kernel"],
+            tuple(strides),
+            padding,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return (y + params["bias"]).reshape(*x.shape[:-3], *y.shape[-3:])
+
+    return Network(init, apply, "conv")
+
+
+def _pool(name: str, reduce: Any, initial: float, window: Sequence[int], padding: str, scale: Any):
+    _require_window(name, window=window)
+    _require_padding(name, padding)
+
+    def apply(
+        params: Params,
+        x: Float[Array, "*batch height width channels"],
+        /,
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "*batch new_height new_width channels"]:
+        def pool(values: Array) -> Array:
+            shape = (*(1,) * (x.ndim - 3), *window, 1)
+            return jax.lax.reduce_window(values, initial, reduce, shape, shape, padding)
+
+        return scale(pool, x)
+
+    return _stateless(apply, name)
+
+
+def max_pool(window: Sequence[int] = (2, 2), *, padding: str = "VALID") -> Network:
+    """Largest value of each window of a picture; windows lie side by side.
+
+    Args:
+        window: height and width of the window.
+        padding: "VALID" drops an incomplete window at the border, "SAME" keeps it.
+
+    Returns:
+        A network from `(*batch, height, width, channels)` to the smaller picture.
+
+    Raises:
+        ValueError: a size below 1 or an unknown padding.
+
+    >>> max_pool().apply({}, jnp.arange(16.0).reshape(4, 4, 1))[..., 0].tolist()
+    [[5.0, 7.0], [13.0, 15.0]]
+    """
+    return _pool("max_pool", jax.lax.max, -math.inf, window, padding, lambda pool, x: pool(x))
+
+
+def mean_pool(window: Sequence[int] = (2, 2), *, padding: str = "VALID") -> Network:
+    """Mean of each window of a picture; windows lie side by side.
+
+    Args:
+        window: height and width of the window.
+        padding: "VALID" drops an incomplete window at the border, "SAME" averages what is there.
+
+    Returns:
+        A network from `(*batch, height, width, channels)` to the smaller picture.
+
+    Raises:
+        ValueError: a size below 1 or an unknown padding.
+
+    >>> mean_pool().apply({}, jnp.arange(16.0).reshape(4, 4, 1))[..., 0].tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
+    """
+
+    def scale(pool: Any, x: Array) -> Array:
+        return pool(x) / pool(jnp.ones_like(x))
+
+    return _pool("mean_pool", jax.lax.add, 0.0, window, padding, scale)
+
+
+def flatten(num_axes: int = 3) -> Network:
+    """Flatten the last `num_axes` axes into one: a picture to a vector.
+
+    Args:
+        num_axes: how many trailing axes make one example.
+
+    Raises:
+        ValueError: a number of axes below 1.
+
+    >>> flatten().apply({}, jnp.ones((5, 4, 4, 3))).shape
+    (5, 48)
+    """
+    _require_positive("flatten", num_axes=num_axes)
+
+    def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
+        batch = x.shape[: x.ndim - num_axes]
+        return x.reshape(*batch, math.prod(x.shape[x.ndim - num_axes :]))
+
+    return _stateless(apply, "flatten")
+
+
+def _require_window(function: str, **windows: Sequence[int]) -> None:
+    for name, window in windows.items():
+        if len(window) != 2 or min(window) < 1:
+            raise ValueError(
+                f"{function}: {name} must be a height and a width of at least 1, "
+                f"found {tuple(window)}"
+            )
+
+
+def _require_padding(function: str, padding: str) -> None:
+    if padding not in ("SAME", "VALID"):
+        raise ValueError(f'{function}: padding must be "SAME" or "VALID", found {padding!r}')
