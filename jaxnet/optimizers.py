@@ -17,6 +17,8 @@ LearningRate = float | Array | optax.Schedule
 
 _USUAL_RATE = 1e-3
 _RATES = {
+    "adadelta": 1.0,
+    "adamax": 2e-3,
     "adafactor": 1e-2,
     "adagrad": 3e-2,
     "dpsgd": 0.3,
@@ -25,19 +27,25 @@ _RATES = {
     "lamb": 1e-2,
     "lars": 1.0,
     "lion": 3e-4,
-    "lookahead": 1e-3,
     "mechanize": 1.0,
     "muon": 1e-2,
     "noisy_sgd": 0.1,
     "novograd": 1e-2,
     "optimistic_gradient_descent": 0.1,
-    "reduce_on_plateau": 1e-3,
-    "rprop": 1e-3,
     "sam": 0.1,
     "schedule_free": 1.0,
     "sgd": 0.1,
+    "simplified_ademamix": 1e-4,
     "sm3": 0.1,
     "yogi": 1e-2,
+}
+
+# Where Optax's own defaults do not train a small ReLU network from mini-batches.
+_OPTIONS: dict[str, dict[str, float]] = {
+    # The default of 1e-16 divides by nothing for a unit that has been silent so far.
+    "acprop": {"eps": 1e-4},
+    # Signs of mini-batch gradients disagree by chance, and steps grow to 50 by default.
+    "rprop": {"max_step_size": 0.01},
 }
 
 # Optax's wrappers are complete once they have something to wrap, and a few optimizers once they
@@ -293,7 +301,7 @@ def _from_factory(
 ) -> tuple[optax.GradientTransformation, bool]:
     """The optimizer, and whether the weight decay is in it."""
     function = _factories()[name]
-    options = {_rate_parameter(function).name: rate}
+    options = {_rate_parameter(function).name: rate, **_OPTIONS.get(name, {})}
     if needs_key(name):
         options["key"] = key
     decays = "weight_decay" in inspect.signature(function).parameters

@@ -97,7 +97,8 @@ def gradient_learner(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         noise = jax.random.fold_in(jax.random.fold_in(state.key, Stream.NOISE), state.step)
 
-        def value_fn(params: Params, **_: Any) -> Array:
+        def value_fn(params: Params, obj_fn: Any = None, grad_fn: Any = None) -> Array:
+            # A line search hands on what it does not know, and checks for it by name.
             return objective(params, batch, noise)[0]
 
         params = _gradient_params(state.params)
@@ -164,12 +165,13 @@ def _init_optimizer(
     optimizer: optax.GradientTransformation, params: Params
 ) -> tuple[Params, PyTree[Any]]:
     """Initialize; lookahead, wherever it sits in a chain, needs its pair of weights."""
+    pair = optax.LookaheadParams.init_synced(params)
     try:
-        jax.eval_shape(optimizer.init, params)
-    except AttributeError as error:
-        if "fast" not in str(error):
-            raise
-        params = optax.LookaheadParams.init_synced(params)
+        state = jax.eval_shape(optimizer.init, pair)
+    except Exception:
+        # It knows the structure of the parameters; what else is wrong is raised below.
+        state = None
+    params = pair if _find(state, optax.LookaheadState) else params
     return params, optimizer.init(params)
 
 
