@@ -1,0 +1,105 @@
+"""Recipes: the options of an experiment for a data set and a model, where a user gives none.
+
+They were chosen on validation data, never on the test set. Results: docs/results.md.
+"""
+
+from typing import Any
+
+PUBLISHED: dict[tuple[str, str], str] = {
+    ("classification", "mnist"): (
+        "test error 1.6 % for an mlp of 800 units (Simard, Steinkraus, Platt 2003), 0.95 % with "
+        "dropout (Srivastava et al. 2014)"
+    ),
+    ("classification", "fashion_mnist"): (
+        "test accuracy 0.871 for an mlp of 100 units, 0.897 for SVC (Xiao, Rasul, Vollgraf 2017, "
+        "Table 3); 0.925 for a small cnn (their list of benchmarks)"
+    ),
+}
+
+_CLASSIFICATION: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "weight_decay": None,
+    "hidden_dims": (128,),
+    "channels": (16, 32),
+    "convs_per_stage": 1,
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "label_smoothing": 0.0,
+    "l2": 0.0,
+    "num_epochs": 60,
+    "batch_size": 64,
+    "num_seeds": 10,
+}
+_CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
+    ("digits", "mlp"): {"hidden_dims": (256,), "dropout": 0.3},
+    ("digits", "cnn"): {"hidden_dims": (64,), "dropout": 0.2, "num_epochs": 30},
+    ("breast_cancer", "linear"): {"l2": 1e-2, "batch_size": 32},
+    ("breast_cancer", "mlp"): {"hidden_dims": (64,), "l2": 1e-2, "dropout": 0.2, "batch_size": 32},
+    ("wine", "mlp"): {"hidden_dims": (64,), "dropout": 0.2, "batch_size": 16},
+    ("iris", "mlp"): {"hidden_dims": (32,), "batch_size": 16},
+    ("mnist", "linear"): {"num_epochs": 20, "batch_size": 128, "num_seeds": 3},
+    ("mnist", "mlp"): {
+        "hidden_dims": (512, 512),
+        "dropout": 0.3,
+        "input_dropout": 0.1,
+        "learning_rate": 1e-3,
+        "num_epochs": 20,
+        "batch_size": 128,
+        "num_seeds": 1,
+    },
+    ("fashion_mnist", "mlp"): {
+        "hidden_dims": (512, 512),
+        "dropout": 0.3,
+        "input_dropout": 0.1,
+        "learning_rate": 1e-3,
+        "num_epochs": 30,
+        "batch_size": 128,
+        "num_seeds": 1,
+    },
+}
+for _pair in (("mnist", "cnn"), ("fashion_mnist", "cnn")):
+    _CLASSIFICATION_BY_DATASET[_pair] = {
+        "hidden_dims": (64,),
+        "channels": (16, 32),
+        "dropout": 0.2,
+        "num_epochs": 10,
+        "batch_size": 128,
+        "num_seeds": 1,
+    }
+
+_REGRESSION: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 0.05,
+    "schedule": "cosine",
+    "weight_decay": None,
+    "hidden_dims": (32,),
+    "dropout": 0.0,
+    "l2": 0.0,
+    "num_epochs": 200,
+    "batch_size": 32,
+    "num_seeds": 10,
+}
+
+
+def classification_recipe(dataset: str, model: str) -> dict[str, Any]:
+    """Options of `experiments.classification` for a data set and a model.
+
+    >>> classification_recipe("digits", "mlp")["num_seeds"]
+    10
+    """
+    return _CLASSIFICATION | _CLASSIFICATION_BY_DATASET.get((dataset, model), {})
+
+
+def regression_recipe(dataset: str, model: str) -> dict[str, Any]:
+    """Options of `experiments.regression` for a data set and a model.
+
+    >>> regression_recipe("line", "linear")["optimizer"]
+    'lbfgs'
+    """
+    if model == "linear":
+        # A convex problem with a closed solution: a line search on all the data finds it exactly.
+        full = {"optimizer": "lbfgs", "learning_rate": None, "schedule": "constant"}
+        return _REGRESSION | full | {"num_epochs": 50, "batch_size": -1}
+    return _REGRESSION | {"learning_rate": 0.01}

@@ -1,0 +1,258 @@
+"""Metrics of a classifier: a class for each example, or a probability for each class."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Integer, Shaped
+
+from jaxnet.metrics.weighting import (
+    BinaryLabels,
+    as_float,
+    example_weights,
+    require_shape,
+    weighted_mean,
+)
+
+
+def _nan_where_undefined(
+    hits: Shaped[Array, " n"], outputs: Float[Array, "n classes"]
+) -> Float[Array, " n"]:
+    # argmax and top_k take NaN for the largest number, so a diverged network would seem to choose.
+    return jnp.where(jnp.isnan(outputs).any(axis=-1), jnp.nan, as_float(hits))
+
+
+def accuracy(
+    logits: Float[Array, "n classes"],
+    labels: Integer[Array, " n"],
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Share of the examples whose most probable class is the true one.
+
+    `sum_i w_i [argmax_c logits_ic = y_i] / sum_i w_i`; of equal logits the first class counts.
+
+    Args:
+        logits: one number for each class, `(n, classes)`; probabilities do as well.
+        labels: true classes `(n,)` in [0, classes).
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The accuracy in [0, 1], a scalar; NaN without examples.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 1.0], [5.0, 1.0]])
+    >>> float(accuracy(logits, jnp.array([0, 1, 1, 0])))
+    0.75
+
+    Source: `sklearn.metrics.accuracy_score`.
+    """
+    require_shape("accuracy", "labels", labels, logits.shape[:1])
+    weight = example_weights("accuracy", len(logits), weight)
+    hits = jnp.argmax(logits, axis=-1) == labels
+    return weighted_mean(_nan_where_undefined(hits, logits), weight)
+
+
+def top_k_accuracy(
+    logits: Float[Array, "n classes"],
+    labels: Integer[Array, " n"],
+    *,
+    k: int,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Share of the examples whose true class is among the `k` most probable ones.
+
+    `sum_i w_i [y_i in top_k(logits_i)] / sum_i w_i`; of equal logits the first classes count, so
+    that `k=1` is `accuracy`.
+
+    Args:
+        logits: one number for each class, `(n, classes)`; probabilities do as well.
+        labels: true classes `(n,)` in [0, classes).
+        k: how many classes count, from 1 to `classes`; static.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The top-k accuracy in [0, 1], a scalar; NaN without examples.
+
+    Raises:
+        ValueError: `k` outside 1 to `classes`; shapes that do not fit.
+
+    >>> logits = jnp.array([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]])
+    >>> float(top_k_accuracy(logits, jnp.array([2, 1]), k=2))
+    0.5
+
+    Source: Russakovsky et al. (2015), "ImageNet Large Scale Visual Recognition Challenge",
+    section 4.1 (as an error, with k = 5).
+    """
+    num_classes = logits.shape[-1]
+    if not 1 <= k <= num_classes:
+        raise ValueError(
+            f"top_k_accuracy: k is {k}, expected 1 to {num_classes}, the number of classes; "
+            "choose a smaller k, or check that the last axis of logits is the classes"
+        )
+    require_shape("top_k_accuracy", "labels", labels, logits.shape[:1])
+    weight = example_weights("top_k_accuracy", len(logits), weight)
+    _, top_classes = jax.lax.top_k(logits, k)
+    hits = jnp.any(top_classes == labels[:, None], axis=-1)
+    return weighted_mean(_nan_where_undefined(hits, logits), weight)
+
+
+def confusion_matrix(
+    labels: Integer[Array, " n"],
+    predictions: Integer[Array, " n"],
+    *,
+    num_classes: int,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, "classes classes"]:
+    """How often each true class was taken for each class.
+
+    `C_ab = sum_i w_i [y_i = a] [prediction_i = b]`, as a matrix product of one-hot labels, which
+    has the same bits on every run where a scatter on an accelerator may not.
+
+    Args:
+        labels: true classes `(n,)` in [0, num_classes).
+        predictions: predicted classes `(n,)` in [0, num_classes).
+        num_classes: number of classes, at least 1; static.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        `(num_classes, num_classes)`, rows the true and columns the predicted classes. An example
+        with a class outside the range is counted nowhere.
+
+    Raises:
+        ValueError: `num_classes` below 1; shapes that do not fit.
+
+    >>> confusion_matrix(jnp.array([0, 0, 1]), jnp.array([0, 1, 1]), num_classes=2).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+
+    Source: `sklearn.metrics.confusion_matrix`.
+    """
+    if num_classes < 1:
+        raise ValueError(
+            f"confusion_matrix: num_classes is {num_classes}, expected at least 1; "
+            "pass the number of classes of the data"
+        )
+    require_shape("confusion_matrix", "predictions", predictions, labels.shape)
+    weight = example_weights("confusion_matrix", len(labels), weight)
+    true_classes = jax.nn.one_hot(labels, num_classes, dtype=weight.dtype) * weight[:, None]
+    predicted_classes = jax.nn.one_hot(predictions, num_classes, dtype=weight.dtype)
+    # Accelerators round the factors of a product by default, here the weights.
+    return jnp.matmul(true_classes.T, predicted_classes, precision=jax.lax.Precision.HIGHEST)
+
+
+def log_loss(
+    logits: Float[Array, "n classes"],
+    labels: Integer[Array, " n"],
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean negative log-probability of the true class, in nats.
+
+    `-sum_i w_i log softmax(logits_i)[y_i] / sum_i w_i`.
+
+    Args:
+        logits: unnormalized log-probabilities, `(n, classes)`.
+        labels: true classes `(n,)` in [0, classes).
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The loss, at least 0, a scalar; NaN without examples.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> float(jnp.exp(log_loss(jnp.zeros((3, 4)), jnp.array([0, 1, 2]))).round(4))
+    4.0
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.108.
+    """
+    require_shape("log_loss", "labels", labels, logits.shape[:1])
+    weight = example_weights("log_loss", len(logits), weight)
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(as_float(logits), labels)
+    return weighted_mean(losses, weight)
+
+
+def binary_log_loss(
+    logit: Float[Array, " n"],
+    labels: BinaryLabels,
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean negative log-probability of the true one of two classes, in nats.
+
+    `-sum_i w_i [y_i log p_i + (1 - y_i) log(1 - p_i)] / sum_i w_i` with `p = sigmoid(logit)`.
+
+    Args:
+        logit: log-odds of label 1, `(n,)`.
+        labels: 1 positive, 0 negative, `(n,)`.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The loss, at least 0, a scalar; NaN without examples.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> float(jnp.exp(binary_log_loss(jnp.zeros(3), jnp.array([0, 1, 1]))).round(4))
+    2.0
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.90.
+    """
+    require_shape("binary_log_loss", "labels", labels, logit.shape)
+    weight = example_weights("binary_log_loss", len(logit), weight)
+    losses = optax.losses.sigmoid_binary_cross_entropy(as_float(logit), as_float(labels))
+    return weighted_mean(losses, weight)
+
+
+def expected_calibration_error(
+    probabilities: Float[Array, "n classes"],
+    labels: Integer[Array, " n"],
+    *,
+    num_bins: int = 15,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """How far the probability of the predicted class is from the accuracy, on average over bins.
+
+    `sum_m |B_m| / n |acc(B_m) - conf(B_m)|`, where B_m holds the examples whose highest probability
+    lies in ((m - 1) / num_bins, m / num_bins], acc is their accuracy and conf the mean of that
+    probability; |B_m| and n are sums of weights. An empty bin counts nothing.
+
+    Args:
+        probabilities: one probability for each class, `(n, classes)`, such as a softmax.
+        labels: true classes `(n,)` in [0, classes).
+        num_bins: number of bins of equal width, at least 1; static.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The error in [0, 1], a scalar; NaN without examples.
+
+    Raises:
+        ValueError: `num_bins` below 1; shapes that do not fit.
+
+    >>> probabilities = jnp.array([[0.75, 0.25]] * 4)
+    >>> float(expected_calibration_error(probabilities, jnp.array([0, 0, 0, 1])))
+    0.0
+    >>> float(expected_calibration_error(probabilities, jnp.array([0, 0, 0, 0])))
+    0.25
+
+    Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
+    """
+    if num_bins < 1:
+        raise ValueError(
+            f"expected_calibration_error: num_bins is {num_bins}, expected at least 1; "
+            "15 is customary"
+        )
+    require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
+    weight = example_weights("expected_calibration_error", len(probabilities), weight)
+    confidences = as_float(jnp.max(probabilities, axis=-1))
+    hits = as_float(jnp.argmax(probabilities, axis=-1) == labels)
+    bins = jnp.clip(jnp.ceil(confidences * num_bins) - 1, 0, num_bins - 1).astype(int)
+    gaps = jnp.where(weight > 0, (hits - confidences) * weight, 0)
+    # |B_m| |acc - conf| is the absolute sum of the gaps in B_m: no division by an empty bin.
+    bin_gaps = jnp.matmul(
+        jax.nn.one_hot(bins, num_bins, dtype=gaps.dtype).T,
+        gaps,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return jnp.sum(jnp.abs(bin_gaps)) / jnp.sum(weight)

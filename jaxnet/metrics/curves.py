@@ -1,0 +1,195 @@
+"""The curve of a binary decision over all thresholds, and the areas under it.
+
+Everywhere a label is positive if it is 1, and the decision is positive if `score >= threshold`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer, Shaped
+
+from jaxnet.metrics.weighting import BinaryLabels, as_float, example_weights, require_shape
+
+
+class ThresholdCurve(NamedTuple):
+    """The rates of a binary decision at every threshold, see `threshold_curve`."""
+
+    thresholds: Float[Array, "n+1"]
+    false_positive_rate: Float[Array, "n+1"]
+    false_negative_rate: Float[Array, "n+1"]
+    precision: Float[Array, "n+1"]
+    recall: Float[Array, "n+1"]
+
+
+class ThresholdCounts(NamedTuple):
+    """Weighted counts at each threshold of the curve."""
+
+    thresholds: Float[Array, "n+1"]
+    group_end: Integer[Array, "n+1"]  # the last position with the same threshold
+    true_positives: Float[Array, "n+1"]
+    false_positives: Float[Array, "n+1"]
+
+
+def threshold_counts(
+    function: str,
+    scores: Float[Array, " n"],
+    labels: BinaryLabels,
+    weight: Shaped[Array, " n"] | None,
+) -> ThresholdCounts:
+    require_shape(function, "labels", labels, scores.shape)
+    weight = example_weights(function, len(scores), weight)
+    exists = weight > 0
+    # NaN sorts last and would pass for the lowest score.
+    weight = jnp.where(jnp.any(exists & jnp.isnan(scores)), jnp.nan, weight)
+
+    negated = -as_float(scores)
+    # Masked examples join the group of the lowest score: they repeat the last point of the curve.
+    negated = jnp.where(exists, negated, jnp.max(negated, initial=-jnp.inf, where=exists))
+    order = jnp.argsort(negated)
+    negated = negated[order]
+    zero = jnp.zeros(1, negated.dtype)
+    ends = jnp.searchsorted(negated, negated, side="right")
+    ends = jnp.concatenate([jnp.zeros(1, ends.dtype), ends])
+
+    def cumulative(member: Bool[Array, " n"]) -> Float[Array, "n+1"]:
+        sums = jnp.cumsum(jnp.where(exists & member, weight, 0)[order])
+        # Parallel partial sums of fractional weights may decrease by a rounding; rates may not.
+        return jax.lax.cummax(jnp.concatenate([zero, sums]))[ends]
+
+    positive = jnp.asarray(labels) == 1
+    return ThresholdCounts(
+        thresholds=jnp.concatenate([zero + jnp.inf, -negated]),
+        group_end=ends,
+        true_positives=cumulative(positive),
+        false_positives=cumulative(~positive),
+    )
+
+
+def _share(counts: Float[Array, "n+1"]) -> Float[Array, "n+1"]:
+    # XLA divides by one number by multiplying with its rounded reciprocal, so that 49 / 49 is not 1
+    # in float32. The ends of the curve are exact all the same.
+    total = counts[-1]
+    return jnp.where(counts == total, total / total, jnp.minimum(counts / total, 1))
+
+
+def threshold_curve(
+    scores: Float[Array, " n"],
+    labels: BinaryLabels,
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> ThresholdCurve:
+    """The rates of a binary decision at every threshold, from "nothing is positive" downwards.
+
+    With the weighted counts TP, FP, TN, FN of the decision `score >= threshold`: false positive
+    rate `FP / (FP + TN)`, false negative rate `FN / (TP + FN)`, precision `TP / (TP + FP)`, recall
+    `TP / (TP + FN)`. Shapes are static: every position of a group of equal scores holds the values
+    of the whole group, and masked examples repeat the last point, so the curve is that of the
+    distinct scores with some points repeated.
+
+    Args:
+        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        labels: 1 positive, 0 negative, `(n,)`.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        Five arrays `(n + 1,)` in the order of decreasing thresholds; the first threshold is +inf.
+        Precision is 1 where nothing is decided to be positive. With one class only, the rates
+        whose denominator counts the absent class are NaN.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> curve = threshold_curve(jnp.array([0.25, 0.75, 0.5]), jnp.array([0, 1, 0]))
+    >>> curve.thresholds.tolist()
+    [inf, 0.75, 0.5, 0.25]
+    >>> curve.false_positive_rate.tolist()
+    [0.0, 0.0, 0.5, 1.0]
+    >>> curve.recall.tolist()
+    [0.0, 1.0, 1.0, 1.0]
+
+    Source: Fawcett (2006), "An introduction to ROC analysis", algorithm 1; precision without
+    positives as in `sklearn.metrics.precision_recall_curve`.
+    """
+    counts = threshold_counts("threshold_curve", scores, labels, weight)
+    true_positives, false_positives = counts.true_positives, counts.false_positives
+    decided = true_positives + false_positives
+    recall = _share(true_positives)
+    return ThresholdCurve(
+        thresholds=counts.thresholds,
+        false_positive_rate=_share(false_positives),
+        false_negative_rate=1 - recall,
+        precision=jnp.where(decided == 0, 1, true_positives / decided),
+        recall=recall,
+    )
+
+
+def roc_auc(
+    scores: Float[Array, " n"],
+    labels: BinaryLabels,
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Area under the receiver operating characteristic, recall over false positive rate.
+
+    `P(s+ > s-) + P(s+ = s-) / 2` for the scores s+ of a positive and s- of a negative example drawn
+    with probabilities proportional to the weights.
+
+    Args:
+        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        labels: 1 positive, 0 negative, `(n,)`.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The area in [0, 1], a scalar; NaN with one class only.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> float(roc_auc(jnp.array([0.1, 0.4, 0.4, 0.8]), jnp.array([0, 0, 1, 1])))
+    0.875
+
+    Source: Hanley and McNeil (1982), "The meaning and use of the area under a receiver operating
+    characteristic (ROC) curve"; `sklearn.metrics.roc_auc_score`.
+    """
+    counts = threshold_counts("roc_auc", scores, labels, weight)
+    true_positives, false_positives = counts.true_positives, counts.false_positives
+    area = jnp.trapezoid(true_positives, false_positives)
+    return area / (true_positives[-1] * false_positives[-1])
+
+
+def average_precision(
+    scores: Float[Array, " n"],
+    labels: BinaryLabels,
+    *,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean of the precision over the recall, without interpolation.
+
+    `sum_k (R_k - R_(k-1)) P_k` with the precision P_k and the recall R_k at the k-th distinct score
+    from above.
+
+    Args:
+        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        labels: 1 positive, 0 negative, `(n,)`.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The average precision in [0, 1], a scalar; NaN without positive examples (scikit-learn warns
+        and says 0).
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    >>> float(average_precision(jnp.array([0.9, 0.8, 0.7, 0.6]), jnp.array([1, 0, 0, 1])))
+    0.75
+
+    Source: `sklearn.metrics.average_precision_score`; Manning et al. (2008), "Introduction to
+    Information Retrieval", section 8.4.
+    """
+    counts = threshold_counts("average_precision", scores, labels, weight)
+    true_positives, false_positives = counts.true_positives, counts.false_positives
+    decided = true_positives + false_positives
+    # Where nothing is decided to be positive, no recall is gained either.
+    precision = true_positives / jnp.where(decided == 0, 1, decided)
+    return jnp.sum(jnp.diff(true_positives) * precision[1:]) / true_positives[-1]

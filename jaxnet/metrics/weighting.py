@@ -1,0 +1,44 @@
+"""What all metrics share: weights of examples, where 0 means that there is none, and shapes."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Integer, Shaped
+
+BinaryLabels = Integer[Array, " n"] | Bool[Array, " n"]
+
+
+def as_float(values: ArrayLike) -> Array:
+    """The values in JAX's default float type: a sum in bfloat16 would lose most examples."""
+    return jnp.asarray(values, jnp.result_type(float))
+
+
+def require_shape(
+    function: str, name: str, array: Shaped[Array, "..."], expected: tuple[int, ...]
+) -> None:
+    """Refuse an array that would broadcast, such as labels `(n, 1)` against predictions `(n,)`."""
+    if array.shape != expected:
+        raise ValueError(
+            f"{function}: {name} has shape {array.shape}, expected {expected} to go with the other "
+            f"arguments; reshape {name} or leave out the examples that are too many"
+        )
+
+
+def example_weights(
+    function: str, num_examples: int, weight: Shaped[Array, "..."] | None
+) -> Float[Array, " n"]:
+    """The weights as floats, ones for None."""
+    if weight is None:
+        return jnp.ones(num_examples, jnp.result_type(float))
+    require_shape(function, "weight", weight, (num_examples,))
+    return as_float(weight)
+
+
+def weighted_sum(values: Float[Array, "n *rest"], weight: Float[Array, " n"]) -> Array:
+    """`sum_i weight_i values_i`, in which a value of weight 0 may be anything, NaN too."""
+    weight = weight.reshape(-1, *[1] * (values.ndim - 1))
+    return jnp.sum(jnp.where(weight > 0, values * weight, 0), axis=0)
+
+
+def weighted_mean(values: Float[Array, "n *rest"], weight: Float[Array, " n"]) -> Array:
+    """`sum_i weight_i values_i / sum_i weight_i`; NaN where no example exists."""
+    return weighted_sum(values, weight) / jnp.sum(weight)
