@@ -18,6 +18,7 @@ import itertools
 import math
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -167,24 +168,68 @@ def run(config: Config) -> dict[str, Result]:
         }
 
 
-def name_values(problem: Problem, step: Step, layers: tuple[Derivatives, ...]) -> dict[str, float]:
-    """Every quantity of the last example by the name it is printed with, such as dE/dnet_o1."""
-    rows = {"i": problem.inputs[-1], "t": problem.targets[-1], "b": problem.biases}
-    values = {f"{k}{j}": float(v) for k, row in rows.items() for j, v in enumerate(row, 1)}
-    number = itertools.count(1)
-    parts = zip("ho"[-len(layers) :], problem.weights, step.net, step.out, layers, strict=True)
-    for letter, w, net, out, d in parts:
-        for j in range(w.shape[1]):
-            n = f"{letter}{j + 1}"
-            values |= {f"net_{n}": net[-1, j], f"out_{n}": out[-1, j]}
-            values |= {f"dE/dout_{n}": d.de_dout[-1, j], f"dE/dnet_{n}": d.de_dnet[-1, j]}
-            values[f"dout_{n}/dnet_{n}"] = d.dout_dnet[-1, j]
-            for i in range(w.shape[0]):
-                k = next(number)
-                values |= {f"w{k}": w[i, j], f"dE/dw{k}": d.de_dw[i, j]}
-    return values
-
-
 def _number(value: float, digits: int = 8) -> str:
     """A number to be read inside a formula."""
     return f"({value:.{digits}g})" if value < 0 else f"{value:.{digits}g}"
+
+
+def _table(heads: list[str], *columns: np.ndarray) -> str:
+    """Columns [examples, n] side by side under their names, one row per example."""
+    rows = [heads, *([f"{number:.7g}" for number in row] for row in np.hstack(columns))]
+    return "\n".join("".join(f"{cell:>12}" for cell in row) for row in rows)
+
+
+def render(result: Result) -> str:
+    """The example as plain text of at most 100 columns, to be followed with a pencil."""
+    example, rate, steps, reference, difference = result
+    problem, step, last, values = example.problem, steps[0], max(steps), {}
+    count, letters = len(problem.inputs), "iho" if len(step.weights) == 2 else "io"
+    sizes = [problem.inputs.shape[1], *(w.shape[1] for w in step.weights)]
+    neurons = [[f"{c}{j}" for j in range(1, n + 1)] for c, n in zip(letters, sizes, strict=True)]
+    below = [neurons[0], *([f"out_{n}" for n in layer] for layer in neurons[1:])]
+    targets = [f"t{k}" for k in range(1, sizes[-1] + 1)]
+    number = itertools.count(1)
+    w_names = [[[f"w{next(number)}" for _ in b] for _ in n] for b, n in zip(below, neurons[1:])]
+    all_w = [name for layer in w_names for unit in layer for name in unit]
+    flat = lambda weights: [v for w in weights for v in w.T.ravel()]
+    values |= dict(zip(neurons[0] + targets, [*problem.inputs[-1], *problem.targets[-1]]))
+    values |= dict(zip(all_w, flat(step.weights))) | {"b1": problem.biases[0], "b2": problem.biases[-1]}
+    page = ["=" * 99, example.title, "=" * 99, ""]
+
+    def listed(names, numbers):
+        pairs = [f"{name} = {number:.12g}".replace(" ", "\0") for name, number in zip(names, numbers)]
+        return textwrap.fill(",  ".join(pairs), 98, initial_indent="  ", subsequent_indent="  ").replace("\0", " ")
+
+    def show(name, symbols, value, by_jax=None, filled=""):
+        """One quantity in symbols, in numbers, its value, and the value that jax.grad gives."""
+        values[name] = value
+        fill = lambda match: _number(values[match[0]]) if match[0] in values else match[0]
+        filled = filled or re.sub(r"d\w+/d\w+|\w+", fill, symbols.rpartition(" = ")[2])
+        page.append(f"  {name:<15} = {symbols}")
+        if len(filled) > 41:
+            page.append(f"{'':18}= {filled}")
+            filled = ""
+        check = "" if by_jax is None else f"   {by_jax:.12g}"
+        page.append(f"{'':18}{'=' if filled else ' '} {filled:<41} = {value:<17.12g}{check}")
+
+    page += ["START.  i: inputs, t: targets, which are given; w: weights, which are to be learned.", ""]
+    page += [_table(neurons[0] + targets, problem.inputs, problem.targets), "", listed(all_w, flat(step.weights))]
+    if any(problem.biases):
+        page += [listed(["b1", "b2"], problem.biases) + "  (biases, which stay as they are)"]
+    page += ["", example.network, "", "1. FORWARD.  A neuron multiplies each input by its weight and adds up: that is net.", "Then out = 1 / (1 + exp(-net)), the logistic function, brings it between 0 and 1.", f"Written out for the last of the {count} examples, all of which follow in a table." if count > 1 else "", ""]
+    for layer, (w, net, out) in enumerate(zip(step.weights, step.net, step.out)):
+        for j, n in enumerate(neurons[layer + 1]):
+            terms = [f"{a}*{b}" for a, b in zip(w_names[layer][j], below[layer])]
+            terms += [f"b{layer + 1}"] if any(problem.biases) else []
+            show(f"net_{n}", " + ".join(terms), net[-1, j])
+            show(f"out_{n}", f"1 / (1 + exp(-net_{n}))", out[-1, j])
+    if count > 1:
+        page += ["", _table(neurons[0]+ [f"out_{n}" for layer in neurons[1:] for n in layer], problem.inputs, *step.out)]
+    page += ["", "2. ERROR.  Half the squared distance from the targets: each output's part, and their sum.", ""]
+    parts = (problem.targets - step.out[-1]) ** 2 / 2
+    for k, n in enumerate(neurons[-1]):
+        show(f"E_{n}", f"(t{k+1} - out_{n})^2 / 2", parts[-1, k])
+    every = " + ".join(_number(v) for v in parts.ravel())
+    show("E", " + ".join(f"E_{n}" for n in neurons[-1]) + (f", summed over the {count} examples" if count > 1 else ""), step.error, filled=every)
+    page += ["", "3. BACKWARD"]
+    return "\n".join(page)

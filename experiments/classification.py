@@ -32,6 +32,7 @@ from experiments.run import (
     finish,
     main,
     make_optimizer,
+    require_batch,
     resolve,
     seed_keys,
     statistics,
@@ -161,7 +162,7 @@ def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
         # One shape for all folds: training folds are cut to the smallest, test folds are padded
         # with examples of weight 0.
         num_train, num_test = min(map(len, trains)), max(map(len, tests))
-        _require_batch(config, num_train)
+        require_batch(config, num_train)
         trains = np.stack([fold[:num_train] for fold in trains])
         weights = np.stack([np.arange(num_test) < len(fold) for fold in tests])
         tests = np.stack([np.pad(fold, (0, num_test - len(fold))) for fold in tests])
@@ -225,7 +226,7 @@ def build_learner(
     config: Config, dataset: Dataset, network: jn.Network, num_train: int
 ) -> jn.Learner:
     """The learner of a resolved config for a number of training examples."""
-    _require_batch(config, num_train)
+    require_batch(config, num_train)
     if dataset.num_classes == 2:
         objective = jn.binary_classification(network)
     else:
@@ -258,14 +259,6 @@ def _check(config: Config, dataset: Dataset) -> None:
     for name in ("false_positive_cost", "false_negative_cost"):
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} must be greater than 0, found {getattr(config, name)}")
-
-
-def _require_batch(config: Config, num_train: int) -> None:
-    if (config.batch_size or 1) > num_train:
-        raise ValueError(
-            f"batch_size must not exceed the {num_train} training examples, "
-            f"found {config.batch_size}"
-        )
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def classification_recipe(dataset: str, model: str) -> dict[str, Any]:
 
 
 def regression_recipe(dataset: str, model: str) -> dict[str, Any]:
-    """Options of `experiments.regression` for a data set and a model.
+    """Options of `experiments.regression` for a data set and a model; a batch size of None is all.
 
     >>> regression_recipe("line", "linear")["optimizer"]
     'lbfgs'
@@ -101,5 +101,6 @@ def regression_recipe(dataset: str, model: str) -> dict[str, Any]:
     if model == "linear":
         # A convex problem with a closed solution: a line search on all the data finds it exactly.
         full = {"optimizer": "lbfgs", "learning_rate": None, "schedule": "constant"}
-        return _REGRESSION | full | {"num_epochs": 50, "batch_size": -1}
-    return _REGRESSION | {"learning_rate": 0.01}
+        return _REGRESSION | full | {"num_epochs": 50, "batch_size": None}
+    by_dataset = {"diabetes": {"l2": 0.1, "num_epochs": 50}}
+    return _REGRESSION | {"learning_rate": 0.01} | by_dataset.get(dataset, {})

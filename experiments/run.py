@@ -101,6 +101,19 @@ def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.A
     return optimizer
 
 
+def require_batch(config: TrainingConfig, num_train: int) -> None:
+    """Refuse a batch that is larger than the training data.
+
+    Raises:
+        ValueError: a larger batch.
+    """
+    if (config.batch_size or 1) > num_train:
+        raise ValueError(
+            f"batch_size must not exceed the {num_train} training examples, "
+            f"found {config.batch_size}"
+        )
+
+
 def seed_keys(config: TrainingConfig) -> jax.Array:
     """One key for each network of the run, `(num_seeds,)`."""
     indices = np.arange(config.num_seeds)

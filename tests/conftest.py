@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
 import jax
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 
 @pytest.fixture
@@ -15,3 +17,14 @@ def x64():
     """Float64 inside one test: mathematics is checked where rounding does not hide errors."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def digits() -> dict[str, dict[str, np.ndarray]]:
+    """The digits of scikit-learn, standardized by one mean and scale, in two parts."""
+    bunch = load_digits()
+    x = ((bunch.data - bunch.data.mean()) / bunch.data.std()).astype(np.float32)
+    y = bunch.target.astype(np.int32)
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = order[:1400], order[1400:]
+    return {"train": {"x": x[train], "y": y[train]}, "test": {"x": x[test], "y": y[test]}}

@@ -15,20 +15,20 @@ from jaxnet.metrics.weighting import BinaryLabels, as_float, example_weights, re
 class ThresholdCurve(NamedTuple):
     """The rates of a binary decision at every threshold, see `threshold_curve`."""
 
-    thresholds: Float[Array, "n+1"]
-    false_positive_rate: Float[Array, "n+1"]
-    false_negative_rate: Float[Array, "n+1"]
-    precision: Float[Array, "n+1"]
-    recall: Float[Array, "n+1"]
+    thresholds: Float[Array, " points"]
+    false_positive_rate: Float[Array, " points"]
+    false_negative_rate: Float[Array, " points"]
+    precision: Float[Array, " points"]
+    recall: Float[Array, " points"]
 
 
 class ThresholdCounts(NamedTuple):
     """Weighted counts at each threshold of the curve."""
 
-    thresholds: Float[Array, "n+1"]
-    group_end: Integer[Array, "n+1"]  # the last position with the same threshold
-    true_positives: Float[Array, "n+1"]
-    false_positives: Float[Array, "n+1"]
+    thresholds: Float[Array, " points"]
+    group_end: Integer[Array, " points"]  # the last position with the same threshold
+    true_positives: Float[Array, " points"]
+    false_positives: Float[Array, " points"]
 
 
 def threshold_counts(

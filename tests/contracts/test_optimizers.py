@@ -1,0 +1,115 @@
+"""Laws that every optimizer of the installed Optax obeys, by name, in the one training loop."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+
+NETWORK = jn.mlp([64, 32, 10])
+
+
+def learner_of(name, rate=None, **options):
+    def make(key):
+        return jn.optimizer(name, rate, key=key, **options)
+
+    return jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), make)
+
+
+def accuracy(state, data):
+    outputs = NETWORK.apply(jn.evaluation_params(state), data["x"])
+    return float((outputs.argmax(axis=-1) == data["y"]).mean())
+
+
+@pytest.mark.parametrize("name", jn.optimizer_names())
+def test_trains_digits_at_its_default_rate(name, digits, key):
+    fit = functools.partial(jn.fit, learner_of(name), batch_size=64, num_epochs=20)
+    state, history = jax.jit(fit)(key, digits["train"])
+    assert np.isfinite(history["loss"]).all()
+    assert accuracy(state, digits["test"]) >= 0.90
+    assert jax.tree.all(
+        jax.tree.map(lambda leaf: leaf.dtype == jnp.float32, jn.evaluation_params(state))
+    )
+
+
+@pytest.mark.parametrize("name", jn.optimizer_names())
+def test_takes_a_traced_rate_weight_decay_and_clipping(name, digits, key):
+    rate = jn.default_learning_rate(name)
+    data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
+
+    def loss(rate):
+        learner = learner_of(name, rate, weight_decay=1e-4, clip_norm=1.0)
+        return jn.fit(learner, key, data, batch_size=32, num_epochs=3)[1]["loss"][-1]
+
+    if rate is None:
+        assert jnp.isfinite(jax.jit(lambda: loss(None))())
+        return
+    losses = jax.jit(jax.vmap(loss))(jnp.array([0.1 * rate, rate]))
+    assert jnp.isfinite(losses).all()
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.takes_schedule(n)])
+def test_takes_a_schedule(name, digits, key):
+    data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
+    rate = jn.schedule("warmup_cosine", jn.default_learning_rate(name) or 1.0, num_steps=6)
+    fit = functools.partial(jn.fit, learner_of(name, rate), batch_size=32, num_epochs=3)
+    assert jnp.isfinite(jax.jit(fit)(key, data)[1]["loss"]).all()
+
+
+def test_optimizers_that_draw_numbers_follow_the_key_of_the_run(digits):
+    data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
+    for name in filter(jn.needs_key, jn.optimizer_names()):
+        states = jax.vmap(learner_of(name).init)(jax.random.split(jax.random.key(0), 2))
+        keys = [
+            leaf
+            for leaf in jax.tree.leaves(states.optimizer_state)
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) or leaf.dtype == jnp.uint32
+        ]
+        assert keys, name
+        data_of = jax.random.key_data if keys[0].dtype != jnp.uint32 else jnp.asarray
+        assert (data_of(keys[0])[0] != data_of(keys[0])[1]).any(), name
+    assert data
+
+
+BROUGHT = {
+    "chain": lambda: optax.chain(optax.clip(1.0), optax.adam(1e-2)),
+    "sam_in_a_chain": lambda: optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.contrib.sam(
+            optax.sgd(0.1),
+            optax.chain(optax.contrib.normalize(), optax.sgd(0.05)),
+            opaque_mode=True,
+        ),
+    ),
+    "sam_transparent": lambda: optax.contrib.sam(
+        optax.sgd(0.1), optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    ),
+    "lookahead_in_a_chain": lambda: optax.chain(
+        optax.clip_by_global_norm(1.0), optax.lookahead(optax.adam(1e-2), 5, 0.5)
+    ),
+    "schedule_free_in_a_chain": lambda: optax.chain(
+        optax.clip(1.0), optax.contrib.schedule_free_adamw(1e-2)
+    ),
+    "multi_steps": lambda: optax.MultiSteps(optax.adam(1e-2), 2).gradient_transformation(),
+    "line_search": lambda: optax.chain(
+        optax.sgd(1.0), optax.scale_by_backtracking_linesearch(max_backtracking_steps=10)
+    ),
+    "injected": lambda: optax.inject_hyperparams(optax.adam)(learning_rate=1e-2),
+    "by_label": lambda: optax.partition(
+        {"kernel": optax.adam(1e-2), "bias": optax.sgd(0.1)},
+        lambda params: jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key, params),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_any_transformation_that_a_user_brings_trains(name, digits, key):
+    learner = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), BROUGHT[name]())
+    fit = functools.partial(jn.fit, learner, batch_size=64, num_epochs=15)
+    state, _ = jax.jit(fit)(key, digits["train"])
+    assert accuracy(state, digits["test"]) >= 0.90

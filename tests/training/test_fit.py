@@ -1,0 +1,155 @@
+"""The pure run, the watched run, and what they share."""
+
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+from jaxnet.training.order import epoch_order
+
+NETWORK = jn.mlp([64, 16, 10], dropout=0.1)
+OPTIONS = {"batch_size": 100, "num_epochs": 3}
+
+
+def learner_of(rate):
+    return jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.adam(rate))
+
+
+def run(key, rate, data):
+    return jn.fit(learner_of(rate), key, data, **OPTIONS)
+
+
+def equal(first, second):
+    same = jax.tree.map(lambda a, b: bool((_numbers(a) == _numbers(b)).all()), first, second)
+    return jax.tree.all(same)
+
+
+def _numbers(leaf):
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
+
+
+def close(first, second, **tolerance):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(_numbers(a), _numbers(b), **tolerance),
+        first,
+        second,
+    )
+
+
+def test_epochs_give_the_bits_of_fit(digits, key):
+    state, history = jax.jit(run)(key, 1e-3, digits["train"])
+    learner = learner_of(1e-3)
+    watched = jn.epochs(learner, learner.init(key), digits["train"], batch_size=100)
+    metrics = []
+    for last, each in itertools.islice(watched, 3):
+        metrics.append(each)
+    assert equal(state.params, last.params)
+    assert equal(state.key, last.key)
+    assert int(last.step) == int(state.step) == 3 * 14
+    close(history, jax.tree.map(lambda *leaves: jnp.stack(leaves), *metrics), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [[14], [1] * 14, [3, 7, 4]])
+def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
+    learner = learner_of(1e-3)
+    data = jax.tree.map(jnp.asarray, digits["train"])
+
+    def steps(state, num_steps):
+        return jn.run_steps(learner, state, data, batch_size=100, num_steps=num_steps)
+
+    steps = jax.jit(steps, static_argnums=1)
+    start = jax.jit(learner.init)(key)
+    whole, _ = jax.jit(lambda state: jn.run_epoch(learner, state, data, batch_size=100))(start)
+    state = start
+    for num_steps in pieces:
+        state, metrics = steps(state, num_steps)
+        assert metrics["loss"].shape == (num_steps,)
+    assert equal(whole, state)
+
+
+def test_vmap_over_seeds_and_rates_agrees_with_single_runs(digits, key):
+    keys, rates = jax.random.split(key, 2), jnp.array([1e-3, 1e-2])
+    over_keys = jax.vmap(run, (0, None, None))
+    states, history = jax.jit(jax.vmap(over_keys, (None, 0, None)))(keys, rates, digits["train"])
+    assert history["loss"].shape == (2, 2, 3)
+    single = jax.jit(run)
+    for row, rate in enumerate(rates):
+        for column, each in enumerate(keys):
+            _, expected = single(each, rate, digits["train"])
+            found = jax.tree.map(lambda leaf, at=(row, column): leaf[at], history)
+            close(found["loss"], expected["loss"], rtol=1e-3)
+            close(found["accuracy"], expected["accuracy"], atol=5e-3)
+
+
+def test_epochs_train_a_stack_of_states(digits, key):
+    learner = learner_of(1e-3)
+    keys = jax.random.split(key, 3)
+    states = jax.vmap(learner.init)(keys)
+    watched = jn.epochs(learner, states, digits["train"], batch_size=100)
+    for states, metrics in itertools.islice(watched, 2):
+        assert metrics["loss"].shape == (3,)
+    single = jn.epochs(learner, learner.init(keys[1]), digits["train"], batch_size=100)
+    *_, (_, expected) = itertools.islice(single, 2)
+    close(metrics["loss"][1], expected["loss"], rtol=1e-3)
+
+
+def test_nothing_is_traced_twice(digits, key):
+    chex.clear_trace_counter()
+    learner = learner_of(1e-3)
+    counted = jn.Learner(learner.init, chex.assert_max_traces(learner.step, n=1))
+    watched = jn.epochs(counted, learner.init(key), digits["train"], batch_size=100)
+    for _ in itertools.islice(watched, 4):
+        pass
+    fit = jax.jit(chex.assert_max_traces(run, n=1))
+    for seed, rate in ((0, 1e-3), (1, 1e-2), (2, 0.1)):
+        fit(jax.random.key(seed), jnp.float32(rate), digits["train"])
+
+
+def test_order_is_a_new_permutation_in_each_epoch(key):
+    first = epoch_order(key, 0, num_examples=10, batch_size=3)
+    again = epoch_order(key, 0, num_examples=10, batch_size=3)
+    second = epoch_order(key, 1, num_examples=10, batch_size=3)
+    assert first.shape == (3, 3)
+    assert len(set(first.ravel().tolist())) == 9
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+
+
+def test_every_example_is_seen_equally_often_in_the_long_run(key):
+    orders = [epoch_order(key, e, num_examples=10, batch_size=4).ravel() for e in range(400)]
+    counts = np.bincount(np.concatenate(orders), minlength=10)
+    assert abs(counts - 320).max() < 40
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, {}, "data holds no examples"),
+        ({"x": np.zeros((4, 2)), "y": np.zeros(3)}, {}, r"same length, found lengths .*'y': 3"),
+        ({"x": np.zeros((4, 2)), "y": 1.0}, {}, "first axis counts the examples"),
+        ({}, {}, "must be a dict of arrays"),
+        ({"x": np.zeros((4, 2))}, {"batch_size": 5}, "between 1 and the number of examples, 4"),
+        ({"x": np.zeros((4, 2))}, {"batch_size": 0}, "found 0"),
+        ({"x": np.zeros((4, 2))}, {"num_epochs": 0}, "num_epochs must be at least 1, found 0"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_runs(data, options, message, key):
+    options = {"batch_size": 2, "num_epochs": 1} | options
+    with pytest.raises(ValueError, match=message):
+        jn.fit(learner_of(1e-3), key, data, **options)
+    if options["num_epochs"]:
+        with pytest.raises(ValueError, match=message):
+            jn.epochs(learner_of(1e-3), None, data, batch_size=options["batch_size"])
+
+
+def test_steps_do_not_reach_beyond_the_epoch(key):
+    data = {"x": jnp.zeros((4, 64)), "y": jnp.zeros(4, int)}
+    learner = learner_of(1e-3)
+    with pytest.raises(ValueError, match="between 1 and the 2 steps of an epoch, found 3"):
+        jn.run_steps(learner, learner.init(key), data, batch_size=2, num_steps=3)
