@@ -37,6 +37,7 @@ def threshold_counts(
     labels: BinaryLabels,
     weight: Shaped[Array, " n"] | None,
 ) -> ThresholdCounts:
+    """The counts at the points of `threshold_curve`, on behalf of the public function named."""
     require_shape(function, "labels", labels, scores.shape)
     weight = example_weights(function, len(scores), weight)
     exists = weight > 0
@@ -66,7 +67,7 @@ def threshold_counts(
     )
 
 
-def _share(counts: Float[Array, "n+1"]) -> Float[Array, "n+1"]:
+def _share(counts: Float[Array, " points"]) -> Float[Array, " points"]:
     # XLA divides by one number by multiplying with its rounded reciprocal, so that 49 / 49 is not 1
     # in float32. The ends of the curve are exact all the same.
     total = counts[-1]

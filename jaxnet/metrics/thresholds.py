@@ -41,8 +41,8 @@ def cost_threshold(
 
     Returns:
         The threshold and its cost, two scalars. Of thresholds of equal cost the highest finite one.
-        Only where it costs strictly less than any finite one: +inf, decide "never positive", and
-        else -inf, "always positive". One class only leads to these. NaN without examples.
+        Only where every finite one costs more: +inf, "never positive", or, where that costs more
+        too, -inf, "always positive"; data of one class lead there. NaN without examples.
 
     Raises:
         ValueError: a cost that is negative or not finite (a Python number; arrays and traced costs
@@ -101,8 +101,8 @@ def threshold_at_false_positive_rate(
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        One of the scores, a scalar; +inf where even the highest score exceeds the budget, NaN
-        without negative examples.
+        One of the scores as JAX holds them (float32 by default), a scalar; +inf where even the
+        highest score exceeds the budget, NaN without negative examples.
 
     Raises:
         ValueError: a budget outside [0, 1] (a Python number; an array or a traced one is not looked

@@ -1,0 +1,60 @@
+"""What a data set is."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+
+# Arrays have no single truth value, so two data sets are compared by `sha256`, not by `==`.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set.
+
+    Attributes:
+        name: its name on the command line.
+        x: features `(n, features)` or pictures `(n, height, width, channels)`, float32.
+        y: labels `(n,)`, int32, or targets `(n,)`, float32.
+        feature_names: one for each feature, with its unit; empty for pictures.
+        class_names: one for each class; empty for a regression.
+        num_official_test: so many last examples are the official test set; 0 where there is none.
+        coefficients: the true slope of each feature, for generated data.
+        intercept: the true intercept, for generated data.
+        unit: what `y` measures, for a regression.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    num_official_test: int = 0
+    coefficients: tuple[float, ...] | None = None
+    intercept: float | None = None
+    unit: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the examples are pictures."""
+        return self.x.ndim == 4
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 for a regression."""
+        return len(self.class_names)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over dtype, shape and bytes of `x` and `y`.
+
+        >>> x, y = np.zeros((2, 1), np.float32), np.zeros(2, np.float32)
+        >>> Dataset("one name", x, y).sha256 == Dataset("another", x, y).sha256
+        True
+        >>> Dataset("one name", x, y).sha256 == Dataset("one name", x + 1, y).sha256
+        False
+        """
+        digest = hashlib.sha256()
+        for array in (self.x, self.y):
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return digest.hexdigest()

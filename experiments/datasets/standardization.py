@@ -1,0 +1,69 @@
+"""Standardization: zero mean and unit variance, fitted on the training part only."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Standardization(NamedTuple):
+    """What was fitted: float32 arrays of the shape of one example, or scalars.
+
+    A standardized value is `(x - mean) / scale`; the scale is never 0.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+def fit_standardization(x: np.ndarray, *, per_feature: bool = True) -> Standardization:
+    """Mean and standard deviation, computed in float64.
+
+    A feature that varies by no more than the rounding of float32 is constant: its mean is its
+    smallest value and its scale is 1, so that a constant becomes exactly zero.
+
+    Args:
+        x: training features or targets `(n, ...)`, in any unit.
+        per_feature: one mean and scale for each feature, or one for all (pictures).
+
+    Returns:
+        Mean and scale in the unit of `x`: shape `x.shape[1:]`, or `()` for one for all.
+
+    Raises:
+        ValueError: no examples.
+
+    >>> fitted = fit_standardization(np.array([[0.1, 1.0], [0.1, 3.0]]))
+    >>> standardize(fitted, np.array([[0.1, 3.0]])).tolist()
+    [[0.0, 1.0]]
+    """
+    if x.size == 0:
+        raise ValueError(f"x has shape {x.shape} and holds no values; at least one is needed")
+    x = np.asarray(x, np.float32)
+    axis = 0 if per_feature else None
+    low, high = (extreme(axis=axis).astype(np.float64) for extreme in (x.min, x.max))
+    mean, deviation = (moment(axis=axis, dtype=np.float64) for moment in (x.mean, x.std))
+    limits = np.finfo(np.float32)
+    # A deviation below float32's smallest normal number would become a scale of 0.
+    constant = high - low <= limits.eps * np.maximum(abs(low), abs(high))
+    constant |= deviation < limits.tiny
+    return Standardization(
+        np.where(constant, low, mean).astype(np.float32),
+        np.where(constant, 1.0, deviation).astype(np.float32),
+    )
+
+
+def standardize(standardization: Standardization, x: np.ndarray) -> np.ndarray:
+    """Apply a fitted standardization.
+
+    Args:
+        standardization: from `fit_standardization`.
+        x: values `(n, ...)` in the unit that it was fitted on.
+
+    Returns:
+        `(x - mean) / scale`, without unit, float32, of the shape of `x`.
+
+    >>> fitted = Standardization(np.float32(1.0), np.float32(2.0))
+    >>> standardize(fitted, np.array([5.0])).tolist()
+    [2.0]
+    """
+    # In float32 before the subtraction: 0.1 in float64 is not the mean that float32 holds.
+    return (np.asarray(x, np.float32) - standardization.mean) / standardization.scale

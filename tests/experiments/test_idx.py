@@ -1,0 +1,153 @@
+"""The files of MNIST and Fashion-MNIST: found, downloaded, checked, read."""
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import http.server
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pytest
+
+from experiments.datasets import idx, load
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch) -> Path:
+    """An empty cache, JAXNET_DATA unset, and mirrors that nobody serves."""
+    cache = tmp_path / "cache"
+    monkeypatch.delenv("JAXNET_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(pooch, "os_cache", lambda project: cache)
+    monkeypatch.setattr(idx, "MIRRORS", {"mnist": "http://127.0.0.1:9/"})
+    return cache
+
+
+def write_idx(path: Path, values: np.ndarray) -> idx.IdxFile:
+    """Write an IDX file and return what describes it."""
+    content = bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">u4").tobytes()
+    content += values.astype(np.uint8).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content))
+    return idx.IdxFile(path.name, values.shape, hashlib.sha256(content).hexdigest())
+
+
+def test_places_are_searched_in_order(tmp_path, offline, monkeypatch):
+    arrays = [np.full((2, 3), value) for value in range(3)]
+    places = [tmp_path / "argument", tmp_path / "environment", offline]
+    paths = [place / "mnist" / "pixels.gz" for place in places]
+    files = [write_idx(path, values) for path, values in zip(paths, arrays, strict=True)]
+    monkeypatch.setenv("JAXNET_DATA", str(places[1]))
+    for path, values, file in zip(paths, arrays, files, strict=True):
+        found = idx.fetch_idx("mnist", file, data_dir=places[0])
+        np.testing.assert_array_equal(found, values)
+        path.unlink()
+
+
+def test_a_file_with_other_compression_is_the_same_file(tmp_path):
+    values = np.arange(6).reshape(2, 3)
+    file = write_idx(tmp_path / "pixels.gz", values)
+    content = gzip.decompress((tmp_path / "pixels.gz").read_bytes())
+    (tmp_path / "pixels.gz").write_bytes(gzip.compress(content, compresslevel=0, mtime=1))
+    np.testing.assert_array_equal(idx.read_idx(tmp_path / "pixels.gz", file), values)
+
+
+def _truncate(packed: bytes) -> bytes:
+    return packed[: len(packed) // 2]
+
+
+def _flip(packed: bytes) -> bytes:
+    content = bytearray(gzip.decompress(packed))
+    content[-1] ^= 1
+    return gzip.compress(bytes(content))
+
+
+def _lengthen(packed: bytes) -> bytes:
+    return gzip.compress(gzip.decompress(packed) + bytes(10_000_000))
+
+
+def _unpack(packed: bytes) -> bytes:
+    return gzip.decompress(packed)
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _lengthen, _unpack, lambda packed: b""])
+def test_a_damaged_file_is_refused_with_both_hashes(tmp_path, offline, monkeypatch, damage):
+    path = tmp_path / "data" / "mnist" / "train-images-idx3-ubyte.gz"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 28, 28))
+    file = write_idx(path, pixels)
+    path.write_bytes(damage(path.read_bytes()))
+    monkeypatch.setattr("experiments.datasets.named.FILES", {"mnist": (file,) * 4})
+    with pytest.raises(ValueError, match="delete it and fetch it again") as caught:
+        load("mnist", data_dir=tmp_path / "data")
+    message = str(caught.value)
+    hashes = re.findall(r"\b[0-9a-f]{64}\b", message)
+    assert str(path) in message and len(set(hashes)) == 2 and file.sha256 in hashes
+
+
+def test_decompression_is_bounded(tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(5_000_000)))
+    content, problem = idx._decompress(tmp_path / "bomb.gz", 100)
+    assert len(content) == 100 and not problem
+
+
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(tmp_path, offline, monkeypatch):
+    monkeypatch.setenv("JAXNET_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="set JAXNET_DATA to a folder that holds mnist/") as caught:
+        load("mnist", data_dir=tmp_path / "argument")
+    for place in ("argument", "nowhere", "cache"):
+        assert str(tmp_path / place / "mnist") in str(caught.value)
+    assert not list((offline / "mnist").iterdir())
+
+
+@contextlib.contextmanager
+def served(folder: Path):
+    """Serve a folder on this machine; yields its address."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_download_is_checked_and_kept(tmp_path, offline, monkeypatch):
+    values = np.arange(6).reshape(2, 3)
+    file = write_idx(tmp_path / "mirror" / "pixels.gz", values)
+    with served(tmp_path / "mirror") as address:
+        monkeypatch.setattr(idx, "MIRRORS", {"mnist": address})
+        other = file._replace(sha256="0" * 64)
+        with pytest.raises(ValueError, match=f"{file.sha256}.*expected {other.sha256}"):
+            idx.fetch_idx("mnist", other)
+        assert not list((offline / "mnist").iterdir())
+        np.testing.assert_array_equal(idx.fetch_idx("mnist", file), values)
+    np.testing.assert_array_equal(idx.fetch_idx("mnist", file), values)
+    assert [path.name for path in (offline / "mnist").iterdir()] == ["pixels.gz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"\0\0\x0d\x01\0\0\0\x02ab", "begins with"),
+        (b"\0\0\x08\x02\0\0\0\x02ab", "begins with"),
+        (b"", "begins with"),
+        (b"\0\0\x08\x01\0\0\0\x03ab", r"shape \(3,\) and 2 bytes of data, expected \(2,\)"),
+        (b"\0\0\x08\x01\0\0\0\x02a", r"shape \(2,\) and 1 bytes of data, expected \(2,\) and 2"),
+        (b"\0\0\x08\x01\0\0\0\x02abc", "3 bytes of data"),
+        (b"\0\0\x08\x01\0\0", "0 bytes of data"),
+    ],
+)
+def test_content_of_another_format_is_refused(content, match):
+    with pytest.raises(ValueError, match=match):
+        idx.parse_idx(content, (2,))
