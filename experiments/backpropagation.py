@@ -193,12 +193,19 @@ def render(result: Result) -> str:
     all_w = [name for layer in w_names for unit in layer for name in unit]
     flat = lambda weights: [v for w in weights for v in w.T.ravel()]
     values |= dict(zip(neurons[0] + targets, [*problem.inputs[-1], *problem.targets[-1]]))
-    values |= dict(zip(all_w, flat(step.weights))) | {"b1": problem.biases[0], "b2": problem.biases[-1]}
+    values |= dict(zip(all_w, flat(step.weights))) | {
+        "b1": problem.biases[0],
+        "b2": problem.biases[-1],
+    }
     page = ["=" * 99, example.title, "=" * 99, ""]
 
     def listed(names, numbers):
-        pairs = [f"{name} = {number:.12g}".replace(" ", "\0") for name, number in zip(names, numbers)]
-        return textwrap.fill(",  ".join(pairs), 98, initial_indent="  ", subsequent_indent="  ").replace("\0", " ")
+        pairs = [
+            f"{name} = {number:.12g}".replace(" ", "\0") for name, number in zip(names, numbers)
+        ]
+        return textwrap.fill(
+            ",  ".join(pairs), 98, initial_indent="  ", subsequent_indent="  "
+        ).replace("\0", " ")
 
     def show(name, symbols, value, by_jax=None, filled=""):
         """One quantity in symbols, in numbers, its value, and the value that jax.grad gives."""
@@ -212,11 +219,28 @@ def render(result: Result) -> str:
         check = "" if by_jax is None else f"   {by_jax:.12g}"
         page.append(f"{'':18}{'=' if filled else ' '} {filled:<41} = {value:<17.12g}{check}")
 
-    page += ["START.  i: inputs, t: targets, which are given; w: weights, which are to be learned.", ""]
-    page += [_table(neurons[0] + targets, problem.inputs, problem.targets), "", listed(all_w, flat(step.weights))]
+    page += [
+        "START.  i: inputs, t: targets, which are given; w: weights, which are to be learned.",
+        "",
+    ]
+    page += [
+        _table(neurons[0] + targets, problem.inputs, problem.targets),
+        "",
+        listed(all_w, flat(step.weights)),
+    ]
     if any(problem.biases):
         page += [listed(["b1", "b2"], problem.biases) + "  (biases, which stay as they are)"]
-    page += ["", example.network, "", "1. FORWARD.  A neuron multiplies each input by its weight and adds up: that is net.", "Then out = 1 / (1 + exp(-net)), the logistic function, brings it between 0 and 1.", f"Written out for the last of the {count} examples, all of which follow in a table." if count > 1 else "", ""]
+    page += [
+        "",
+        example.network,
+        "",
+        "1. FORWARD.  A neuron multiplies each input by its weight and adds up: that is net.",
+        "Then out = 1 / (1 + exp(-net)), the logistic function, brings it between 0 and 1.",
+        f"Written out for the last of the {count} examples, all of which follow in a table."
+        if count > 1
+        else "",
+        "",
+    ]
     for layer, (w, net, out) in enumerate(zip(step.weights, step.net, step.out)):
         for j, n in enumerate(neurons[layer + 1]):
             terms = [f"{a}*{b}" for a, b in zip(w_names[layer][j], below[layer])]
@@ -224,12 +248,29 @@ def render(result: Result) -> str:
             show(f"net_{n}", " + ".join(terms), net[-1, j])
             show(f"out_{n}", f"1 / (1 + exp(-net_{n}))", out[-1, j])
     if count > 1:
-        page += ["", _table(neurons[0]+ [f"out_{n}" for layer in neurons[1:] for n in layer], problem.inputs, *step.out)]
-    page += ["", "2. ERROR.  Half the squared distance from the targets: each output's part, and their sum.", ""]
+        page += [
+            "",
+            _table(
+                neurons[0] + [f"out_{n}" for layer in neurons[1:] for n in layer],
+                problem.inputs,
+                *step.out,
+            ),
+        ]
+    page += [
+        "",
+        "2. ERROR.  Half the squared distance from the targets: each output's part, and their sum.",
+        "",
+    ]
     parts = (problem.targets - step.out[-1]) ** 2 / 2
     for k, n in enumerate(neurons[-1]):
-        show(f"E_{n}", f"(t{k+1} - out_{n})^2 / 2", parts[-1, k])
+        show(f"E_{n}", f"(t{k + 1} - out_{n})^2 / 2", parts[-1, k])
     every = " + ".join(_number(v) for v in parts.ravel())
-    show("E", " + ".join(f"E_{n}" for n in neurons[-1]) + (f", summed over the {count} examples" if count > 1 else ""), step.error, filled=every)
+    show(
+        "E",
+        " + ".join(f"E_{n}" for n in neurons[-1])
+        + (f", summed over the {count} examples" if count > 1 else ""),
+        step.error,
+        filled=every,
+    )
     page += ["", "3. BACKWARD"]
     return "\n".join(page)

@@ -20,11 +20,12 @@ def x64():
 
 
 @pytest.fixture(scope="session")
-def digits() -> dict[str, dict[str, np.ndarray]]:
+def digits() -> dict[str, dict[str, jax.Array]]:
     """The digits of scikit-learn, standardized by one mean and scale, in two parts."""
     bunch = load_digits()
     x = ((bunch.data - bunch.data.mean()) / bunch.data.std()).astype(np.float32)
     y = bunch.target.astype(np.int32)
     order = np.random.default_rng(0).permutation(len(x))
     train, test = order[:1400], order[1400:]
-    return {"train": {"x": x[train], "y": y[train]}, "test": {"x": x[test], "y": y[test]}}
+    parts = {"train": {"x": x[train], "y": y[train]}, "test": {"x": x[test], "y": y[test]}}
+    return jax.tree.map(jax.numpy.asarray, parts)

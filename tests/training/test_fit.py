@@ -92,7 +92,7 @@ def test_epochs_train_a_stack_of_states(digits, key):
     keys = jax.random.split(key, 3)
     states = jax.vmap(learner.init)(keys)
     watched = jn.epochs(learner, states, digits["train"], batch_size=100)
-    for states, metrics in itertools.islice(watched, 2):
+    for _, metrics in itertools.islice(watched, 2):
         assert metrics["loss"].shape == (3,)
     single = jn.epochs(learner, learner.init(keys[1]), digits["train"], batch_size=100)
     *_, (_, expected) = itertools.islice(single, 2)
@@ -145,7 +145,9 @@ def test_bad_arguments_are_refused_before_anything_runs(data, options, message, 
         jn.fit(learner_of(1e-3), key, data, **options)
     if options["num_epochs"]:
         with pytest.raises(ValueError, match=message):
-            jn.epochs(learner_of(1e-3), None, data, batch_size=options["batch_size"])
+            jn.epochs(
+                learner_of(1e-3), learner_of(1e-3).init(key), data, batch_size=options["batch_size"]
+            )
 
 
 def test_steps_do_not_reach_beyond_the_epoch(key):
