@@ -49,6 +49,7 @@ class TrainingConfig:
 
 
 Config = TypeVar("Config", bound=TrainingConfig)
+Options = TypeVar("Options")
 
 
 def resolve(config: Config, recipe: dict[str, Any]) -> Config:
@@ -259,20 +260,20 @@ def finish(
 
 
 def main(
-    config_class: type[Config], run: Callable[[Config], object], argv: Sequence[str] | None = None
+    config_class: type[Options], run: Callable[[Options], object], argv: Sequence[str] | None = None
 ) -> int:
     """The command line of an experiment: a mistake is one line on stderr, not a traceback.
 
     Returns:
-        The exit status: 0, 2 for a mistake in the options or the data, 1 for a training that
-        diverged, 130 after Ctrl-C.
+        The exit status: 0, 2 for a mistake in the options or the data, 1 where the numbers went
+        wrong (a training that diverged), 130 after Ctrl-C.
     """
     try:
         run(tyro.cli(config_class, args=argv))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except FloatingPointError as error:
+    except ArithmeticError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -35,7 +35,8 @@ def test_gradients_equal_finite_differences(x64, key):
         params = jax.tree.map(lambda leaf: leaf.astype(float), net.init(key))
 
         def loss(params, objective=objective, batch=batch):
-            return objective(params, batch, None)[0]
+            # check_grads hands over NumPy arrays.
+            return objective(jax.tree.map(jnp.asarray, params), batch, None)[0]
 
         check_grads(loss, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
 
@@ -108,7 +109,7 @@ def test_errors_name_the_argument(key, batch):
     with pytest.raises(ValueError, match=r"outputs have shape \(8, 3\)"):
         jn.binary_classification(network)(params, batch, None)
     with pytest.raises(ValueError, match="strength must not be negative, found -1"):
-        jn.l2_penalty(jn.regression(network), -1)
+        jn.l2_penalty(jn.regression(network), -1.0)
     nothing = jn.l2_penalty(jn.classification(network), 1, where=lambda path, leaf: False)
     with pytest.raises(ValueError, match="no parameter is selected"):
         nothing(params, batch, None)

@@ -46,9 +46,8 @@ def test_epochs_give_the_bits_of_fit(digits, key):
     state, history = jax.jit(run)(key, 1e-3, digits["train"])
     learner = learner_of(1e-3)
     watched = jn.epochs(learner, learner.init(key), digits["train"], batch_size=100)
-    metrics = []
-    for last, each in itertools.islice(watched, 3):
-        metrics.append(each)
+    states, metrics = zip(*itertools.islice(watched, 3), strict=True)
+    last = states[-1]
     assert equal(state.params, last.params)
     assert equal(state.key, last.key)
     assert int(last.step) == int(state.step) == 3 * 14
@@ -76,7 +75,7 @@ def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
 def test_vmap_over_seeds_and_rates_agrees_with_single_runs(digits, key):
     keys, rates = jax.random.split(key, 2), jnp.array([1e-3, 1e-2])
     over_keys = jax.vmap(run, (0, None, None))
-    states, history = jax.jit(jax.vmap(over_keys, (None, 0, None)))(keys, rates, digits["train"])
+    _, history = jax.jit(jax.vmap(over_keys, (None, 0, None)))(keys, rates, digits["train"])
     assert history["loss"].shape == (2, 2, 3)
     single = jax.jit(run)
     for row, rate in enumerate(rates):
