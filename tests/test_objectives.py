@@ -110,6 +110,6 @@ def test_errors_name_the_argument(key, batch):
         jn.binary_classification(network)(params, batch, None)
     with pytest.raises(ValueError, match="strength must not be negative, found -1"):
         jn.l2_penalty(jn.regression(network), -1.0)
-    nothing = jn.l2_penalty(jn.classification(network), 1, where=lambda path, leaf: False)
+    nothing = jn.l2_penalty(jn.classification(network), 1.0, where=lambda path, leaf: False)
     with pytest.raises(ValueError, match="no parameter is selected"):
         nothing(params, batch, None)
