@@ -33,6 +33,7 @@ from experiments.run import (
     finish,
     main,
     make_optimizer,
+    print_table,
     require_batch,
     resolve,
     seed_keys,
@@ -185,14 +186,6 @@ def coefficient_table(
         name, value, *numbers = row
         rows.append((name, value, *(f"{number:.6g}" for number in numbers)))
     return rows
-
-
-def print_table(rows: list[tuple[str, ...]]) -> None:
-    """Print rows as aligned columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    print()
-    for row in rows:
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def _learning_metrics(outputs: Float[Array, "n 1"], y: Float[Array, " n"]) -> dict[str, Array]:

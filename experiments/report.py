@@ -48,7 +48,8 @@ def write_report(
         sections.append(f"<p>Published: {html.escape(summary['published'])}</p>")
     for name, rows in summary.get("tables", {}).items():
         sections += [f"<h2>{html.escape(name)}</h2>", _table(rows[0], rows[1:])]
-    sections.append("<h2>Figures</h2>")
+    if captions:
+        sections.append("<h2>Figures</h2>")
     for name, caption in captions.items():
         picture = base64.b64encode((path / "figures" / f"{name}.png").read_bytes()).decode()
         sections.append(

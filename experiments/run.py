@@ -220,6 +220,14 @@ def statistics(values: np.ndarray) -> dict[str, Any]:
     return {"mean": float(values.mean()), "std": std, "values": values.tolist()}
 
 
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows as aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    print()
+    for row in rows:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
 def finish(
     directory: RunDirectory,
     config: TrainingConfig,
