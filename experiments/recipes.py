@@ -33,7 +33,7 @@ _CLASSIFICATION: dict[str, Any] = {
     "num_seeds": 10,
 }
 _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
-    ("digits", "mlp"): {"hidden_dims": (256,), "dropout": 0.3},
+    ("digits", "mlp"): {"hidden_dims": (512,), "dropout": 0.4, "label_smoothing": 0.1},
     ("digits", "cnn"): {"hidden_dims": (64,), "dropout": 0.2, "num_epochs": 30},
     ("breast_cancer", "linear"): {"l2": 1e-2, "batch_size": 32},
     ("breast_cancer", "mlp"): {"hidden_dims": (64,), "l2": 1e-2, "dropout": 0.2, "batch_size": 32},

@@ -71,13 +71,22 @@ def resolve(config: Config, recipe: dict[str, Any]) -> Config:
         open_options.pop("learning_rate", None)
         open_options.pop("weight_decay", None)
     config = dataclasses.replace(config, **open_options)
-    for name in ("num_epochs", "batch_size", "num_seeds"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, found {getattr(config, name)}")
+    require_positive(config, "num_epochs", "batch_size", "num_seeds")
     if config.seed < 0:
         raise ValueError(f"seed must not be negative, found {config.seed}")
     make_optimizer(config, num_steps=1)(jax.random.key(0))
     return config
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Refuse counts below 1.
+
+    Raises:
+        ValueError: an option of one of these names that is below 1.
+    """
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, found {getattr(config, name)}")
 
 
 def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.Array], Any]:
@@ -115,7 +124,7 @@ def require_batch(config: TrainingConfig, num_train: int) -> None:
         )
 
 
-def seed_keys(config: TrainingConfig) -> jax.Array:
+def seed_keys(config: Any) -> jax.Array:
     """One key for each network of the run, `(num_seeds,)`."""
     indices = np.arange(config.num_seeds)
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(config.seed), indices)
@@ -230,7 +239,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 
 def finish(
     directory: RunDirectory,
-    config: TrainingConfig,
+    config: Any,
     summary: dict[str, Any],
     captions: dict[str, str],
 ) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
     python -m experiments.speed                                      # both networks
     python -m experiments.speed --workload small --repeats 9
+    python -m experiments.speed --workload large --optimizer sgd
     python -m experiments.speed --torch-python OTHER_VENV/bin/python # PyTorch from elsewhere
 
-Two workloads, each the same network, batch, epochs and optimizer (Adam) for every peer: `small` is
+Two workloads, each the same network, batch, epochs and optimizer for every peer: `small` is
 64-128-10 on the digits, batch 64, 20 epochs; `large` is 784-512-10 on MNIST, batch 128, one epoch.
 Each peer runs with one thread and with all, as processes that take turns, and is held against the
 others at its best setting. Compilation is not timed. `large` also shows which share of the measured
@@ -25,12 +26,20 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.datasets import load
-from experiments.run import finish, main, print_table, statistics, stopwatch
+from experiments.run import (
+    finish,
+    main,
+    print_table,
+    require_positive,
+    statistics,
+    stopwatch,
+)
 from experiments.run_directory import RunDirectory
 
 SCRIPT = Path(__file__).with_name("speed_peers.py")
 PEERS = ("jaxnet", "scikit-learn", "PyTorch", "PyTorch compiled")
 PEAK = "matrix product"
+RATES = {"adam": 1e-3, "sgd": 0.1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +48,8 @@ class Config:
 
     workload: Literal["small", "large", "all"] = "all"
     """small: 64-128-10 on digits, 20 epochs; large: 784-512-10 on MNIST, one epoch."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or plain stochastic gradient descent."""
     repeats: int = 5
     """Rounds; in each, every peer trains once at each thread setting."""
     torch_python: Path = Path(sys.executable)
@@ -65,7 +76,6 @@ class Workload:
     dims: tuple[int, ...]
     batch_size: int
     num_epochs: int
-    learning_rate: float = 1e-3
 
     def flops(self, num_examples: int) -> float:
         """Multiplications and additions of the matrix products of one run.
@@ -113,7 +123,11 @@ class Peer:
             text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": "cpu"},
         )
-        answer = self._read()
+        try:
+            answer = self._read()
+        except ValueError:
+            self.close()
+            raise
         self.version: str | None = answer.get("version")
         self.missing: str | None = answer.get("missing")
 
@@ -155,9 +169,9 @@ def measure(
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         data, description = Path(folder) / "data.npz", Path(folder) / "workload.json"
         np.savez(data, x=x, y=y)
-        description.write_text(
-            json.dumps(dataclasses.asdict(workload) | {"data": str(data)}), encoding="utf-8"
-        )
+        options = {"optimizer": config.optimizer, "learning_rate": RATES[config.optimizer]}
+        options |= dataclasses.asdict(workload) | {"data": str(data)}
+        description.write_text(json.dumps(options), encoding="utf-8")
         peers: list[Peer] = []
         for peer, threads in itertools.product((*PEERS, PEAK), num_threads):
             python = config.torch_python if peer.startswith("PyTorch") else Path(sys.executable)
@@ -231,8 +245,7 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
         ValueError: a mistake in the options, or a peer that fails.
     """
-    if config.repeats < 1:
-        raise ValueError(f"repeats must be at least 1, found {config.repeats}")
+    require_positive(config, "repeats")
     if not os.access(config.torch_python, os.X_OK):
         raise ValueError(f"torch_python: {config.torch_python} is no program that can be run")
     RunDirectory.check(config.out)

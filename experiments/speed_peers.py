@@ -24,7 +24,7 @@ Train = Callable[[int], Callable[[], float]]
 
 
 def jaxnet_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Train]:
-    """A whole run, `jit(fit)`, with Adam."""
+    """A whole run, `jit(fit)`."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -32,8 +32,9 @@ def jaxnet_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, 
     import jaxnet as jn
 
     network = jn.mlp(workload["dims"])
+    optimizer = {"adam": optax.adam, "sgd": optax.sgd}[workload["optimizer"]]
     learner = jn.gradient_learner(
-        network.init, jn.classification(network), optax.adam(workload["learning_rate"])
+        network.init, jn.classification(network), optimizer(workload["learning_rate"])
     )
     options = {"batch_size": workload["batch_size"], "num_epochs": workload["num_epochs"]}
     fit = jax.jit(lambda key, data: jn.fit(learner, key, data, **options)[0].params)
@@ -65,7 +66,7 @@ def peak_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Tr
 
 
 def scikit_learn_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Train]:
-    """`MLPClassifier` with Adam, its stopping rules switched off."""
+    """`MLPClassifier`, its stopping rules switched off."""
     import sklearn
     from sklearn.neural_network import MLPClassifier
 
@@ -75,6 +76,8 @@ def scikit_learn_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple
     def train(seed: int) -> Callable[[], float]:
         model = MLPClassifier(
             hidden_layer_sizes=tuple(workload["dims"][1:-1]),
+            solver=workload["optimizer"],
+            momentum=0.0,
             alpha=0.0,
             batch_size=workload["batch_size"],
             learning_rate_init=workload["learning_rate"],
@@ -91,7 +94,7 @@ def scikit_learn_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple
 def pytorch_peer(
     workload: Workload, x: np.ndarray, y: np.ndarray, *, compiled: bool = False
 ) -> tuple[str, Train]:
-    """An eager loop with fused Adam over tensors in memory; no data loader is in the way."""
+    """An eager loop with a fused optimizer over tensors in memory, without a data loader."""
     import torch
 
     torch.set_num_threads(workload["num_threads"])
@@ -110,7 +113,8 @@ def pytorch_peer(
         for in_dim, out_dim in itertools.pairwise(dims):
             layers += [torch.nn.Linear(in_dim, out_dim), torch.nn.ReLU()]
         model = torch.nn.Sequential(*layers[:-1])
-        optimizer = torch.optim.Adam(model.parameters(), lr=workload["learning_rate"], fused=True)
+        make = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload["optimizer"]]
+        optimizer = make(model.parameters(), lr=workload["learning_rate"], fused=True)
         for _ in range(workload["num_epochs"]):
             order = torch.randperm(len(inputs))[: num_batches * batch_size]
             for index in order.split(batch_size):
