@@ -1,0 +1,174 @@
+"""The classification command: what it leaves behind, what it refuses, and that it repeats itself."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.classification import Config, run
+from experiments.run import main
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "16"]
+
+
+def command(out, *options):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    subprocess.run(
+        [sys.executable, "-m", "experiments.classification", *QUICK, "--out", str(out), *options],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    out = tmp_path_factory.mktemp("classification") / "first"
+    return out, command(out)
+
+
+def test_the_same_command_in_two_processes_gives_the_same_bits(first, tmp_path):
+    _, summary = first
+    again = command(tmp_path / "again")
+    assert again["params_sha256"] == summary["params_sha256"]
+    assert again["metrics"] == summary["metrics"]
+    other = command(tmp_path / "other", "--seed", "1")
+    assert not {*other["params_sha256"]} & {*summary["params_sha256"]}
+
+
+def test_the_run_directory_keeps_the_contract(first):
+    out, summary = first
+    assert (summary["experiment"], summary["dataset"], summary["num_seeds"]) == (
+        "classification",
+        "digits",
+        2,
+    )
+    assert len(set(summary["params_sha256"])) == 2
+    assert {"compile", "train", "total"} == set(summary["seconds"])
+    assert summary["device"]
+    for metric in summary["metrics"].values():
+        assert metric["mean"] == pytest.approx(np.mean(metric["values"]))
+        assert metric["std"] == pytest.approx(np.std(metric["values"], ddof=1))
+    config = json.loads((out / "config.json").read_text())
+    assert config["num_epochs"] == 2
+    assert config["learning_rate"] > 0, "what the recipe filled in is recorded"
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {"packages", "device", "data_sha256", "git_commit", "started"} <= set(manifest)
+    assert {"jax", "jaxlib", "optax"} <= set(manifest["packages"])
+    assert re.fullmatch(r"[0-9a-f]{64}", manifest["data_sha256"])
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    for part in ("train", "validation"):
+        assert len(lines[0][part]["accuracy"]) == 2
+    for name in ("learning_curves", "confusion_matrix", "mistakes"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 1000
+    page = (out / "report.html").read_text()
+    sources = re.findall(r'src="([^"]{0,30})', page)
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", page)
+
+
+def test_cross_validation_trains_every_fold_of_every_repeat(tmp_path):
+    config = Config(
+        dataset="iris", cross_validate=3, repeats=2, num_epochs=30, out=tmp_path / "run"
+    )
+    summary = run(config)
+    assert len(summary["metrics"]["accuracy"]["values"]) == 6
+    assert len(set(summary["params_sha256"])) == 6
+    assert summary["metrics"]["accuracy"]["mean"] > 0.85
+
+
+def test_two_classes_have_a_threshold_that_follows_the_costs(tmp_path):
+    def rates(**costs):
+        out = tmp_path / str(costs)
+        config = Config(
+            dataset="breast_cancer", model="linear", num_epochs=20, num_seeds=2, out=out, **costs
+        )
+        found = run(config)["metrics"]
+        assert (out / "figures" / "threshold.png").exists()
+        return found["false_positive_rate"]["mean"], found["false_negative_rate"]["mean"]
+
+    cheap_alarms, dear_alarms = rates(false_negative_cost=50.0), rates(false_positive_cost=50.0)
+    assert cheap_alarms[0] > dear_alarms[0]
+    assert cheap_alarms[1] < dear_alarms[1]
+
+
+def test_a_cnn_reads_pictures(tmp_path):
+    config = Config(
+        model="cnn", channels=(8,), hidden_dims=(16,), num_epochs=4, num_seeds=1, out=tmp_path / "x"
+    )
+    assert run(config)["metrics"]["accuracy"]["mean"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "digit"], "unknown data set 'digit'.*digits"),
+        (["--dataset", "diabetes"], "diabetes.*regression"),
+        (["--optimizer", "adma"], "unknown optimizer 'adma'; did you mean adam"),
+        (["--schedule", "cosin"], "unknown schedule 'cosin'; did you mean cosine"),
+        (["--learning-rate", "0"], "learning_rate must be greater than 0, found 0"),
+        (["--learning-rate", "-1"], "learning_rate must be greater than 0, found -1"),
+        (["--learning-rate", "nan"], "learning_rate must be greater than 0, found nan"),
+        (["--weight-decay", "-1"], "weight_decay must not be negative"),
+        (["--clip-norm", "0"], "clip_norm must be greater than 0"),
+        (["--num-epochs", "0"], "num_epochs must be at least 1, found 0"),
+        (["--batch-size", "0"], "batch_size must be at least 1, found 0"),
+        (["--batch-size", "100000"], "batch_size must not exceed the 1149 training examples"),
+        (["--num-seeds", "0"], "num_seeds must be at least 1, found 0"),
+        (["--seed", "-1"], "seed must not be negative, found -1"),
+        (["--dataset", "wine", "--model", "cnn"], "model cnn needs pictures, and wine is a table"),
+        (["--model", "cnn", "--channels", "8", "8", "8", "8"], "4 stages halve a picture of 8x8"),
+        (["--cross-validate", "1"], "cross_validate must be 0 or at least 2, found 1"),
+        (["--cross-validate", "5000"], "5000"),
+        (["--cross-validate", "3", "--repeats", "0"], "repeats must be at least 1, found 0"),
+        (["--dropout", "1.5"], "dropout.* found 1.5"),
+        (["--hidden-dims", "0"], "out_dim must be at least 1, found 0"),
+        (["--false-positive-cost", "0"], "false_positive_cost must be greater than 0"),
+        (["--label-smoothing", "1"], r"label_smoothing must lie in \[0, 1\), found 1"),
+        (["--l2", "-1"], "strength must not be negative, found -1"),
+    ],
+)
+def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
+    out = tmp_path / "run"
+    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(f"error: .*{message}.*\n", error), error
+    assert not out.exists()
+
+
+def test_a_directory_of_another_run_stays_as_it_is(first, capsys):
+    out, _ = first
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert main(Config, run, [*QUICK, "--out", str(out)]) == 2
+    assert "already holds" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_corrupt_data_file_is_named_with_both_hashes(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(b"not the digits"))
+    monkeypatch.setenv("JAXNET_DATA", str(tmp_path / "data"))
+    out = tmp_path / "run"
+    assert main(Config, run, ["--dataset", "mnist", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert len(re.findall(r"[0-9a-f]{64}", error)) == 2
+    assert "ubyte.gz" in error
+    assert not out.exists()
+
+
+def test_a_diverging_training_says_where(tmp_path, capsys):
+    options = ["--optimizer", "sgd", "--learning-rate", "1e30", "--schedule", "constant"]
+    assert main(Config, run, [*QUICK, *options, "--out", str(tmp_path / "run")]) == 1
+    assert re.search(r"network 0 became (nan|inf) in epoch 1; try", capsys.readouterr().err)

@@ -1,0 +1,63 @@
+"""Linear models against ordinary least squares; the rest of the command."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments.datasets import load, split
+from experiments.regression import Config, run
+from experiments.run import main
+
+
+@pytest.mark.parametrize("dataset", ["line", "crop_yield"])
+def test_a_linear_model_finds_least_squares(dataset, tmp_path):
+    summary = run(Config(dataset=dataset, num_seeds=3, out=tmp_path / "run"))
+    data = load(dataset)
+    rows = split(data, seed=0).train
+    design = np.column_stack([data.x[rows], np.ones(len(rows))]).astype(np.float64)
+    exact = np.linalg.lstsq(design, data.y[rows].astype(np.float64), rcond=None)[0]
+    header, *table = summary["tables"]["Coefficients"]
+    assert header[2:4] == ("least squares", "network (mean)")
+    found = np.array([[float(row[2]), float(row[3])] for row in table])
+    np.testing.assert_allclose(found[:, 0], exact, rtol=1e-4)
+    np.testing.assert_allclose(found[:, 1], exact, rtol=1e-4)
+    true = np.array([float(row[1]) for row in table])
+    np.testing.assert_allclose(found[:, 1], true, rtol=0.1, atol=0.3)
+    assert summary["metrics"]["r2"]["mean"] > 0.9
+    assert (tmp_path / "run" / "figures" / "fit.png").exists() == (dataset == "line")
+
+
+def test_an_mlp_on_diabetes_and_the_same_again(tmp_path):
+    options = {"dataset": "diabetes", "model": "mlp", "num_epochs": 5, "num_seeds": 2}
+    first, second = (run(Config(out=tmp_path / name, **options)) for name in "ab")
+    assert first["params_sha256"] == second["params_sha256"]
+    assert first["metrics"] == second["metrics"]
+    assert "tables" not in first
+    assert np.isfinite(first["metrics"]["r2"]["values"]).all()
+    for name in ("learning_curves", "predictions"):
+        assert (tmp_path / "a" / "figures" / f"{name}.png").stat().st_size > 1000
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 5
+    assert len(json.loads(lines[0])["validation"]["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "diabets"], "unknown data set 'diabets'.*diabetes"),
+        (["--dataset", "iris"], "iris.*classification"),
+        (["--batch-size", "100000"], "batch_size must not exceed the"),
+        (["--model", "mlp", "--hidden-dims", "0"], "out_dim must be at least 1, found 0"),
+        (["--schedule", "cosine"], "takes no schedule"),
+    ],
+)
+def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
+    out = tmp_path / "run"
+    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert re.search(message, error), error
+    assert not out.exists()
