@@ -10,6 +10,7 @@ Published figures, the commands that are held against them and their times: docs
 import dataclasses
 import functools
 import sys
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -48,6 +49,8 @@ class Config(TrainingConfig):
 
     dataset: str = "digits"
     """digits, breast_cancer, wine, iris, mnist or fashion_mnist."""
+    data_dir: Path | None = None
+    """Folder that holds mnist/ and fashion-mnist/; by default JAXNET_DATA, then a download."""
     model: Literal["linear", "mlp", "cnn"] = "mlp"
     """linear (logistic regression), mlp, or cnn for pictures."""
     hidden_dims: tuple[int, ...] | None = None
@@ -88,7 +91,7 @@ def run(config: Config) -> dict[str, Any]:
         FloatingPointError: a training that diverges.
     """
     RunDirectory.check(config.out)
-    dataset = load(config.dataset, task="classification")
+    dataset = load(config.dataset, task="classification", data_dir=config.data_dir)
     config = resolve(config, classification_recipe(dataset.name, config.model))
     _check(config, dataset)
     jn.check_data(dataset.x, dataset.y, num_classes=dataset.num_classes)

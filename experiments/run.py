@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +75,10 @@ def resolve(config: Config, recipe: dict[str, Any]) -> Config:
     require_positive(config, "num_epochs", "batch_size", "num_seeds")
     if config.seed < 0:
         raise ValueError(f"seed must not be negative, found {config.seed}")
+    if config.learning_rate is not None and not 0 < config.learning_rate < math.inf:
+        raise ValueError(
+            f"learning_rate must be greater than 0 and finite, found {config.learning_rate}"
+        )
     make_optimizer(config, num_steps=1)(jax.random.key(0))
     return config
 

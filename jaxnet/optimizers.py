@@ -7,6 +7,7 @@ those that need more than a rate.
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from types import FunctionType
 
@@ -319,5 +320,5 @@ def _require_name(kind: str, name: str, names: Iterable[str]) -> None:
 
 
 def _require_above_zero(name: str, value: object) -> None:
-    if isinstance(value, (int, float)) and not value > 0:
-        raise ValueError(f"{name} must be greater than 0, found {value}")
+    if isinstance(value, (int, float)) and not 0 < value < math.inf:
+        raise ValueError(f"{name} must be greater than 0 and finite, found {value}")

@@ -41,7 +41,7 @@ def test_weight_decay_is_decoupled_where_the_optimizer_has_it():
     [
         (lambda: jn.optimizer("adma"), "unknown optimizer 'adma'; did you mean"),
         (lambda: jn.optimizer("zzzzzz"), "unknown optimizer 'zzzzzz'; known: acprop, "),
-        (lambda: jn.optimizer("adam", 0.0), "learning_rate must be greater than 0, found 0.0"),
+        (lambda: jn.optimizer("adam", 0.0), "learning_rate must be greater than 0 and finite"),
         (lambda: jn.optimizer("adam", float("nan")), "learning_rate must be greater than 0"),
         (lambda: jn.optimizer("adam", weight_decay=-1.0), "weight_decay must not be negative"),
         (lambda: jn.optimizer("adam", clip_norm=0.0), "clip_norm must be greater than 0"),

@@ -67,6 +67,12 @@ def load(
     if task not in tasks:
         raise ValueError(f"task must be 'classification' or 'regression', found {task!r}")
     known = tasks[task]
+    if name not in known and name in tasks[None]:
+        other = "regression" if task == "classification" else "classification"
+        raise ValueError(
+            f"data set {name!r} is for {other}; use experiments.{other}, or one of: "
+            f"{', '.join(known)}"
+        )
     if name not in known:
         nearest = difflib.get_close_matches(name, known)
         hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""

@@ -25,7 +25,7 @@ def test_a_linear_model_finds_least_squares(dataset, tmp_path):
     np.testing.assert_allclose(found[:, 1], exact, rtol=1e-4)
     true = np.array([float(row[1]) for row in table])
     np.testing.assert_allclose(found[:, 1], true, rtol=0.1, atol=0.3)
-    assert summary["metrics"]["r2"]["mean"] > 0.9
+    assert summary["metrics"]["r2"]["mean"] > 0.8
     assert (tmp_path / "run" / "figures" / "fit.png").exists() == (dataset == "line")
 
 
