@@ -1,5 +1,6 @@
 """Layers: each is a factory that returns a `Network` acting on trailing axes."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -198,21 +199,52 @@ def conv(
         key: Array | None = None,
     ) -> Float[Array, "*batch new_height new_width out_channels"]:
         images = x.reshape(-1, *x.shape[-3:])
-        y = jax.lax.conv_general_dilated(
-            images,
-            params["kernel"],
-            tuple(strides),
-            padding,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        y = jax.lax.platform_dependent(images, params["kernel"], cpu=products, default=convolution)
         return (y + params["bias"]).reshape(*x.shape[:-3], *y.shape[-3:])
+
+    def convolution(images: Array, kernel: Array) -> Array:
+        return jax.lax.conv_general_dilated(
+            images, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    def products(images: Array, kernel: Array) -> Array:
+        # On CPU, XLA's convolution is an order of magnitude slower inside a loop, where training
+        # is, than outside (jax-ml/jax issue 12868). One matrix product for each place of the kernel
+        # is the same sum.
+        pads = jax.lax.padtype_to_pads(images.shape[1:3], kernel_size, strides, padding)
+        images = jnp.pad(images, [(0, 0), *pads, (0, 0)])
+        spans = [
+            (size - window) // stride * stride + 1
+            for size, window, stride in zip(images.shape[1:3], kernel_size, strides, strict=True)
+        ]
+        return sum(
+            images[:, row : row + spans[0] : strides[0], column : column + spans[1] : strides[1]]
+            @ kernel[row, column]
+            for row, column in itertools.product(*map(range, kernel_size))
+        )  # pyright: ignore[reportReturnType]
 
     return Network(init, apply, "conv")
 
 
-def _pool(name: str, reduce: Any, initial: float, window: Sequence[int], padding: str, scale: Any):
+def _pool(
+    name: str,
+    window: Sequence[int],
+    padding: str,
+    reduce: Callable[[Callable[[Array, float], Array], Array], Array],
+) -> Network:
+    """A network that reduces windows; `reduce(windows, x)` is given what cuts `x` into them."""
     _require_window(name, window=window)
     _require_padding(name, padding)
+
+    def windows(x: Array, fill: float) -> Array:
+        """`(*batch, new_height, window_height, new_width, window_width, channels)`."""
+        *batch, height, width, channels = x.shape
+        if padding == "SAME":
+            pads = jax.lax.padtype_to_pads((height, width), window, window, padding)
+            x = jnp.pad(x, [*[(0, 0)] * len(batch), *pads, (0, 0)], constant_values=fill)
+        rows, columns = x.shape[-3] // window[0], x.shape[-2] // window[1]
+        x = x[..., : rows * window[0], : columns * window[1], :]
+        return x.reshape(*batch, rows, window[0], columns, window[1], channels)
 
     def apply(
         params: Params,
@@ -221,11 +253,7 @@ def _pool(name: str, reduce: Any, initial: float, window: Sequence[int], padding
         *,
         key: Array | None = None,
     ) -> Float[Array, "*batch new_height new_width channels"]:
-        def pool(values: Array) -> Array:
-            shape = (*(1,) * (x.ndim - 3), *window, 1)
-            return jax.lax.reduce_window(values, initial, reduce, shape, shape, padding)
-
-        return scale(pool, x)
+        return reduce(windows, x)
 
     return _stateless(apply, name)
 
@@ -246,7 +274,9 @@ def max_pool(window: Sequence[int] = (2, 2), *, padding: str = "VALID") -> Netwo
     >>> max_pool().apply({}, jnp.arange(16.0).reshape(4, 4, 1))[..., 0].tolist()
     [[5.0, 7.0], [13.0, 15.0]]
     """
-    return _pool("max_pool", jax.lax.max, -math.inf, window, padding, lambda pool, x: pool(x))
+    return _pool(
+        "max_pool", window, padding, lambda windows, x: windows(x, -math.inf).max(axis=(-4, -2))
+    )
 
 
 def mean_pool(window: Sequence[int] = (2, 2), *, padding: str = "VALID") -> Network:
@@ -266,10 +296,11 @@ def mean_pool(window: Sequence[int] = (2, 2), *, padding: str = "VALID") -> Netw
     [[2.5, 4.5], [10.5, 12.5]]
     """
 
-    def scale(pool: Any, x: Array) -> Array:
-        return pool(x) / pool(jnp.ones_like(x))
+    def mean(windows: Callable[[Array, float], Array], x: Array) -> Array:
+        counts = windows(jnp.ones_like(x[..., :1]), 0.0).sum(axis=(-4, -2))
+        return windows(x, 0.0).sum(axis=(-4, -2)) / counts
 
-    return _pool("mean_pool", jax.lax.add, 0.0, window, padding, scale)
+    return _pool("mean_pool", window, padding, mean)
 
 
 def flatten(num_axes: int = 3) -> Network:

@@ -27,12 +27,13 @@ _RATES = {
     "galore": 3e-3,
     "lamb": 1e-2,
     "lars": 1.0,
-    "lion": 3e-4,
+    "lion": 1e-3,
     "mechanize": 1.0,
     "muon": 1e-2,
     "noisy_sgd": 0.1,
     "novograd": 1e-2,
     "optimistic_gradient_descent": 0.1,
+    "radam": 3e-3,
     "sam": 0.1,
     "schedule_free": 1.0,
     "sgd": 0.1,
@@ -50,32 +51,39 @@ _OPTIONS: dict[str, dict[str, float]] = {
 }
 
 # Optax's wrappers are complete once they have something to wrap, and a few optimizers once they
-# have a key or a bound: (rate, key, clip_norm) -> optimizer. Values are those of the papers.
+# have a key or a bound: (rate, key, clip_norm, decay) -> optimizer, where `decay` adds the decayed
+# weights to a gradient. Values are those of the papers.
 _RECIPES: dict[str, Callable[..., optax.GradientTransformation]] = {
     # Abadi et al. (2016), section 5: the bound is on the gradient of each example.
-    "dpsgd": lambda rate, key, clip_norm: optax.chain(
+    "dpsgd": lambda rate, key, clip_norm, decay: optax.chain(
         optax.contrib.differentially_private_aggregate(clip_norm or 1.0, 0.5, key),
+        decay,
         optax.scale_by_learning_rate(rate),
     ),
     # Zhang et al. (2019), section 5: k = 5, alpha = 0.5.
-    "lookahead": lambda rate, key, clip_norm: optax.lookahead(
-        optax.adam(rate), sync_period=5, slow_step_size=0.5
+    "lookahead": lambda rate, key, clip_norm, decay: optax.lookahead(
+        optax.chain(decay, optax.adam(rate)), sync_period=5, slow_step_size=0.5
     ),
     # Cutkosky, Defazio, Mehta (2023): the wrapper learns the factor of the base rate.
-    "mechanize": lambda rate, key, clip_norm: optax.contrib.mechanize(optax.adam(rate)),
-    "reduce_on_plateau": lambda rate, key, clip_norm: optax.chain(
-        optax.adam(rate), optax.contrib.reduce_on_plateau(accumulation_size=100)
+    "mechanize": lambda rate, key, clip_norm, decay: optax.chain(
+        decay, optax.contrib.mechanize(optax.adam(rate))
+    ),
+    "reduce_on_plateau": lambda rate, key, clip_norm, decay: optax.chain(
+        decay, optax.adam(rate), optax.contrib.reduce_on_plateau(accumulation_size=100)
     ),
     # Foret et al. (2021): rho = 0.05. In opaque mode both half-steps are one update.
-    "sam": lambda rate, key, clip_norm: optax.contrib.sam(
-        optax.sgd(rate, momentum=0.9),
-        optax.chain(optax.contrib.normalize(), optax.sgd(0.05)),
-        opaque_mode=True,
+    "sam": lambda rate, key, clip_norm, decay: optax.chain(
+        decay,
+        optax.contrib.sam(
+            optax.sgd(rate, momentum=0.9),
+            optax.chain(optax.contrib.normalize(), optax.sgd(0.05)),
+            opaque_mode=True,
+        ),
     ),
-    "schedule_free": lambda rate, key, clip_norm: optax.contrib.schedule_free(
-        optax.sgd(rate), rate
+    "schedule_free": lambda rate, key, clip_norm, decay: optax.chain(
+        decay, optax.contrib.schedule_free(optax.sgd(rate), rate)
     ),
-    "sophia": lambda rate, key, clip_norm: optax.contrib.sophia(
+    "sophia": lambda rate, key, clip_norm, decay: optax.contrib.sophia(
         rate, hessian_diagonal_fn=optax.contrib.hutchinson_estimator_diag_hessian(key)
     ),
 }
@@ -171,20 +179,14 @@ def optimizer(
     elif callable(rate) and not takes_schedule(name):
         raise ValueError(f"optimizer {name!r} takes a number as learning_rate, found a schedule")
 
-    transforms = []
-    if clip_norm is not None and name != "dpsgd":
-        transforms.append(optax.clip_by_global_norm(clip_norm))
+    decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay)
     if name in _RECIPES:
-        core, decays = _RECIPES[name](rate, key, clip_norm), False
+        core = _RECIPES[name](rate, key, clip_norm, decay)
     else:
-        core, decays = _from_factory(name, rate, key, weight_decay)
-    if weight_decay is not None and not decays:
-        decayed = optax.add_decayed_weights(weight_decay)
-        # Per-example gradients are aggregated first; elsewhere decay is part of the gradient.
-        transforms += [core, decayed] if name == "dpsgd" else [decayed, core]
-    else:
-        transforms.append(core)
-    return optax.chain(*transforms) if len(transforms) > 1 else core
+        core = _from_factory(name, rate, key, weight_decay, decay)
+    if clip_norm is None or name == "dpsgd":
+        return core
+    return optax.chain(optax.clip_by_global_norm(clip_norm), core)
 
 
 def takes_schedule(name: str) -> bool:
@@ -298,17 +300,22 @@ def _rate_parameter(function: FunctionType) -> inspect.Parameter:
 
 
 def _from_factory(
-    name: str, rate: LearningRate | None, key: Array | None, weight_decay: float | Array | None
-) -> tuple[optax.GradientTransformation, bool]:
-    """The optimizer, and whether the weight decay is in it."""
+    name: str,
+    rate: LearningRate | None,
+    key: Array | None,
+    weight_decay: float | Array | None,
+    decay: optax.GradientTransformation,
+) -> optax.GradientTransformation:
+    """The optimizer, with its own weight decay where it has one and with `decay` otherwise."""
     function = _factories()[name]
     options = {_rate_parameter(function).name: rate, **_OPTIONS.get(name, {})}
     if needs_key(name):
         options["key"] = key
-    decays = "weight_decay" in inspect.signature(function).parameters
-    if decays and weight_decay is not None:
-        options["weight_decay"] = weight_decay
-    return function(**options), decays
+    if weight_decay is None:
+        return function(**options)
+    if "weight_decay" in inspect.signature(function).parameters:
+        return function(**options, weight_decay=weight_decay)
+    return optax.chain(decay, function(**options))
 
 
 def _require_name(kind: str, name: str, names: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Layers against those of Flax, on the same parameters."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -77,3 +78,14 @@ def test_dropout_keeps_the_mean_and_takes_a_traced_rate(key):
 def test_errors_name_the_argument(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_conv_is_a_convolution_where_that_is_fast(platform, key):
+    layer = jn.conv(2, 4)
+    params = layer.init(key)
+    lowered = jax.export.export(jax.jit(layer.apply), platforms=[platform])(
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params),
+        jax.ShapeDtypeStruct(IMAGES, jnp.float32),
+    )
+    assert ("stablehlo.convolution" in lowered.mlir_module()) == (platform != "cpu")
