@@ -83,8 +83,11 @@ _RECIPES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "schedule_free": lambda rate, key, clip_norm, decay: optax.chain(
         decay, optax.contrib.schedule_free(optax.sgd(rate), rate)
     ),
-    "sophia": lambda rate, key, clip_norm, decay: optax.contrib.sophia(
-        rate, hessian_diagonal_fn=optax.contrib.hutchinson_estimator_diag_hessian(key)
+    "sophia": lambda rate, key, clip_norm, decay: optax.chain(
+        decay,
+        optax.contrib.sophia(
+            rate, hessian_diagonal_fn=optax.contrib.hutchinson_estimator_diag_hessian(key)
+        ),
     ),
 }
 _STOCHASTIC_RECIPES = ("dpsgd", "sophia")
