@@ -151,7 +151,7 @@ def params_sha256(params: Any) -> str:
     """SHA-256 over path, dtype, shape and bytes of each leaf of a pytree.
 
     >>> params_sha256({"bias": np.zeros(2, np.float32)})[:16]
-    'd8a42f8eb9cd1bc2'
+    '9ca02b2a52fe6a4c'
     """
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):

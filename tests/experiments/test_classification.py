@@ -107,7 +107,7 @@ def test_a_cnn_reads_pictures(tmp_path):
         model="cnn",
         channels=(8,),
         hidden_dims=(16,),
-        num_epochs=10,
+        num_epochs=25,
         num_seeds=1,
         out=tmp_path / "x",
     )

@@ -142,7 +142,7 @@ def test_least_squares_recovers_the_coefficients_of_generated_data(name):
     [
         ("fashoin_mnist", None, "did you mean fashion_mnist"),
         ("diabets", None, "did you mean diabetes"),
-        ("iris", "regression", "iris. is for classification; use experiments.classification"),
+        ("iris", "regression", "'iris' is for classification; use experiments.classification"),
         ("xyz", None, "'xyz'; known: " + ", ".join(CLASSIFICATION + REGRESSION)),
     ],
 )
