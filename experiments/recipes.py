@@ -38,7 +38,7 @@ _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
     ("breast_cancer", "linear"): {"l2": 1e-2, "batch_size": 32},
     ("breast_cancer", "mlp"): {"hidden_dims": (64,), "l2": 1e-2, "dropout": 0.2, "batch_size": 32},
     ("wine", "mlp"): {"hidden_dims": (64,), "dropout": 0.2, "batch_size": 16},
-    ("iris", "mlp"): {"hidden_dims": (32,), "batch_size": 16},
+    ("iris", "mlp"): {"hidden_dims": (32,), "batch_size": 16, "learning_rate": 1e-2},
     ("mnist", "linear"): {"num_epochs": 20, "batch_size": 128, "num_seeds": 3},
     ("mnist", "mlp"): {
         "hidden_dims": (512, 512),
@@ -61,10 +61,11 @@ _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
 }
 for _pair in (("mnist", "cnn"), ("fashion_mnist", "cnn")):
     _CLASSIFICATION_BY_DATASET[_pair] = {
-        "hidden_dims": (64,),
-        "channels": (16, 32),
+        "hidden_dims": (),
+        "channels": (16, 32, 64),
+        "convs_per_stage": 2,
         "dropout": 0.2,
-        "num_epochs": 10,
+        "num_epochs": 15,
         "batch_size": 128,
         "num_seeds": 1,
     }

@@ -22,6 +22,7 @@ _RATES = {
     "adamax": 2e-3,
     "adafactor": 1e-2,
     "adagrad": 3e-2,
+    "dowg": 0.5,
     "dpsgd": 0.3,
     "fromage": 1e-2,
     "galore": 3e-3,
