@@ -137,7 +137,10 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             metrics |= jax.vmap(decide, (0, None, 0))(tested, labels, thresholds)
             threshold = float(thresholds.mean())
     directory.save_figure("learning_curves", figures.learning_curves(trained.history))
-    captions = {"learning_curves": "Learning curves: mean and range over the networks."}
+    captions = {
+        "learning_curves": "Learning curves: mean and range over the networks. The training loss "
+        "includes dropout, label smoothing and penalties."
+    }
     captions |= evaluation.draw(
         directory,
         np.asarray(tested),

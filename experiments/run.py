@@ -291,7 +291,8 @@ def main(
         wrong (a training that diverged), 130 after Ctrl-C.
     """
     try:
-        run(tyro.cli(config_class, args=argv))
+        program = f"python -m experiments.{Path(sys.argv[0]).stem}"
+        run(tyro.cli(config_class, prog=program, args=argv))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
