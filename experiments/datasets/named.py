@@ -70,8 +70,8 @@ def load(
     if name not in known and name in tasks[None]:
         other = "regression" if task == "classification" else "classification"
         raise ValueError(
-            f"data set {name!r} is for {other}; use experiments.{other}, or one of: "
-            f"{', '.join(known)}"
+            f"data set {name!r} is for {other}; use experiments.{other}; for {task} are "
+            f"known: {', '.join(known)}"
         )
     if name not in known:
         nearest = difflib.get_close_matches(name, known)
