@@ -45,8 +45,8 @@ from jaxnet.optimizers import (
     takes_schedule,
 )
 from jaxnet.prediction import predict
-from jaxnet.training.driver import epochs
-from jaxnet.training.fit import fit, run_epoch, run_steps
+from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
+from jaxnet.training.fit import fit, run_epoch, run_steps, step_metrics
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
 
 __all__ = [
@@ -55,6 +55,8 @@ __all__ = [
     "Network",
     "TrainState",
     "activation",
+    "advance",
+    "begin_epoch",
     "binary_classification",
     "chain",
     "check_data",
@@ -73,6 +75,7 @@ __all__ = [
     "l2_penalty",
     "layer_norm",
     "max_pool",
+    "mean_metrics",
     "mean_pool",
     "mlp",
     "needs_key",
@@ -85,6 +88,7 @@ __all__ = [
     "run_steps",
     "schedule",
     "schedule_names",
+    "step_metrics",
     "supervised",
     "takes_schedule",
     "weighted_mean",

@@ -2,58 +2,98 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from jaxnet.objectives import Batch, Metrics
 from jaxnet.training.learner import Learner, TrainState
 from jaxnet.training.order import epoch_order, num_examples, steps_per_epoch, take
 
 
-def run_steps(
-    learner: Learner, state: TrainState, data: Batch, *, batch_size: int, num_steps: int
-) -> tuple[TrainState, Metrics]:
-    """Take a number of steps inside one epoch, from wherever the state stands.
-
-    The batches are a function of the key and the step in the state, so cutting a run into such
-    pieces, or repeating it from a saved state, gives the same bits.
+def step_metrics(
+    learner: Learner, state: TrainState, data: Batch, *, batch_size: int
+) -> dict[str, Array]:
+    """Room for the metrics of each step of one epoch, `(steps_per_epoch,)` each, all zeros.
 
     Args:
         learner: what trains.
-        state: where to start; `state.step` may be traced.
+        state: one of its states.
         data: dict of arrays that share their first axis.
         batch_size: examples in a batch.
-        num_steps: steps to take; they must not reach beyond the end of the epoch.
-
-    Returns:
-        The new state and the metrics of each step, `(num_steps,)` each.
 
     Raises:
-        ValueError: data without examples or of different lengths, a batch size that does not fit,
-            more steps than an epoch has.
+        ValueError: data without examples or of different lengths, a batch size that does not fit.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
     >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
     >>> state = learner.init(jax.random.key(0))
-    >>> state, metrics = run_steps(learner, state, data, batch_size=2, num_steps=3)
-    >>> int(state.step), metrics["loss"].shape
-    (3, (3,))
+    >>> step_metrics(learner, state, data, batch_size=2)["loss"].shape
+    (5,)
+    """
+    num_steps = steps_per_epoch(data, batch_size=batch_size)
+    batch = jax.eval_shape(lambda: take(data, jnp.zeros(batch_size, jnp.int32)))
+    _, metrics = jax.eval_shape(learner.step, state, batch)
+    return jax.tree.map(lambda leaf: jnp.zeros((num_steps, *leaf.shape), leaf.dtype), metrics)
+
+
+def run_steps(
+    learner: Learner,
+    state: TrainState,
+    metrics: Metrics,
+    data: Batch,
+    *,
+    batch_size: int,
+    start: int | Int[Array, ""],
+    stop: int | Int[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Take some steps of the epoch in which the state stands.
+
+    The batches are a function of the key and the step in the state, and where the piece starts and
+    stops may be traced: one compiled program takes pieces of any length. So cutting a run into
+    pieces, or repeating it from a saved state, gives the same bits.
+
+    Args:
+        learner: what trains.
+        state: where to start; it must have taken `start` steps of its epoch.
+        metrics: of the steps of this epoch so far, `(steps_per_epoch,)` each; at its beginning
+            from `step_metrics`.
+        data: dict of arrays that share their first axis.
+        batch_size: examples in a batch.
+        start: the first step to take, counted from the beginning of the epoch.
+        stop: the step to stop before, at most the number of steps of an epoch.
+
+    Returns:
+        The new state, and the metrics with those of the steps taken filled in.
+
+    Raises:
+        ValueError: data without examples or of different lengths, a batch size that does not fit,
+            steps that an epoch does not have (where they are not traced).
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.mlp([2, 1])
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
+    >>> state = learner.init(jax.random.key(0))
+    >>> metrics = step_metrics(learner, state, data, batch_size=2)
+    >>> state, metrics = run_steps(learner, state, metrics, data, batch_size=2, start=0, stop=3)
+    >>> int(state.step), (metrics["loss"] > 0).tolist()
+    (3, [True, True, True, False, False])
     """
     epoch_length = steps_per_epoch(data, batch_size=batch_size)
-    if not 1 <= num_steps <= epoch_length:
+    if isinstance(start, int) and isinstance(stop, int) and not 0 <= start < stop <= epoch_length:
         raise ValueError(
-            f"num_steps must lie between 1 and the {epoch_length} steps of an epoch, "
-            f"found {num_steps}"
+            f"start and stop must lie in an epoch of {epoch_length} steps, with start before stop, "
+            f"found {start} and {stop}"
         )
-    epoch, offset = jnp.divmod(state.step, epoch_length)
-    order = epoch_order(state.key, epoch, num_examples=num_examples(data), batch_size=batch_size)
-    window = jax.lax.dynamic_slice_in_dim(order, offset, num_steps)
+    order = _order(state, data, batch_size)
 
-    def step(state: TrainState, indices: Array) -> tuple[TrainState, Metrics]:
-        return learner.step(state, take(data, indices))
+    def step(index: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        state, metrics = carry
+        state, values = learner.step(state, take(data, order[index]))
+        return state, jax.tree.map(lambda row, value: row.at[index].set(value), metrics, values)
 
-    return jax.lax.scan(step, state, window)
+    return jax.lax.fori_loop(start, stop, step, (state, metrics))
 
 
 def run_epoch(
@@ -82,9 +122,18 @@ def run_epoch(
     >>> int(state.step), metrics["loss"].shape
     (5, ())
     """
-    num_steps = steps_per_epoch(data, batch_size=batch_size)
-    state, metrics = run_steps(learner, state, data, batch_size=batch_size, num_steps=num_steps)
+
+    def step(state: TrainState, indices: Array) -> tuple[TrainState, Metrics]:
+        return learner.step(state, take(data, indices))
+
+    state, metrics = jax.lax.scan(step, state, _order(state, data, batch_size))
     return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
+
+
+def _order(state: TrainState, data: Batch, batch_size: int) -> Int[Array, "steps batch"]:
+    """The examples of each batch of the epoch in which the state stands."""
+    epoch = state.step // steps_per_epoch(data, batch_size=batch_size)
+    return epoch_order(state.key, epoch, num_examples=num_examples(data), batch_size=batch_size)
 
 
 def fit(

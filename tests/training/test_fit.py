@@ -56,20 +56,50 @@ def test_epochs_give_the_bits_of_fit(digits, key):
 
 @pytest.mark.parametrize("pieces", [[14], [1] * 14, [3, 7, 4]])
 def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
-    learner = learner_of(1e-3)
-    data = jax.tree.map(jnp.asarray, digits["train"])
-
-    def steps(state, num_steps):
-        return jn.run_steps(learner, state, data, batch_size=100, num_steps=num_steps)
-
-    steps = jax.jit(steps, static_argnums=1)
-    start = jax.jit(learner.init)(key)
-    whole, _ = jax.jit(lambda state: jn.run_epoch(learner, state, data, batch_size=100))(start)
-    state = start
+    learner, data = learner_of(1e-3), digits["train"]
+    state = jax.jit(learner.init)(key)
+    whole, expected = jax.jit(lambda state: jn.run_epoch(learner, state, data, batch_size=100))(
+        state
+    )
+    metrics = jn.begin_epoch(learner, state, data, batch_size=100)
     for num_steps in pieces:
-        state, metrics = steps(state, num_steps)
-        assert metrics["loss"].shape == (num_steps,)
+        state, metrics = jn.advance(
+            learner, state, metrics, data, batch_size=100, num_steps=num_steps
+        )
+        assert int((metrics["loss"] > 0).sum()) == state.step
     assert equal(whole, state)
+    close(expected, jn.mean_metrics(metrics), rtol=1e-6)
+
+
+@pytest.mark.parametrize("epochs_in_a_scan", [1, 3, 16, 48])
+def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, key):
+    learner, data = learner_of(1e-3), digits["train"]
+    states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 2))
+
+    def epoch(state, _):
+        return jn.run_epoch(learner, state, data, batch_size=100)
+
+    scan = jax.jit(jax.vmap(lambda state: jax.lax.scan(epoch, state, length=epochs_in_a_scan)[0]))
+    scanned = states
+    for _ in range(48 // epochs_in_a_scan):
+        scanned = scan(scanned)
+    watched = jn.epochs(learner, states, data, batch_size=100)
+    *_, (expected, _) = itertools.islice(watched, 48)
+    assert equal(expected, scanned)
+
+
+def test_every_state_of_a_stack_may_have_its_own_data(digits, key):
+    learner = learner_of(1e-3)
+    halves = [jax.tree.map(lambda leaf, at=at: leaf[at::2], digits["train"]) for at in (0, 1)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves)
+    keys = jax.random.split(key, 2)
+    states = jax.vmap(learner.init)(keys)
+    watched = jn.epochs(learner, states, stacked, batch_size=100, data_axis=0)
+    *_, (_, found) = itertools.islice(watched, 3)
+    for index, half in enumerate(halves):
+        single = jn.epochs(learner, learner.init(keys[index]), half, batch_size=100)
+        *_, (_, expected) = itertools.islice(single, 3)
+        close(found["loss"][index], expected["loss"], rtol=1e-3)
 
 
 def test_vmap_over_seeds_and_rates_agrees_with_single_runs(digits, key):
@@ -99,9 +129,10 @@ def test_epochs_train_a_stack_of_states(digits, key):
 
 
 def test_nothing_is_traced_twice(digits, key):
+    """The watched run traces the step twice: for the shapes of its metrics, and to compile it."""
     chex.clear_trace_counter()
     learner = learner_of(1e-3)
-    counted = jn.Learner(learner.init, chex.assert_max_traces(learner.step, n=1))
+    counted = jn.Learner(learner.init, chex.assert_max_traces(learner.step, n=2))
     watched = jn.epochs(counted, learner.init(key), digits["train"], batch_size=100)
     for _ in itertools.islice(watched, 4):
         pass
@@ -152,5 +183,15 @@ def test_bad_arguments_are_refused_before_anything_runs(data, options, message, 
 def test_steps_do_not_reach_beyond_the_epoch(key):
     data = {"x": jnp.zeros((4, 64)), "y": jnp.zeros(4, int)}
     learner = learner_of(1e-3)
-    with pytest.raises(ValueError, match="between 1 and the 2 steps of an epoch, found 3"):
-        jn.run_steps(learner, learner.init(key), data, batch_size=2, num_steps=3)
+    state = learner.init(key)
+    metrics = jn.begin_epoch(learner, state, data, batch_size=2)
+    options = {"batch_size": 2}
+    with pytest.raises(ValueError, match=r"between 1 and the 2 steps that are left.* found 3"):
+        jn.advance(learner, state, metrics, data, num_steps=3, **options)
+    with pytest.raises(ValueError, match=r"an epoch of 2 steps.* found 1 and 3"):
+        jn.run_steps(learner, state, metrics, data, start=1, stop=3, **options)
+    state, metrics = jn.advance(learner, state, metrics, data, num_steps=1, **options)
+    with pytest.raises(ValueError, match="1 steps inside an epoch, expected at its beginning"):
+        jn.epochs(learner, state, data, **options)
+    with pytest.raises(ValueError, match=r"the 1 steps that are left.* found 2"):
+        jn.advance(learner, state, metrics, data, num_steps=2, **options)
