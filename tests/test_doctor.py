@@ -1,0 +1,358 @@
+"""That wrong results are found: by each check, before training, on a jaxlib that computes them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnet import doctor
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAG = "--xla_cpu_experimental_ynn_fusion_type=-reduce"
+VERSIONS = "'jaxlib>=0.10.1,!=0.10.2,!=0.11.0,!=0.11.1,!=0.11.2'"
+WRONG_SUMS = os.environ.get("JAXNET_WRONG_SUMS", "")
+WRONG = doctor.Finding("sums of rows", False, "3, expected 4", "another jaxlib")
+RIGHT = doctor.Finding("sums of rows", True, "4, expected 4", "")
+
+
+def run(*arguments, first="", **environment):
+    path = os.pathsep.join(filter(None, [first, str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", "jaxnet.doctor", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "XLA_FLAGS": ""} | environment,
+    )
+
+
+def on_call(number, program, wrong):
+    """A program that is right but on one call."""
+    calls = iter(range(1, 1000))
+    return lambda *args: wrong if next(calls) == number else program(*args)
+
+
+def rounded_by_default(mantissa_bits):
+    """A product that rounds its factors where no precision is asked for, as accelerators do."""
+
+    def product(a, b, precision):
+        if precision is None:
+            a, b = (jax.lax.reduce_precision(x, 8, mantissa_bits) for x in (a, b))
+        return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+    return product
+
+
+def test_this_machine_computes():
+    findings = doctor.examine()
+    assert [finding for finding in findings if not finding.passed or finding.remedy] == []
+    assert [finding.name for finding in findings] == [
+        "sum of a broadcast",
+        "sums of rows",
+        "sums of rows",
+        "matrix product",
+        "random normal numbers",
+        "gradient",
+        "determinism",
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 8])
+@pytest.mark.parametrize("wrong", [8388607.0, 8486912.0, np.nan])
+def test_one_wrong_sum_of_eight_is_found(number, wrong):
+    finding = doctor._check_broadcast_sum(on_call(number, lambda x: 8388608.0, wrong))
+    assert not finding.passed
+    assert f"{wrong:.17g}" in finding.detail
+    assert "expected 8388608" in finding.detail
+    assert VERSIONS in finding.remedy
+    assert FLAG in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("float64", "n", "published"), [(False, 32_769, 1071645696.0), (True, 16_385, 267911424.0)]
+)
+def test_the_values_of_issue_39103_are_found(float64, n, published):
+    # The values that the issue reports for jaxlib 0.10.2.
+    def program(value):
+        def last(x):
+            assert x.shape == (n, 3)
+            assert x.dtype == (jnp.float64 if float64 else jnp.float32)
+            return np.array([0.0, value])
+
+        return last
+
+    finding = doctor._check_row_sums(program(published), float64=float64)
+    assert not finding.passed
+    assert f"is {published:.0f}, expected {(n - 1) ** 2}" in finding.detail
+    assert VERSIONS in finding.remedy
+    assert doctor._check_row_sums(program((n - 1.0) ** 2), float64=float64).passed
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda a, b, precision: rounded_by_default(10)(a, b, None),
+        lambda a, b, precision: jnp.matmul(a, b).at[3, 5].multiply(1.01),
+        lambda a, b, precision: jnp.matmul(a, b).at[0, 0].set(jnp.nan),
+        lambda a, b, precision: jnp.matmul(a[:, :-1], b[:-1]),
+        rounded_by_default(3),
+    ],
+    ids=["TensorFloat-32 at highest", "one element", "nan", "one term less", "float8 by default"],
+)
+def test_a_wrong_product_is_found(program):
+    finding = doctor._check_matmul(program)
+    assert not finding.passed
+    assert finding.detail.startswith("error ")
+    assert "github.com/jax-ml/jax/issues" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("mantissa_bits", "name"), [(23, "float32"), (10, "TensorFloat-32"), (7, "bfloat16")]
+)
+def test_the_default_precision_is_named(mantissa_bits, name):
+    finding = doctor._check_matmul(rounded_by_default(mantissa_bits))
+    assert finding.passed
+    assert finding.detail.endswith(f"by default: {name}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x + 0.01,
+        lambda x: x * 1.01,
+        lambda x: np.sign(x),
+        lambda x: np.clip(x, -3, 3),
+        lambda x: np.append(x[:-1], np.nan),
+    ],
+    ids=["mean", "variance", "signs", "no tails", "nan"],
+)
+def test_wrong_random_numbers_are_found(change):
+    def draw(key, shape, dtype):
+        return change(np.random.default_rng(0).standard_normal(shape))
+
+    finding = doctor._check_normal(draw)
+    assert not finding.passed
+    assert finding.detail.endswith("standard errors")
+    assert finding.remedy
+    unchanged = doctor._check_normal(
+        lambda key, shape, dtype: np.random.default_rng(0).normal(size=shape)
+    )
+    assert unchanged.passed
+
+
+@pytest.mark.parametrize("float64", [True, False])
+def test_a_wrong_gradient_is_found(monkeypatch, float64):
+    monkeypatch.setattr(doctor, "_has_float64", lambda: float64)
+    right = doctor._check_gradient()
+    assert right.passed
+    assert ("(float64)" if float64 else "(float32, there is no float64)") in right.detail
+    for wrong in (
+        lambda function: lambda x: jax.grad(function)(x).at[7].add(1e-6 if float64 else 1e-3),
+        lambda function: lambda x: -jax.grad(function)(x),
+        lambda function: lambda x: jnp.full_like(x, jnp.nan),
+    ):
+        finding = doctor._check_gradient(wrong)
+        assert not finding.passed
+        assert finding.detail.startswith("error ")
+        assert finding.remedy
+
+
+@pytest.mark.parametrize("number", [1, 2, 20])
+def test_one_other_bit_is_found(number):
+    right = {"loss": np.float32(1), "kernel": np.zeros(3)}
+    wrong = {"loss": np.float32(1), "kernel": np.array([0, -0.0, 0])}
+    finding = doctor._check_determinism(on_call(number, lambda *args: right, wrong), num_calls=20)
+    assert not finding.passed
+    assert finding.detail == "20 calls give 2 different results"
+    assert "--xla_gpu_deterministic_ops=true" in finding.remedy
+    assert doctor._check_determinism(lambda *args: right).detail == "200 calls give the same bits"
+
+
+def test_float64_is_skipped_where_there_is_none(monkeypatch):
+    assert doctor._has_float64()
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor.jax, "enable_x64", lambda value: contextlib.nullcontext())
+        assert not doctor._has_float64()
+    monkeypatch.setattr(doctor, "_has_float64", lambda: False)
+    finding = doctor._check_row_sums(lambda x: pytest.fail("called"), float64=True)
+    assert finding == ("sums of rows", True, "float64 skipped: this backend has none", "")
+
+
+def test_an_exception_is_a_finding():
+    def broken(*args, **options):
+        raise jax.errors.JaxRuntimeError("INTERNAL:\n  no kernel")
+
+    for check in (doctor._check_row_sums, doctor._check_matmul, doctor._check_normal):
+        finding = check(broken)
+        assert not finding.passed
+        assert finding.detail == "raised JaxRuntimeError: INTERNAL: no kernel"
+        assert finding.remedy
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """The results of the examinations to come; those that were asked for are taken off."""
+    results = []
+
+    def examine(*, quick):
+        assert quick
+        return (RIGHT, results.pop())
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    return results
+
+
+def test_training_is_refused_with_finding_and_remedy(examined, tmp_path):
+    examined[:] = [RIGHT, WRONG, WRONG]
+    message = r"wrong results \(sums of rows: 3, expected 4\). Remedy: another jaxlib\. "
+    for _ in range(2):
+        with pytest.raises(doctor.UnsoundBackendError, match=message):
+            doctor.require_sound_backend(cache=tmp_path)
+        assert list(tmp_path.iterdir()) == []
+    doctor.require_sound_backend(cache=tmp_path)
+    assert examined == []
+    assert issubclass(doctor.UnsoundBackendError, RuntimeError)
+
+
+def test_what_passed_is_remembered(examined, tmp_path):
+    cache = tmp_path / "to be" / "made"
+    examined[:] = [WRONG, RIGHT]
+    for _ in range(3):
+        doctor.require_sound_backend(cache=cache)
+    assert examined == [WRONG]
+    (proof,) = cache.iterdir()
+    assert proof.stat().st_size < 1000
+    with pytest.raises(doctor.UnsoundBackendError):
+        doctor.require_sound_backend()
+
+
+CHANGES = {
+    "flags": lambda patch: patch.setenv("XLA_FLAGS", "--another"),
+    "threads": lambda patch: patch.setenv("NPROC", "77"),
+    "cores": lambda patch: patch.setattr(doctor.os, "cpu_count", lambda: 77),
+    "jax": lambda patch: patch.setattr(
+        doctor, "_version", lambda name: "0.1" if name == "jax" else "1"
+    ),
+    "jaxlib": lambda patch: patch.setattr(
+        doctor, "_version", lambda name: "0.1" if name == "jaxlib" else "1"
+    ),
+    "processor": lambda patch: patch.setattr(doctor, "_processor", lambda: "Z80"),
+    "host": lambda patch: patch.setattr(doctor.platform, "node", lambda: "elsewhere"),
+    "revision": lambda patch: patch.setattr(doctor, "_REVISION", 0),
+    "device": lambda patch: patch.setattr(
+        doctor.jax,
+        "local_devices",
+        lambda: [types.SimpleNamespace(platform="gpu", device_kind="NVIDIA H100")],
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_another_backend_is_examined_again(examined, tmp_path, monkeypatch, change):
+    monkeypatch.delenv("NPROC", raising=False)
+    monkeypatch.setattr(doctor, "_version", lambda name: "1")
+    examined[:] = [WRONG, RIGHT]
+    doctor.require_sound_backend(cache=tmp_path)
+    with monkeypatch.context() as patch:
+        change(patch)
+        with pytest.raises(doctor.UnsoundBackendError):
+            doctor.require_sound_backend(cache=tmp_path)
+    doctor.require_sound_backend(cache=tmp_path)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"\xff" * 3000, b"[" * 100_000])
+def test_garbage_proves_nothing(examined, tmp_path, garbage):
+    examined[:] = [RIGHT, RIGHT]
+    doctor.require_sound_backend(cache=tmp_path)
+    (proof,) = tmp_path.iterdir()
+    sound = proof.read_bytes()
+    for text in (garbage, sound + b" ", sound[:-1]):
+        examined[:] = [RIGHT]
+        proof.write_bytes(text)
+        doctor.require_sound_backend(cache=tmp_path)
+        assert examined == []
+        assert proof.read_bytes() == sound
+
+
+def test_a_cache_that_cannot_be_written_is_ignored(examined, tmp_path):
+    (tmp_path / "file").touch()
+    examined[:] = [RIGHT, RIGHT]
+    for _ in range(2):
+        doctor.require_sound_backend(cache=tmp_path / "file" / "folder")
+    assert examined == []
+    examined[:] = [RIGHT]
+    doctor.require_sound_backend(cache=tmp_path / "folder")
+    (proof,) = (tmp_path / "folder").iterdir()
+    proof.unlink()
+    (proof / "in the way").mkdir(parents=True)
+    examined[:] = [RIGHT]
+    doctor.require_sound_backend(cache=tmp_path / "folder")
+    assert examined == []
+    assert list((tmp_path / "folder").iterdir()) == [proof]
+
+
+def test_the_command_line_names_failure_and_remedy(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda *, quick: (RIGHT, WRONG))
+    assert doctor.main([]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [
+        "ok     sums of rows: 4, expected 4",
+        "FAILED sums of rows: 3, expected 4",
+        "       remedy: another jaxlib",
+    ]
+
+
+def test_the_command_line_passes_here():
+    done = run("--quick", NPROC="2")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert f"jax       {jax.__version__}" in lines
+    assert f"numpy     {np.__version__}" in lines
+    assert "threads   2" in lines
+    assert "XLA_FLAGS not set" in lines
+    assert [line[:7] for line in lines[-4:]] == ["ok     "] * 4
+
+
+def test_the_command_line_explains_itself():
+    done = run("--help", JAX_PLATFORMS="no")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m jaxnet.doctor [-h] [--quick]")
+    done = run("--slow")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("unrecognized arguments: --slow\n")
+
+
+@pytest.mark.parametrize("name", ["no", "cuda"])
+def test_a_backend_that_does_not_start_is_one_line(name):
+    if name == "cuda" and jax.default_backend() == "gpu":
+        pytest.skip("there is a GPU")
+    done = run(JAX_PLATFORMS=name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: no JAX backend starts with JAX_PLATFORMS='{name}' (")
+
+
+@pytest.mark.skipif(
+    not WRONG_SUMS,
+    reason="JAXNET_WRONG_SUMS is not set to FOLDER, made by "
+    "pip install --no-deps --target FOLDER jaxlib==0.10.2",
+)
+@pytest.mark.parametrize("arguments", [[], ["--quick"]])
+def test_a_jaxlib_with_wrong_sums_is_found_and_cured(arguments):
+    done = run(*arguments, first=WRONG_SUMS, JAX_PLATFORMS="cpu")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "jaxlib    0.10.2" in done.stdout
+    assert "FAILED sums of rows: the last of 32769 in float32" in done.stdout
+    assert "FAILED sums of rows: the last of 16385 in float64" in done.stdout
+    assert VERSIONS in done.stdout
+    assert FLAG in done.stdout
+    done = run(*arguments, first=WRONG_SUMS, JAX_PLATFORMS="cpu", XLA_FLAGS=FLAG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "jaxlib    0.10.2" in done.stdout
+    assert "FAILED" not in done.stdout
