@@ -1,9 +1,15 @@
 """What a data set is."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from experiments.datasets.preprocessing import Preprocessing
 
 
 # Arrays have no single truth value, so two data sets are compared by `sha256`, not by `==`.
@@ -21,6 +27,7 @@ class Dataset:
         coefficients: the true slope of each feature, for generated data.
         intercept: the true intercept, for generated data.
         unit: what `y` measures, for a regression.
+        preprocessing: how `x` came from the columns of the user's own table.
     """
 
     name: str
@@ -32,6 +39,7 @@ class Dataset:
     coefficients: tuple[float, ...] | None = None
     intercept: float | None = None
     unit: str = ""
+    preprocessing: Preprocessing | None = None
 
     @property
     def is_image(self) -> bool:
