@@ -14,7 +14,7 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +108,8 @@ def learning(example: Example, learning_rate: float, num_steps: int) -> Iterator
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Work through backpropagation by hand and hold every derivative against jax.grad."""
+
+    experiment: ClassVar[str] = "backpropagation"
 
     example: Literal["mazur", "trask_two_layers", "trask_three_layers", "all"] = "mazur"
     """Which network."""

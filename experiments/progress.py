@@ -9,6 +9,7 @@ import rich.console
 import rich.progress
 
 _SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_INSIDE_AN_EPOCH = 30.0
 
 
 class Progress:
@@ -16,12 +17,18 @@ class Progress:
 
     Args:
         num_epochs: epochs of the run.
-        num_examples: examples of one epoch, over all networks.
+        steps_per_epoch: steps of each.
+        examples_per_step: examples of one step, over all networks.
+        start: steps that were taken before, by a run that is resumed.
     """
 
-    def __init__(self, num_epochs: int, num_examples: int) -> None:
+    def __init__(
+        self, num_epochs: int, steps_per_epoch: int, examples_per_step: int, *, start: int = 0
+    ) -> None:
         self._num_epochs = num_epochs
-        self._num_examples = num_examples
+        self._length = steps_per_epoch
+        self._examples_per_step = examples_per_step
+        self._metrics = ""
         self._console = rich.console.Console(highlight=False, soft_wrap=True)
         self._bar = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=24),
@@ -29,9 +36,12 @@ class Progress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("compiling ...", total=num_epochs)
-        self._start = self._last_line = self._last_epoch = time.monotonic()
-        self._first_seconds = 0.0
+        total = num_epochs * steps_per_epoch
+        self._task = self._bar.add_task("compiling ...", total=total, completed=start)
+        self._last_line = time.monotonic()
+        # The first report waits for the compiler, and says nothing about those to come.
+        self._first: tuple[int, float] | None = None
+        self._last: tuple[int, float] = (start, self._last_line)
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -45,29 +55,35 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def update(self, epoch: int, record: dict[str, dict[str, Any]]) -> None:
-        """Report an epoch: part -> metric -> one value for each seed."""
-        now = time.monotonic()
-        if epoch == 1:
-            # The first epoch waits for the compiler and says nothing about the others.
-            self._first_seconds = now - self._start
-        seconds = (now - self._start - self._first_seconds) / max(epoch - 1, 1)
-        left = (self._num_epochs - epoch) * (seconds or self._first_seconds)
-        rate = self._num_examples / (now - self._last_epoch)
-        self._last_epoch = now
-        shown = [
-            f"{part} {name} {np.mean(values):.4g}"
+    def step(self, step: int) -> None:
+        """Report that a step inside an epoch has been taken; steps count from the beginning."""
+        self._show(step, _SECONDS_INSIDE_AN_EPOCH)
+
+    def epoch(self, step: int, record: dict[str, dict[str, Any]]) -> None:
+        """Report the end of an epoch: part -> metric -> one value for each seed."""
+        self._metrics = "".join(
+            f"  {part} {name} {np.mean(values):.4g}"
             for part, metrics in record.items()
             for name, values in metrics.items()
-        ]
-        line = (
-            f"epoch {epoch}/{self._num_epochs}  {_duration(left)} left  "
-            f"{rate:,.0f} examples/s  {'  '.join(shown)}"
         )
-        self._bar.update(self._task, completed=epoch, description=line)
-        last = epoch in (1, self._num_epochs)
-        due = last or now - self._last_line >= _SECONDS_BETWEEN_LINES
-        if not self._console.is_terminal and due:
+        at_an_end = step in (self._length, self._length * self._num_epochs)
+        self._show(step, 0.0 if at_an_end else _SECONDS_BETWEEN_LINES)
+
+    def _show(self, step: int, seconds_between_lines: float) -> None:
+        now = time.monotonic()
+        first_step, first_time = self._first or self._last
+        steps_left = self._num_epochs * self._length - step
+        left = (now - first_time) / max(step - first_step, 1) * steps_left
+        last_step, last_time = self._last
+        rate = (step - last_step) * self._examples_per_step / max(now - last_time, 1e-9)
+        self._first = self._first or (step, now)
+        self._last = (step, now)
+        epoch, offset = divmod(step, self._length)
+        where = f"epoch {epoch + (offset > 0)}/{self._num_epochs}"
+        where += f", step {offset}/{self._length}" if offset else ""
+        line = f"{where}  {_duration(left)} left  {rate:,.0f} examples/s{self._metrics}"
+        self._bar.update(self._task, completed=step, description=line)
+        if not self._console.is_terminal and now - self._last_line >= seconds_between_lines:
             self._console.print(line)
             self._last_line = now
 

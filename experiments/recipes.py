@@ -93,6 +93,23 @@ def classification_recipe(dataset: str, model: str) -> dict[str, Any]:
     return _CLASSIFICATION | _CLASSIFICATION_BY_DATASET.get((dataset, model), {})
 
 
+def own_recipe(recipe: dict[str, Any], num_examples: int) -> dict[str, Any]:
+    """A recipe for a table of one's own: the larger, the larger its batches and the fewer epochs.
+
+    Args:
+        recipe: of the experiment, for an unnamed data set.
+        num_examples: rows of the table.
+
+    >>> [own_recipe({}, rows)["batch_size"] for rows in (150, 5_000, 200_000)]
+    [16, 64, 1024]
+    """
+    batch_size = 16
+    while batch_size < 1024 and batch_size * 100 < num_examples:
+        batch_size *= 2
+    large = {"num_epochs": 20, "num_seeds": 3} if num_examples > 20_000 else {}
+    return recipe | {"dropout": 0.1, "batch_size": batch_size} | large
+
+
 def regression_recipe(dataset: str, model: str) -> dict[str, Any]:
     """Options of `experiments.regression` for a data set and a model; a batch size of None is all.
 

@@ -3,6 +3,7 @@
     python -m experiments.regression                          # one input: slope and intercept
     python -m experiments.regression --dataset crop_yield     # fertilizer, rain and sun
     python -m experiments.regression --dataset diabetes --model mlp
+    python -m experiments.regression --data table.csv --label price
 
 A linear model is held against ordinary least squares on the same examples: docs/results.md.
 """
@@ -10,7 +11,8 @@ A linear model is held against ordinary least squares on the same examples: docs
 import dataclasses
 import functools
 import sys
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +25,22 @@ from experiments.datasets import (
     Dataset,
     Standardization,
     fit_standardization,
-    load,
     split,
     standardize,
 )
-from experiments.recipes import regression_recipe
-from experiments.run import (
+from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.options import (
     TrainingConfig,
-    finish,
-    main,
+    load_dataset,
     make_optimizer,
-    print_table,
     require_batch,
     resolve,
     seed_keys,
-    statistics,
-    stopwatch,
-    train,
 )
-from experiments.run_directory import RunDirectory, stacked_sha256
+from experiments.recipes import own_recipe, regression_recipe
+from experiments.run import finish, main, print_table, statistics, stopwatch
+from experiments.run_directory import RunDirectory
+from experiments.training import train
 from jaxnet import metrics
 
 
@@ -49,8 +48,10 @@ from jaxnet import metrics
 class Config(TrainingConfig):
     """Train networks to predict a number. Options left out take the values of a recipe."""
 
+    experiment: ClassVar[str] = "regression"
+
     dataset: str = "line"
-    """line, crop_yield or diabetes."""
+    """line, crop_yield or diabetes; or see --data."""
     model: Literal["linear", "mlp"] = "linear"
     """linear, or mlp with hidden layers."""
     hidden_dims: tuple[int, ...] | None = None
@@ -59,6 +60,15 @@ class Config(TrainingConfig):
     """Rate of dropout after each hidden layer."""
     l2: float | None = None
     """Strength of the L2 penalty on the kernels."""
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set of a config.
+
+    Raises:
+        ValueError: no such data set, or data that cannot be used.
+    """
+    return load_dataset(config, task="regression")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -74,67 +84,75 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config.out)
-    dataset = load(config.dataset, task="regression")
+    RunDirectory.check(config)
+    dataset = load_data(config)
     jn.check_data(dataset.x, dataset.y)
     parts = split(dataset, seed=config.seed)
-    recipe = regression_recipe(dataset.name, config.model)
+    recipe = regression_recipe(dataset.name if config.data is None else "", config.model)
+    if config.data is not None and config.model != "linear":
+        recipe = own_recipe(recipe, len(dataset.x))
     recipe["batch_size"] = recipe["batch_size"] or len(parts.train)
-    config = resolve(config, recipe)
+    config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
     require_batch(config, len(parts.train))
-    with stopwatch() as seconds:
-        inputs = fit_standardization(dataset.x[parts.train])
-        targets = fit_standardization(dataset.y[parts.train])
-        x, y = standardize(inputs, dataset.x), standardize(targets, dataset.y)
-        network = build_network(config, dataset)
-        objective = jn.regression(network)
-        if config.l2:
-            objective = jn.l2_penalty(objective, config.l2)
-        num_steps = len(parts.train) // (config.batch_size or 1) * (config.num_epochs or 1)
-        optimizer = make_optimizer(config, num_steps=num_steps)
-        learner = jn.gradient_learner(network.init, objective, optimizer)
-        states = jax.jit(jax.vmap(learner.init))(seed_keys(config))
-        directory = RunDirectory.create("regression", config, dataset.sha256, config.out)
+    inputs = fit_standardization(dataset.x[parts.train])
+    targets = fit_standardization(dataset.y[parts.train])
+    x, y = standardize(inputs, dataset.x), standardize(targets, dataset.y)
+    network = build_network(config, x.shape[1:])
+    objective = jn.regression(network)
+    if config.l2:
+        objective = jn.l2_penalty(objective, config.l2)
+    num_steps = len(parts.train) // (config.batch_size or 1) * (config.num_epochs or 1)
+    optimizer = make_optimizer(config, num_steps=num_steps)
+    learner = jn.gradient_learner(network.init, objective, optimizer)
+    with RunDirectory.open(config, dataset.sha256) as directory:
+        with stopwatch() as seconds:
+            outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
+            held_out, held_out_y = (
+                jnp.asarray(x[parts.validation]),
+                jnp.asarray(y[parts.validation]),
+            )
+            watched = jax.jit(jax.vmap(_learning_metrics, (0, None)))
+            trained = train(
+                learner,
+                jax.jit(jax.vmap(learner.init))(seed_keys(config)),
+                {"x": x[parts.train], "y": y[parts.train]},
+                lambda params: watched(outputs(params, held_out), held_out_y),
+                config,
+                directory,
+            )
+            params = trained.params
+            predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
+            tested = jax.vmap(_final_metrics, (0, None))(
+                predicted, jnp.asarray(dataset.y[parts.test])
+            )
+        save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
+        summary: dict[str, Any] = {
+            "metrics": {name: statistics(values) for name, values in tested.items()},
+            "params_sha256": stacked_sha256(params),
+            "state_sha256": trained.state_sha256,
+            "best_epochs": trained.best_epochs,
+            "seconds": seconds,
+        }
+        if config.model == "linear":
+            found = linear_coefficients(params, inputs, targets)
+            rows = coefficient_table(dataset, parts.train, found)
+            summary["tables"] = {"Coefficients": rows}
+            print_table(rows)
+        captions = _draw(directory, dataset, parts.test, np.asarray(predicted), trained.history)
+        if dataset.x.shape[1] == 1:
+            grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
+            curves = outputs(params, standardize(inputs, grid))[..., 0]
+            curves = targets.mean + targets.scale * np.asarray(curves)
+            line = figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves)
+            directory.save_figure("fit", line)
+            captions["fit"] = "All examples, and the function that each network fitted."
+        return finish(directory, config, summary, captions)
 
-        outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-        held_out, held_out_y = jnp.asarray(x[parts.validation]), jnp.asarray(y[parts.validation])
-        watched = jax.jit(jax.vmap(_learning_metrics, (0, None)))
-        trained = train(
-            learner,
-            states,
-            {"x": x[parts.train], "y": y[parts.train]},
-            lambda params: watched(outputs(params, held_out), held_out_y),
-            config,
-            directory,
-        )
-        params = jax.jit(jax.vmap(jn.evaluation_params))(trained.states)
-        predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
-        tested = jax.vmap(_final_metrics, (0, None))(predicted, jnp.asarray(dataset.y[parts.test]))
-    summary: dict[str, Any] = {
-        "metrics": {name: statistics(values) for name, values in tested.items()},
-        "params_sha256": stacked_sha256(trained.states),
-        "seconds": seconds,
-    }
-    if config.model == "linear":
-        found = linear_coefficients(params, inputs, targets)
-        rows = coefficient_table(dataset, parts.train, found)
-        summary["tables"] = {"Coefficients": rows}
-        print_table(rows)
-    captions = _draw(directory, dataset, parts.test, np.asarray(predicted), trained.history)
-    if dataset.x.shape[1] == 1:
-        grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
-        curves = outputs(params, standardize(inputs, grid))[..., 0]
-        curves = targets.mean + targets.scale * np.asarray(curves)
-        line = figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves)
-        directory.save_figure("fit", line)
-        captions["fit"] = "All examples, and the function that each network fitted."
-    return finish(directory, config, summary, captions)
 
-
-def build_network(config: Config, dataset: Dataset) -> jn.Network:
+def build_network(config: Config, in_shape: Sequence[int]) -> jn.Network:
     """The network of a resolved config."""
     hidden_dims = () if config.model == "linear" else config.hidden_dims or ()
-    return jn.mlp([dataset.x.shape[1], *hidden_dims, 1], dropout=config.dropout or 0.0)
+    return jn.mlp([*in_shape, *hidden_dims, 1], dropout=config.dropout or 0.0)
 
 
 def linear_coefficients(

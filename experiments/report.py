@@ -2,10 +2,10 @@
 
 import base64
 import html
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+from experiments.run_directory import RunDirectory, read_json
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -20,18 +20,22 @@ code { background: #f4f4f4; padding: .1rem .3rem; }
 
 
 def write_report(
-    path: Path, *, title: str, summary: Mapping[str, Any], captions: Mapping[str, str]
+    directory: RunDirectory,
+    *,
+    title: str,
+    summary: Mapping[str, Any],
+    captions: Mapping[str, str],
 ) -> None:
     """Write `report.html` from the files of a run directory.
 
     Args:
-        path: the run directory, with `config.json`, `manifest.json` and `figures/`.
+        directory: the run directory, with `config.json`, `manifest.json` and `figures/`.
         title: heading of the report.
         summary: what `summary.json` holds; `published` in it is shown beside the result.
         captions: name of a figure -> its caption, in the order in which they are shown.
     """
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    path = directory.path
+    config, manifest = read_json(path / "config.json"), read_json(path / "manifest.json")
     results = [
         (name.replace("_", " "), f"{value['mean']:.4f}", f"{value['std']:.4f}")
         for name, value in summary["metrics"].items()
@@ -66,7 +70,7 @@ def write_report(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style>\n" + "\n".join(sections) + "\n</html>\n"
     )
-    (path / "report.html").write_text(page, encoding="utf-8")
+    directory.write_text("report.html", page)
 
 
 def _command(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:

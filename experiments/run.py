@@ -1,201 +1,28 @@
-"""What every experiment's command line shares: options, the watched training loop, errors."""
+"""What every experiment's command line shares: its start, its errors, and the end of a run."""
 
 import contextlib
 import dataclasses
-import itertools
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import pydantic
 import tyro
 
-import jaxnet as jn
-from experiments.progress import Progress
+from experiments.environment import device_name, fix_environment
+from experiments.interruption import Interrupted, immediate_interruption
+from experiments.options import RunConfig
 from experiments.recipes import PUBLISHED
 from experiments.report import write_report
-from experiments.run_directory import RunDirectory, device_name
+from experiments.run_directory import RunDirectory, read_json
+from jaxnet.doctor import UnsoundBackendError
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Options of every experiment that trains. What is None is filled in by the recipe."""
-
-    dataset: str
-    """Name of the data set."""
-    optimizer: str | None = None
-    """Any Optax optimizer by name, such as adam, sgd, lbfgs, muon, schedule_free_adamw."""
-    learning_rate: float | None = None
-    """Peak learning rate."""
-    schedule: str | None = None
-    """constant, cosine, warmup_cosine, exponential or step."""
-    weight_decay: float | None = None
-    """Strength of weight decay."""
-    clip_norm: float | None = None
-    """Largest global norm of a gradient."""
-    num_epochs: int | None = None
-    """Passes over the training data."""
-    batch_size: int | None = None
-    """Examples in a batch."""
-    num_seeds: int | None = None
-    """Networks trained side by side in one compiled program, each from its own seed."""
-    seed: int = 0
-    """Decides the split of the data and, with the index of the network, all random numbers."""
-    out: Path | None = None
-    """Run directory, new or empty; by default runs/EXPERIMENT-DATASET-TIME."""
-
-
-Config = TypeVar("Config", bound=TrainingConfig)
 Options = TypeVar("Options")
-
-
-def resolve(config: Config, recipe: dict[str, Any]) -> Config:
-    """Fill in what the command line left open, and check all values.
-
-    Args:
-        config: the options of the command line.
-        recipe: values for options that are None.
-
-    Returns:
-        A config in which every option that the recipe names has a value.
-
-    Raises:
-        ValueError: an option out of range, or an unknown optimizer or schedule.
-    """
-    open_options = {name: value for name, value in recipe.items() if getattr(config, name) is None}
-    if config.optimizer is not None and config.optimizer != recipe["optimizer"]:
-        # A rate tuned for one optimizer says nothing about another.
-        open_options.pop("learning_rate", None)
-        open_options.pop("weight_decay", None)
-    config = dataclasses.replace(config, **open_options)
-    require_positive(config, "num_epochs", "batch_size", "num_seeds")
-    if config.seed < 0:
-        raise ValueError(f"seed must not be negative, found {config.seed}")
-    if config.learning_rate is not None and not 0 < config.learning_rate < math.inf:
-        raise ValueError(
-            f"learning_rate must be greater than 0 and finite, found {config.learning_rate}"
-        )
-    make_optimizer(config, num_steps=1)(jax.random.key(0))
-    return config
-
-
-def require_positive(config: Any, *names: str) -> None:
-    """Refuse counts below 1.
-
-    Raises:
-        ValueError: an option of one of these names that is below 1.
-    """
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, found {getattr(config, name)}")
-
-
-def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.Array], Any]:
-    """The optimizer of a config, as a function of a key for those that draw random numbers.
-
-    Raises:
-        ValueError: an unknown optimizer or schedule, or an option that is out of range for it.
-    """
-    name, kind = config.optimizer or "adam", config.schedule or "constant"
-    peak = config.learning_rate
-    rate: Any = jn.default_learning_rate(name) if peak is None else peak
-    if kind != "constant":
-        if rate is None or not jn.takes_schedule(name):
-            raise ValueError(f"schedule {kind!r}: optimizer {name!r} takes no schedule")
-        rate = jn.schedule(kind, rate, num_steps=num_steps)
-
-    def optimizer(key: jax.Array) -> Any:
-        return jn.optimizer(
-            name, rate, key=key, weight_decay=config.weight_decay, clip_norm=config.clip_norm
-        )
-
-    return optimizer
-
-
-def require_batch(config: TrainingConfig, num_train: int) -> None:
-    """Refuse a batch that is larger than the training data.
-
-    Raises:
-        ValueError: a larger batch.
-    """
-    if (config.batch_size or 1) > num_train:
-        raise ValueError(
-            f"batch_size must not exceed the {num_train} training examples, "
-            f"found {config.batch_size}"
-        )
-
-
-def seed_keys(config: Any) -> jax.Array:
-    """One key for each network of the run, `(num_seeds,)`."""
-    indices = np.arange(config.num_seeds)
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(config.seed), indices)
-
-
-class Trained(NamedTuple):
-    """A finished training.
-
-    Attributes:
-        states: the states of all networks, stacked.
-        history: name of a metric -> part ("train", "validation") -> `(num_epochs, num_seeds)`.
-    """
-
-    states: jn.TrainState
-    history: dict[str, dict[str, np.ndarray]]
-
-
-def train(
-    learner: jn.Learner,
-    states: jn.TrainState,
-    data: dict[str, Any],
-    evaluate: Callable[[Any], dict[str, jax.Array]],
-    config: TrainingConfig,
-    directory: RunDirectory,
-) -> Trained:
-    """Train with a person watching: progress on the terminal, metrics in the run directory.
-
-    Args:
-        learner: what trains.
-        states: initial states, stacked over the seeds.
-        data: the training data.
-        evaluate: from stacked evaluation parameters to validation metrics, `(num_seeds,)` each.
-        config: resolved options.
-        directory: where metrics go.
-
-    Raises:
-        FloatingPointError: a loss that is not finite; the message names epoch and seed.
-    """
-    batch_size, num_epochs = config.batch_size or 1, config.num_epochs or 1
-    records: list[dict[str, dict[str, np.ndarray]]] = []
-    evaluation_params = jax.jit(jax.vmap(jn.evaluation_params))
-    num_examples = len(data["x"]) // batch_size * batch_size * len(states.step)
-    with Progress(num_epochs, num_examples) as progress:
-        run = jn.epochs(learner, states, data, batch_size=batch_size)
-        for epoch, (states, metrics) in enumerate(itertools.islice(run, num_epochs), start=1):
-            validation = evaluate(evaluation_params(states))
-            record = jax.device_get({"train": metrics, "validation": validation})
-            _require_finite(record["train"]["loss"], epoch)
-            directory.log(epoch, int(states.step[0]), record)
-            progress.update(epoch, record)
-            records.append(record)
-    history: dict[str, dict[str, np.ndarray]] = {}
-    for part in records[0]:
-        for name in records[0][part]:
-            curve = np.stack([record[part][name] for record in records])
-            history.setdefault(name, {})[part] = curve
-    return Trained(states, history)
-
-
-def _require_finite(losses: np.ndarray, epoch: int) -> None:
-    if not np.isfinite(losses).all():
-        seed = int(np.argmin(np.isfinite(losses)))
-        raise FloatingPointError(
-            f"the loss of network {seed} became {losses[seed]} in epoch {epoch}; "
-            "try a smaller --learning-rate or --clip-norm 1"
-        )
+Config = TypeVar("Config", bound=RunConfig)
 
 
 @contextlib.contextmanager
@@ -248,7 +75,7 @@ def finish(
     summary: dict[str, Any],
     captions: dict[str, str],
 ) -> dict[str, Any]:
-    """Write `summary.json` and `report.html`, and print the result.
+    """Write `report.html` and `summary.json`, and print the result.
 
     Args:
         directory: the run directory, with its figures.
@@ -267,9 +94,10 @@ def finish(
         "device": device_name(),
         "published": PUBLISHED.get((directory.experiment, config.dataset)),
     } | summary
-    directory.write_summary(summary)
     title = f"{directory.experiment.capitalize()} on {config.dataset}"
-    write_report(directory.path, title=title, summary=summary, captions=captions)
+    write_report(directory, title=title, summary=summary, captions=captions)
+    # Last: a run with a summary is one that is finished.
+    directory.write_json("summary.json", summary)
     print(f"\n{title}: mean ± standard deviation over {summary['num_seeds']} {summary['unit']}")
     for name, value in summary["metrics"].items():
         print(f"  {name.replace('_', ' '):26} {value['mean']:9.4f} ± {value['std']:.4f}")
@@ -281,25 +109,92 @@ def finish(
     return summary
 
 
+def recorded_config(config_class: type[Config], path: Path) -> Config:
+    """The options of the run in a directory.
+
+    Args:
+        config_class: the class of the experiment's options.
+        path: the run directory.
+
+    Raises:
+        ValueError: no run of this experiment, or options that are damaged.
+    """
+    recorded = read_json(path / "config.json")
+    experiment = config_class.experiment
+    found = recorded.pop("experiment", None)
+    if found != experiment:
+        raise ValueError(
+            f"{path} holds a run of {found!r}, expected {experiment!r}; "
+            f"use python -m experiments.{found}"
+        )
+    names = {field.name for field in dataclasses.fields(config_class)}
+    if unknown := sorted(set(recorded) - names):
+        raise ValueError(f"{path / 'config.json'}: unknown option {unknown[0]!r}")
+    try:
+        return pydantic.TypeAdapter(config_class).validate_python(recorded)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{path / 'config.json'}: option {name!r}: {first['msg']}") from error
+
+
+def continued(config: Config) -> Config:
+    """The options with which an interrupted run continues: its own, all of them.
+
+    Args:
+        config: what the command line says, with `resume`.
+
+    Raises:
+        ValueError: no such run, or an option that differs from that of the run.
+    """
+    path = config.resume
+    if path is None:
+        return config
+    recorded = recorded_config(type(config), path)
+    default = type(config)()
+    for field in dataclasses.fields(config):
+        given, own = getattr(config, field.name), getattr(recorded, field.name)
+        if field.name not in ("resume", "out") and given not in (getattr(default, field.name), own):
+            option = field.name.replace("_", "-")
+            raise ValueError(
+                f"resume: the run in {path} has --{option} {own}, found {given}; leave the option "
+                "out, or start a new run"
+            )
+    if config.out is not None:
+        raise ValueError(f"resume: the run continues in {path}, found --out {config.out}")
+    return dataclasses.replace(recorded, resume=path)
+
+
 def main(
     config_class: type[Options], run: Callable[[Options], object], argv: Sequence[str] | None = None
 ) -> int:
     """The command line of an experiment: a mistake is one line on stderr, not a traceback.
 
     Returns:
-        The exit status: 0, 2 for a mistake in the options or the data, 1 where the numbers went
-        wrong (a training that diverged), 130 after Ctrl-C.
+        The exit status: 0; 2 for a mistake in the options or the data, or files that cannot be
+        read or written; 1 where the numbers went wrong (a training that diverged, a backend that
+        computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
     """
+    program = f"python -m experiments.{config_class.experiment}"
     try:
-        program = f"python -m experiments.{Path(sys.argv[0]).stem}"
-        run(tyro.cli(config_class, prog=program, args=argv))
+        with immediate_interruption():
+            config = tyro.cli(config_class, prog=program, args=argv)
+            if isinstance(config, RunConfig):
+                config = continued(config)
+                if config.num_threads is not None and config.num_threads < 1:
+                    raise ValueError(f"num_threads must be at least 1, found {config.num_threads}")
+                fix_environment(config.num_threads)
+                if config.resume is not None and (config.resume / "summary.json").exists():
+                    print(f"the run is finished: {config.resume / 'report.html'}")
+                    return 0
+            run(config)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except ArithmeticError as error:
+    except (ArithmeticError, UnsoundBackendError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        return interrupted.exit_status
     return 0

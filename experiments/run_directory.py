@@ -1,204 +1,286 @@
 """The run directory: what a run leaves behind, and nothing before it is certain to start."""
 
+import contextlib
 import dataclasses
 import datetime
-import hashlib
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
 import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
+import filelock
 import numpy as np
+import pooch
 from matplotlib.figure import Figure
 
-import jaxnet as jn
+from experiments.environment import differences, manifest
+from jaxnet.doctor import require_sound_backend
 
-_PACKAGES = ("functional-jaxnet", "jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn")
+_LOCK, _PID = "run.lock", "run.pid"
+# A run that ended before its `config.json` was written has left nothing else.
+_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json", ".manifest.json.tmp", ".config.json.tmp"}
 
 
 class RunDirectory:
-    """A directory that belongs to one run.
+    """A directory that belongs to one run, and to one process at a time.
 
-    `config.json` and `manifest.json` are written when it is made, `metrics.jsonl` line by line,
-    `summary.json`, `figures/` and `report.html` when the run ends.
+    `manifest.json` and `config.json` are written when it is made, `metrics.jsonl` line by line,
+    `checkpoints/` while it trains, `summary.json`, `figures/` and `report.html` when it ends. Use
+    it as a context, which holds its lock.
 
     Attributes:
         path: where it is.
         experiment: name of the experiment.
+        resumed: whether an interrupted run continues in it.
     """
 
-    def __init__(self, path: Path, experiment: str) -> None:
+    def __init__(
+        self, path: Path, experiment: str, *, resumed: bool, lock: filelock.BaseFileLock
+    ) -> None:
         self.path = path
         self.experiment = experiment
+        self.resumed = resumed
+        self._lock = lock
 
     @classmethod
-    def check(cls, out: Path | None) -> None:
+    def check(cls, config: Any) -> None:
         """Refuse a directory that cannot become a run's, without making it.
 
         Raises:
             ValueError: it is a file, holds something already, or cannot be written.
         """
-        if out is None:
+        out = config.out
+        if out is None or getattr(config, "resume", None) is not None:
             return
         if out.exists() and not out.is_dir():
             raise ValueError(f"out: {out} is a file; name a new or empty directory")
-        if out.is_dir() and any(out.iterdir()):
-            raise ValueError(
-                f"out: {out} already holds {next(out.iterdir()).name}, perhaps another run; "
-                "name a new or empty directory"
-            )
+        if out.is_dir():
+            _require_empty(out)
         parent = next(path for path in (out, *out.absolute().parents) if path.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        if not parent.is_dir() or not _is_writable(parent):
             raise ValueError(f"out: {out} cannot be written, because {parent} cannot")
 
     @classmethod
-    def create(
-        cls, experiment: str, config: Any, data_sha256: str, out: Path | None
-    ) -> "RunDirectory":
-        """Make the directory and write what is known before the run.
+    def open(cls, config: Any, data_sha256: str) -> "RunDirectory":
+        """Make the directory of a new run, or open that of an interrupted one.
+
+        The backend is examined first: one that computes wrong sums trains nothing.
 
         Args:
-            experiment: name of the experiment.
-            config: the resolved config, a dataclass.
+            config: the resolved config, a dataclass with `experiment`, `dataset`, `out` and, where
+                it can be resumed, `resume`.
             data_sha256: hash of the data set.
-            out: where; by default a new directory below `runs/`.
 
         Raises:
-            ValueError: as `check`.
+            ValueError: as `check`; another process has it open; the data are not those that the
+                interrupted run had.
+            jaxnet.doctor.UnsoundBackendError: a backend that computes wrong results.
         """
-        cls.check(out)
-        now = datetime.datetime.now().astimezone()
-        if out is None:
-            name = f"{experiment}-{config.dataset}-{now:%Y%m%d-%H%M%S}"
-            out = _unused(Path("runs") / name)
+        require_sound_backend(cache=Path(pooch.os_cache("jaxnet")) / "doctor")
+        current = manifest(data_sha256)
+        resume = getattr(config, "resume", None)
+        if resume is not None:
+            directory = cls(resume, config.experiment, resumed=True, lock=_lock(resume))
+            with _released_on_error(directory):
+                directory._continue(current)
+            return directory
+        cls.check(config)
+        out = config.out or _new_default(f"{config.experiment}-{config.dataset}")
         try:
             out.mkdir(parents=True, exist_ok=True)
-            (out / "figures").mkdir()
+            directory = cls(out, config.experiment, resumed=False, lock=_lock(out))
         except OSError as error:
-            raise ValueError(f"out: {out} cannot be made: {error.strerror}") from error
-        directory = cls(out, experiment)
-        options = dataclasses.asdict(config) | {"experiment": experiment, "out": str(out)}
-        directory._write("config.json", options)
-        directory._write("manifest.json", manifest(data_sha256) | {"started": now.isoformat()})
+            raise ValueError(f"out: {out} cannot be made: {error.strerror or error}") from error
+        with _released_on_error(directory):
+            _require_empty(out)
+            directory._begin(config, current)
         return directory
 
-    def log(self, epoch: int, step: int, record: dict[str, dict[str, np.ndarray]]) -> None:
-        """Append the metrics of an epoch to `metrics.jsonl`, one value for each seed."""
-        line = {"epoch": epoch, "step": step} | {
-            part: {name: np.asarray(values).tolist() for name, values in metrics.items()}
-            for part, metrics in record.items()
-        }
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the lock back."""
+        (self.path / _PID).unlink(missing_ok=True)
+        self._lock.release()
+
+    def write_log(self, records: list[dict[str, Any]]) -> None:
+        """Write `metrics.jsonl` anew, with records of `metrics_record`."""
+        self.write_text("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append a record to `metrics.jsonl`."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(record) + "\n")
+            file.flush()
 
     def save_figure(self, name: str, figure: Figure) -> None:
         """Write a figure to `figures/NAME.png`."""
+        (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write `summary.json`."""
-        self._write("summary.json", summary)
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a file of this name."""
+        self.write_text(name, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
 
-    def _write(self, name: str, content: dict[str, Any]) -> None:
+    def write_text(self, name: str, text: str) -> None:
         """Write to a temporary name first, so that no half-written file has the final one."""
         temporary = self.path / f".{name}.tmp"
-        text = json.dumps(content, indent=2, default=str) + "\n"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path / name)
-
-
-def manifest(data_sha256: str) -> dict[str, Any]:
-    """The environment of a run: what the bits of its result depend on."""
-    packages = {}
-    for name in _PACKAGES:
         try:
-            packages[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            packages[name] = None
-    return {
-        "python": platform.python_version(),
-        "packages": packages,
-        "platform": platform.platform(),
-        "device": device_name(),
-        "num_devices": jax.device_count(),
-        "num_threads": int(os.environ.get("NPROC") or os.cpu_count() or 1),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "data_sha256": data_sha256,
-        "git_commit": _git_commit(),
-        "command": [Path(sys.argv[0]).stem, *sys.argv[1:]],
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self.path / name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+    def _begin(self, config: Any, current: dict[str, Any]) -> None:
+        self.write_json("manifest.json", current | {"started": _now()})
+        # Last: a directory with a config is one that can be resumed.
+        options = dataclasses.asdict(config)
+        options = {name: options[name] for name in options if name not in ("out", "resume")}
+        self.write_json("config.json", {"experiment": self.experiment} | options)
+
+    def _continue(self, current: dict[str, Any]) -> None:
+        recorded = read_json(self.path / "manifest.json")
+        if recorded.get("data_sha256") != current["data_sha256"]:
+            raise ValueError(
+                f"resume: the data have changed since {self.path} was started: SHA-256 "
+                f"{current['data_sha256']}, expected {recorded.get('data_sha256')}; "
+                "restore them, or start a new run"
+            )
+        changed = differences(recorded, current)
+        if changed:
+            print(
+                "the environment has changed since the run was started, so its last bits may be "
+                f"others than without the interruption: {'; '.join(changed)}",
+                file=sys.stderr,
+                flush=True,
+            )
+        sessions = [*recorded.get("resumed", []), {"at": _now(), "differences": changed}]
+        self.write_json("manifest.json", recorded | {"resumed": sessions})
+
+
+def metrics_record(epoch: int, step: int, parts: dict[str, dict[str, np.ndarray]]) -> dict:
+    """A line of `metrics.jsonl`: the metrics of an epoch, one value for each seed.
+
+    >>> metrics_record(1, 28, {"train": {"loss": np.array([0.5, 0.25])}})
+    {'epoch': 1, 'step': 28, 'train': {'loss': [0.5, 0.25]}}
+    """
+    return {"epoch": epoch, "step": step} | {
+        part: {name: np.asarray(values).tolist() for name, values in metrics.items()}
+        for part, metrics in parts.items()
     }
 
 
-def device_name() -> str:
-    """Kind of the device that computes, with the processor's model where it is a CPU."""
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return f"cpu: {line.partition(':')[2].strip()}"
-    return f"cpu: {platform.processor() or platform.machine()}"
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a `metrics.jsonl`; a last line that was torn while it was written is left out.
 
-
-def params_sha256(params: Any) -> str:
-    """SHA-256 over path, dtype, shape and bytes of each leaf of a pytree.
-
-    >>> params_sha256({"bias": np.zeros(2, np.float32)})[:16]
-    '9ca02b2a52fe6a4c'
+    Raises:
+        ValueError: another line that is no JSON object.
     """
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        array = np.ascontiguousarray(jax.device_get(leaf))
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line) if line else None
+            if record is not None and not isinstance(record, dict):
+                raise ValueError("no JSON object")
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}, line {number}: {error}; delete the line") from error
+        if record is not None:
+            records.append(record)
+    return records
 
 
-def stacked_sha256(states: jn.TrainState) -> list[str]:
-    """`params_sha256` of each network of a stack of states."""
-    params = jax.device_get(states.params)
-    return [
-        params_sha256(jax.tree.map(lambda leaf, index=index: leaf[index], params))
-        for index in range(len(states.step))
-    ]
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a run directory.
 
-
-def _unused(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, ... that does not exist."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
-
-
-def _git_commit() -> str | None:
-    """The commit of the source tree, with "+" where it has changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
+    Raises:
+        ValueError: there is no such file, or it holds something else.
+    """
     try:
-        commit = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+" if changed else "")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist; is {path.parent} the directory of a run?") from (
+            error
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {type(content).__name__}, expected a JSON object")
+    return content
+
+
+@contextlib.contextmanager
+def _released_on_error(directory: RunDirectory) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        directory.close()
+        raise
+
+
+def _lock(path: Path) -> filelock.BaseFileLock:
+    """The lock of a directory; the operating system takes it from a process that dies.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    lock = filelock.FileLock(path / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        with contextlib.suppress(OSError):
+            owner = (path / _PID).read_text(encoding="utf-8").strip()
+            raise ValueError(
+                f"{path} is in use by process {owner}; wait for it, or name another directory"
+            ) from error
+        raise ValueError(f"{path} is in use; name another directory") from error
+    (path / _PID).write_text(f"{os.getpid()}\n", encoding="utf-8")
+    return lock
+
+
+def _require_empty(path: Path) -> None:
+    found = sorted(each.name for each in path.iterdir())
+    if set(found) - _BEGINNINGS:
+        name = next(name for name in found if name not in _BEGINNINGS)
+        raise ValueError(
+            f"out: {path} already holds {name}, perhaps another run; name a new or empty "
+            "directory, or continue an interrupted run with --resume"
+        )
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _new_default(name: str) -> Path:
+    """A new directory below `runs`."""
+    base = Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    candidate, number = base, 2
+    while True:
+        try:
+            candidate.mkdir(parents=True)
+            return candidate
+        except FileExistsError:
+            candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
+        except OSError as error:
+            raise ValueError(f"out: {candidate} cannot be made: {error.strerror}") from error
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat()

@@ -21,19 +21,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from experiments.datasets import load
-from experiments.run import (
-    finish,
-    main,
-    print_table,
-    require_positive,
-    statistics,
-    stopwatch,
-)
+from experiments.options import require_positive
+from experiments.run import finish, main, print_table, statistics, stopwatch
 from experiments.run_directory import RunDirectory
 
 SCRIPT = Path(__file__).with_name("speed_peers.py")
@@ -45,6 +39,8 @@ RATES = {"adam": 1e-3, "sgd": 0.1}
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Time the same training on jaxnet, scikit-learn and PyTorch, and print ratios."""
+
+    experiment: ClassVar[str] = "speed"
 
     workload: Literal["small", "large", "all"] = "all"
     """small: 64-128-10 on digits, 20 epochs; large: 784-512-10 on MNIST, one epoch."""
@@ -248,7 +244,7 @@ def run(config: Config) -> dict[str, Any]:
     require_positive(config, "repeats")
     if not os.access(config.torch_python, os.X_OK):
         raise ValueError(f"torch_python: {config.torch_python} is no program that can be run")
-    RunDirectory.check(config.out)
+    RunDirectory.check(config)
     cores = os.cpu_count() or 1
     num_threads = (1, cores) if cores > 1 else (1,)
     metrics: dict[str, Any] = {}
@@ -262,9 +258,9 @@ def run(config: Config) -> dict[str, Any]:
             print_table(rows)
             if remark:
                 print(remark)
-    directory = RunDirectory.create("speed", config, "", config.out)
     summary = {"metrics": metrics, "tables": tables, "params_sha256": [], "seconds": seconds}
-    return finish(directory, config, summary | {"unit": "rounds"}, {})
+    with RunDirectory.open(config, "") as directory:
+        return finish(directory, config, summary | {"unit": "rounds"}, {})
 
 
 if __name__ == "__main__":

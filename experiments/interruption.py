@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM: the first one waits for a good moment to save, a second exits at once."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """A signal ended the run. Not an `Exception`: nothing between here and `main` handles it.
+
+    Attributes:
+        exit_status: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, as shells have it.
+    """
+
+    def __init__(self, signal_number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal_number
+
+
+class Deferred:
+    """Whether a signal has come.
+
+    Attributes:
+        signal_number: the first signal, or None.
+    """
+
+    signal_number: int | None = None
+
+
+@contextlib.contextmanager
+def deferred_interruption() -> Iterator[Deferred]:
+    """Inside, the first signal is only noted; a second one ends the process at once.
+
+    >>> with deferred_interruption() as interruption:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     print(interruption.signal_number == signal.SIGTERM)
+    True
+    """
+    deferred = Deferred()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if deferred.signal_number is not None:
+            os._exit(128 + number)
+        deferred.signal_number = number
+
+    with _handlers(note):
+        yield deferred
+
+
+@contextlib.contextmanager
+def immediate_interruption() -> Iterator[None]:
+    """Inside, the first signal raises `Interrupted`; a second one ends the process at once."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, lambda number, frame: os._exit(128 + number))
+        raise Interrupted(number)
+
+    with _handlers(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handlers(handler) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        # Python handles signals in the main thread only.
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,0 +1,168 @@
+"""The trained networks of a run, with all that prediction needs, as two files of its directory.
+
+`model.json` says what goes in and what comes out; `model.safetensors` holds the arrays, which other
+tools read too: `params.*` stacked over the networks, and the standardization of inputs and targets.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.datasets import Dataset, Standardization
+from experiments.datasets.preprocessing import Number, Preprocessing
+from experiments.run_directory import RunDirectory, read_json
+from jaxnet.checkpoint import export_params, import_params, params_sha256
+
+_JSON, _ARRAYS = "model.json", "model.safetensors"
+_STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.float32)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedModel:
+    """Trained networks and how they are used.
+
+    Attributes:
+        in_shape: shape of one example.
+        class_names: the classes in the order of the outputs; empty for a regression.
+        unit: what a regression predicts.
+        threshold: with two classes, the probability of the second from which on the decision is
+            that class: the mean over the networks.
+        preprocessing: how the columns of a table become features; None for pictures.
+        inputs: standardization of the features.
+        targets: standardization of the targets of a regression.
+        params: evaluation parameters, stacked over the networks.
+    """
+
+    in_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    unit: str
+    threshold: float | None
+    preprocessing: Preprocessing | None
+    inputs: Standardization
+    targets: Standardization | None
+    params: Any
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        inputs: Standardization,
+        params: Any,
+        *,
+        targets: Standardization | None = None,
+        threshold: float | None = None,
+    ) -> "SavedModel":
+        """The model of a run on a data set; a named table gets the columns of its features."""
+        preprocessing = dataset.preprocessing
+        if preprocessing is None and dataset.feature_names:
+            columns = tuple(Number(name) for name in dataset.feature_names)
+            label = "class" if dataset.class_names else "target"
+            preprocessing = Preprocessing(columns, label, dataset.class_names)
+        return cls(
+            dataset.x.shape[1:],
+            dataset.class_names,
+            dataset.unit,
+            threshold,
+            preprocessing,
+            inputs,
+            targets,
+            params,
+        )
+
+
+def save_model(directory: RunDirectory, model: SavedModel) -> None:
+    """Write the two files.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    arrays = {"params": model.params, "inputs": model.inputs._asdict()}
+    if model.targets is not None:
+        arrays["targets"] = model.targets._asdict()
+    export_params(directory.path / _ARRAYS, arrays)
+    fitted = model.preprocessing
+    directory.write_json(
+        _JSON,
+        {
+            "in_shape": list(model.in_shape),
+            "class_names": list(model.class_names),
+            "unit": model.unit,
+            "threshold": model.threshold,
+            "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
+        },
+    )
+
+
+def load_model(path: Path, params: Any) -> SavedModel:
+    """Read the model of a run.
+
+    Args:
+        path: the run directory.
+        params: from the input shape and the number of classes to parameters of the same structure,
+            shapes and dtypes (or `jax.ShapeDtypeStruct`), stacked.
+
+    Raises:
+        ValueError: no model there, or one that is damaged.
+    """
+    content = read_json(path / _JSON)
+    try:
+        in_shape = tuple(int(length) for length in content["in_shape"])
+        class_names = tuple(str(name) for name in content["class_names"])
+        threshold, unit = content["threshold"], str(content["unit"])
+        threshold = None if threshold is None else float(threshold)
+        fitted = content["preprocessing"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path / _JSON} is damaged ({error!r}); run the experiment again") from (
+            error
+        )
+    preprocessing = None if fitted is None else Preprocessing.from_json(json.dumps(fitted))
+    table = preprocessing is not None
+    if table and in_shape != (len(preprocessing.feature_names),):
+        raise ValueError(
+            f"{path / _JSON} is damaged: in_shape {in_shape} and "
+            f"{len(preprocessing.feature_names)} features; run the experiment again"
+        )
+    per_feature = np.zeros(in_shape if table or not class_names else (), np.float32)
+    like = {
+        "params": params(in_shape, len(class_names)),
+        "inputs": {"mean": per_feature, "scale": per_feature},
+    }
+    if not class_names:
+        like["targets"] = _STANDARDIZATION
+    arrays = import_params(path / _ARRAYS, like=like)
+    targets = arrays.get("targets")
+    return SavedModel(
+        in_shape,
+        class_names,
+        unit,
+        threshold,
+        preprocessing,
+        Standardization(**arrays["inputs"]),
+        None if targets is None else Standardization(**targets),
+        arrays["params"],
+    )
+
+
+def stacked_sha256(params: Any) -> list[str]:
+    """`params_sha256` of each network of stacked parameters."""
+    params = jax.device_get(params)
+    num_networks = len(jax.tree.leaves(params)[0])
+    return [
+        params_sha256(jax.tree.map(lambda leaf, index=index: leaf[index], params))
+        for index in range(num_networks)
+    ]
+
+
+def stacked_shapes(network: Any, num_networks: int) -> Any:
+    """Shapes and dtypes of the parameters of some networks, stacked.
+
+    Args:
+        network: a `jaxnet.Network`.
+        num_networks: how many.
+    """
+    keys = jax.random.split(jax.random.key(0), num_networks)
+    return jax.eval_shape(jax.vmap(network.init), keys)

@@ -1,0 +1,45 @@
+"""Event files for TensorBoard, by the package tensorboardX."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class EventWriter:
+    """Writes the metrics of each epoch, as mean and standard deviation over the networks.
+
+    Args:
+        path: the run directory; the files go to `tensorboard/` in it.
+        enabled: whether anything is written at all.
+    """
+
+    def __init__(self, path: Path, *, enabled: bool) -> None:
+        self._folder = path / "tensorboard"
+        self._enabled = enabled
+        self._writer: Any = None
+
+    def open(self, epoch: int) -> None:
+        """Begin; what an interrupted run wrote of epochs after this one is hidden."""
+        if self._enabled:
+            import tensorboardX
+
+            self._writer = tensorboardX.SummaryWriter(
+                str(self._folder), purge_step=epoch + 1 if epoch else None
+            )
+
+    def write(self, epoch: int, parts: dict[str, dict[str, np.ndarray]]) -> None:
+        """Write the metrics of an epoch: part -> metric -> one value for each network."""
+        if self._writer is None:
+            return
+        for part, metrics in parts.items():
+            for name, values in metrics.items():
+                self._writer.add_scalar(f"{name}/{part}", np.mean(values), epoch)
+                if len(values) > 1:
+                    self._writer.add_scalar(f"{name}/{part} (std)", np.std(values, ddof=1), epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,235 @@
+"""The user's own table: train on it, predict with the run, be told what does not fit."""
+
+import json
+
+import numpy as np
+import polars
+import pytest
+
+from experiments import classification, predict, regression
+from experiments.run import main
+
+QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
+
+
+def flowers(num_rows, seed=0):
+    """Two species told apart by size and color; some sizes are missing."""
+    generator = np.random.default_rng(seed)
+    species = generator.integers(2, size=num_rows)
+    size = np.where(species, 3.0, 1.0) + 0.5 * generator.normal(size=num_rows)
+    colors = np.array(["red", "white", "blue"])
+    color = np.where(generator.uniform(size=num_rows) < 0.8, species, 2)
+    return polars.DataFrame(
+        {
+            "size": [f"{value:.3f}" for value in size],
+            "color": colors[color],
+            "species": np.array(["rose", "lily"])[species],
+        }
+    )
+
+
+def with_gaps(frame):
+    size = frame["size"].to_list()
+    size[3], size[10] = "", "NA"
+    return frame.with_columns(polars.Series("size", size))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run on a table with missing cells."""
+    folder = tmp_path_factory.mktemp("own")
+    with_gaps(flowers(300)).write_csv(folder / "flowers.csv")
+    config = classification.Config(
+        data=folder / "flowers.csv",
+        label="species",
+        impute="median",
+        out=folder / "run",
+        num_epochs=20,
+        num_seeds=3,
+        hidden_dims=(16,),
+    )
+    summary = classification.run(config)
+    assert summary["metrics"]["accuracy"]["mean"] > 0.9
+    assert summary["dataset"] == "flowers"
+    return folder / "run"
+
+
+def write(frame, path):
+    frame.write_csv(path)
+    return path
+
+
+def test_predictions_hold_class_probability_and_decision(trained, tmp_path):
+    new = with_gaps(flowers(100, seed=1))
+    data = write(new, tmp_path / "new.csv")
+    table = predict.run(predict.Config(run=trained, data=data))
+    written = polars.read_csv(tmp_path / "new.predictions.csv")
+    assert written.columns == [
+        "class",
+        "probability",
+        "decision",
+        "probability of lily",
+        "probability of rose",
+    ]
+    assert len(written) == 100
+    assert written["class"].to_list() == table["class"].to_list()
+    right = [a == b for a, b in zip(table["class"], new["species"], strict=True)]
+    assert np.mean(right) > 0.9
+    rose = table["probability of rose"].to_numpy()
+    np.testing.assert_allclose(rose + table["probability of lily"].to_numpy(), 1, rtol=1e-5)
+    np.testing.assert_allclose(table["probability"], np.maximum(rose, 1 - rose), rtol=1e-5)
+    threshold = json.loads((trained / "model.json").read_text())["threshold"]
+    decided = ["rose" if p >= threshold else "lily" for p in rose]
+    assert table["decision"].to_list() == decided
+
+
+def test_order_of_columns_and_presence_of_the_label_do_not_matter(trained, tmp_path):
+    new = flowers(50, seed=2)
+    tables = [
+        predict.run(predict.Config(run=trained, data=write(frame, tmp_path / f"{name}.csv")))
+        for name, frame in {
+            "all": new,
+            "reordered": new.select("color", "species", "size"),
+            "unlabelled": new.drop("species"),
+        }.items()
+    ]
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_what_does_not_match_is_named(trained, tmp_path, capsys):
+    new = flowers(20, seed=3)
+    spoiled = new["size"].to_list()
+    spoiled[4] = "large"
+    cases = {
+        "missing": (new.drop("color"), "columns are missing: 'color'"),
+        "unknown": (new.with_columns(weight=1.0), "columns are unknown: 'weight'"),
+        "category": (
+            new.with_columns(color=polars.lit("green")),
+            "column 'color' holds 'green' in row 1 .* known: blue, red, white",
+        ),
+        "text": (
+            new.with_columns(polars.Series("size", spoiled)),
+            "column 'size' holds text in a column of numbers: .*row 5: 'large'",
+        ),
+    }
+    for name, (frame, message) in cases.items():
+        data = write(frame, tmp_path / f"{name}.csv")
+        options = [str(trained), "--data", str(data)]
+        assert main(predict.Config, predict.run, options) == 2
+        error = capsys.readouterr().err
+        with pytest.raises(AssertionError, match=message):
+            raise AssertionError(error)
+        assert not data.with_name(f"{name}.predictions.csv").exists()
+
+
+def test_mistakes_of_prediction(trained, tmp_path, capsys):
+    data = write(flowers(5), tmp_path / "new.csv")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"experiment": "classification", "dataset": "iris"}')
+    (tmp_path / "taken.csv").write_text("mine")
+    for options, message in [
+        ([tmp_path, "--data", data], "config.json does not exist"),
+        ([other, "--data", data], "holds no model"),
+        ([trained, "--data", tmp_path / "none.csv"], "there is no such file"),
+        ([trained, "--data", data, "--out", tmp_path / "taken.csv"], "exists already"),
+        ([trained, "--data", data, "--out", tmp_path / "no" / "x.csv"], "there is no folder"),
+    ]:
+        assert main(predict.Config, predict.run, list(map(str, options))) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "taken.csv").read_text() == "mine"
+
+
+def test_a_damaged_model_is_refused(trained, tmp_path, capsys):
+    data = write(flowers(5), tmp_path / "new.csv")
+    for name, damage in {
+        "model.safetensors": lambda content: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
+        "model.json": lambda content: content.replace(b'"in_shape"', b'"shape"'),
+    }.items():
+        run = tmp_path / name
+        run.mkdir()
+        for file in ("config.json", "model.json", "model.safetensors"):
+            content = (trained / file).read_bytes()
+            (run / file).write_bytes(damage(content) if file == name else content)
+        assert main(predict.Config, predict.run, [str(run), "--data", str(data)]) == 2
+        assert f"{run / name}" in capsys.readouterr().err
+
+
+def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
+    generator = np.random.default_rng(0)
+    area = generator.uniform(20, 200, size=200)
+    price = 3000 * area + 50_000 + 1000 * generator.normal(size=200)
+    frame = polars.DataFrame({"area": area, "price": price})
+    frame.write_parquet(tmp_path / "homes.parquet")
+    config = regression.Config(
+        data=tmp_path / "homes.parquet", label="price", num_seeds=2, out=tmp_path / "run"
+    )
+    assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999
+    new = write(polars.DataFrame({"area": [50.0, 100.0]}), tmp_path / "new.csv")
+    table = predict.run(predict.Config(run=tmp_path / "run", data=new))
+    np.testing.assert_allclose(table["prediction"], [200_000, 350_000], rtol=0.01)
+    assert table.columns == ["prediction", "std"]
+
+
+def test_named_tables_and_pictures_predict_too(tmp_path):
+    from experiments.datasets import load
+
+    config = classification.Config(dataset="iris", out=tmp_path / "iris", **QUICK)
+    classification.run(config)
+    iris = load("iris")
+    new = polars.DataFrame(dict(zip(iris.feature_names, iris.x.T, strict=True)))
+    data = write(new, tmp_path / "iris.csv")
+    table = predict.run(predict.Config(run=tmp_path / "iris", data=data))
+    labels = np.array(iris.class_names)[iris.y]
+    assert (table["class"].to_numpy() == labels).mean() > 0.85
+
+    digits = load("digits")
+    for model in ("mlp", "cnn"):
+        options = QUICK | {"channels": (4,), "num_epochs": 10, "learning_rate": 1e-2}
+        config = classification.Config(model=model, out=tmp_path / model, **options)
+        classification.run(config)
+        np.savez(tmp_path / f"{model}.npz", x=digits.x[:200, ..., 0])
+        pictures = predict.Config(run=tmp_path / model, data=tmp_path / f"{model}.npz")
+        table = predict.run(pictures)
+        assert (table["class"].cast(int).to_numpy() == digits.y[:200]).mean() > 0.8
+    np.savez(tmp_path / "bytes.npz", x=(16 * digits.x[:5]).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
+        predict.run(predict.Config(run=tmp_path / "mlp", data=tmp_path / "bytes.npz"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "flowers.csv"}, "data needs --label"),
+        ({"label": "species"}, "label is for a table of your own"),
+        ({"data": "flowers.csv", "label": "specie"}, "did you mean 'species'"),
+        ({"data": "none.csv", "label": "species"}, "there is no such file"),
+        ({"data": "flowers.csv", "label": "species"}, r"2 cells are missing: \(row 4"),
+        (
+            {"data": "flowers.csv", "label": "species", "impute": "median", "cross_validate": 3},
+            "impute takes medians from the training rows of one split",
+        ),
+        (
+            {"data": "flowers.csv", "label": "species", "impute": "median", "model": "cnn"},
+            "model cnn needs pictures",
+        ),
+    ],
+)
+def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
+    with_gaps(flowers(100)).write_csv(tmp_path / "flowers.csv")
+    if "data" in options:
+        options = options | {"data": tmp_path / options["data"]}
+    config = classification.Config(out=tmp_path / "run", **options)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        classification.run(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_200_000_rows_train(command, tmp_path):
+    flowers(200_000).write_csv(tmp_path / "large.csv")
+    options = ["--label", "species", "--num-epochs", 2, "--num-seeds", 2]
+    command("classification", "--data", tmp_path / "large.csv", *options, "--out", tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert sum(summary["num_examples"].values()) == 200_000
+    assert summary["metrics"]["accuracy"]["mean"] > 0.95

@@ -1,0 +1,84 @@
+"""Replaying a run: the same bits, or the reason why not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import replay
+
+QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "8"]
+
+
+@pytest.fixture
+def table(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 3))
+    rows = ["a,b,c,kind"]
+    rows += [f"{a},{b},{c},{'high' if a + b > 0 else 'low'}" for a, b, c in x]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_a_replay_is_bit_identical_or_says_what_differs(table, command, tmp_path):
+    out = tmp_path / "run"
+    command("classification", *QUICK, "--data", table, "--label", "kind", "--out", out)
+    output = command("replay", out)
+    assert "the environment is the same" in output
+    assert "identical: parameters, state and metrics, bit for bit" in output
+
+    # On so small a network the bits may or may not depend on the number of threads.
+    threads = json.loads((out / "manifest.json").read_text())["num_threads"] + 1
+    for options, environment in (
+        (["--num-threads", threads], {}),
+        ([], {"NPROC": str(threads)}),
+    ):
+        process = command.start("replay", out, *options, **environment)
+        output = process.communicate(timeout=100)[0]
+        assert process.returncode in (0, 1)
+        assert f"differs: num_threads: {threads - 1} then, {threads} now" in output.splitlines()[0]
+
+    text = table.read_text()
+    table.write_text(text.replace(text.splitlines()[7], text.splitlines()[8]))
+    again = tmp_path / "again"
+    output = command("replay", out, "--out", again, status=1)
+    assert output.splitlines()[0].startswith("differs: data_sha256: ")
+    assert "error: not identical: params_sha256, state_sha256, metrics" in output
+    assert (again / "summary.json").exists()
+    output = command("classification", "--resume", out)
+    assert "the run is finished" in output
+    (out / "summary.json").unlink()
+    output = command("classification", "--resume", out, status=2)
+    assert "the data have changed" in output
+    assert "is not finished" in command("replay", out, status=2)
+
+
+def test_the_other_experiments_replay(command, tmp_path):
+    command("regression", "--num-epochs", 3, "--num-seeds", 2, "--out", tmp_path / "line")
+    assert "bit for bit" in command("replay", tmp_path / "line")
+    options = ["--names", "adam", "--num-epochs", 1, "--num-seeds", 2]
+    command("optimizers", *options, "--out", tmp_path / "adam")
+    assert "bit for bit" in command("replay", tmp_path / "adam")
+
+
+def test_mistakes(command, tmp_path):
+    assert "does not exist" in command("replay", tmp_path, status=2)
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"experiment": "os"}')
+    output = command("replay", tmp_path, status=2)
+    assert "'os', which cannot be replayed; expected one of classification" in output
+
+
+def test_every_part_of_a_result_is_compared(tmp_path):
+    result = {"params_sha256": ["a"], "state_sha256": "b", "metrics": {"accuracy": 1}}
+    paths = []
+    for index, change in enumerate(({}, *({name: "other"} for name in result), {})):
+        path = tmp_path / str(index)
+        path.mkdir()
+        (path / "summary.json").write_text(json.dumps(result | change))
+        (path / "metrics.jsonl").write_text('{"epoch": 1, "seconds": %d}\n' % index)
+        paths.append(path)
+    (paths[-1] / "metrics.jsonl").write_text('{"epoch": 2}\n')
+    found = [replay.compare(paths[0], path) for path in paths]
+    assert found == [[], ["params_sha256"], ["state_sha256"], ["metrics"], ["metrics.jsonl"]]

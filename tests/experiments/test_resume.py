@@ -1,0 +1,300 @@
+"""Interrupted runs end with the bits of the uninterrupted one, whenever and however they stop."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxnet.checkpoint import Checkpoints
+
+NETWORK = ["--hidden-dims", "16", "--num-seeds", "2", "--patience", "1000"]
+STEPS_PER_EPOCH = 17
+NUM_EPOCHS = 30
+
+
+def training(out, *options, num_epochs=NUM_EPOCHS):
+    return [*NETWORK, "--num-epochs", num_epochs, "--out", out, *options]
+
+
+def result(out):
+    """All that must not depend on interruptions; the checkpoint holds optimizer and history."""
+    summary = json.loads((out / "summary.json").read_text())
+    log = (out / "metrics.jsonl").read_text()
+    return (summary["params_sha256"], summary["state_sha256"], summary["metrics"], log)
+
+
+def steps(out):
+    return Checkpoints(out / "checkpoints").steps()
+
+
+@pytest.fixture(scope="module")
+def whole(command, tmp_path_factory):
+    """The run that nothing interrupted, which saves at its end only."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    command("classification", *training(out, "--checkpoint-every", 0))
+    assert steps(out) == [NUM_EPOCHS * STEPS_PER_EPOCH]
+    return result(out)
+
+
+@pytest.mark.parametrize("interval", [1, 7, 50])
+def test_the_checkpoint_interval_changes_no_bit(interval, whole, command, tmp_path):
+    out = tmp_path / "run"
+    command("classification", *training(out, "--checkpoint-every", interval))
+    assert result(out) == whole
+
+
+def test_kill_9_at_20_random_moments(whole, command, tmp_path):
+    generator = random.Random(0)
+    out = tmp_path / "한글 run"
+    start = training(out, "--checkpoint-every", 1)
+    interrupted = set()
+    for kill in range(20):
+        begun = (out / "config.json").exists()
+        before = (steps(out) or [0])[-1] if begun else 0
+        process = command.start("classification", *(["--resume", out] if begun else start))
+        try:
+            if kill % 4 == 0:
+                # Before or at the beginning of the training.
+                time.sleep(generator.uniform(0.0, 5.0))
+            else:
+                target = before + generator.randrange(20)
+                deadline = time.monotonic() + 100
+                while (steps(out) or [0])[-1] <= target and time.monotonic() < deadline:
+                    assert process.poll() is None, process.communicate()[0]
+                    time.sleep(0.001)
+                # Inside a step, inside a save, between the two.
+                time.sleep(generator.uniform(0.0, 0.06))
+        finally:
+            process.kill()
+            process.wait()
+        interrupted.add((steps(out) or [0])[-1])
+    assert not (out / "summary.json").exists()
+    assert len(interrupted) >= 12
+    assert any(step % STEPS_PER_EPOCH for step in interrupted), "inside an epoch"
+    command("classification", "--resume", out)
+    assert result(out) == whole
+    hidden = [path.name for path in (out / "checkpoints").iterdir() if path.name[0] == "."]
+    assert not hidden, "leftovers of the killed saves are gone"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_exits(number, status, whole, command, tmp_path):
+    out = tmp_path / "run"
+    # Saved after every step, the run is slow enough to be stopped.
+    process = command.start("classification", *training(out, "--checkpoint-every", 1))
+    wait_for(process, lambda: len(steps(out)) > 1)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output
+    step = steps(out)[-1]
+    assert f"interrupted at step {step}; continue with --resume" in output
+    assert 0 < step < NUM_EPOCHS * STEPS_PER_EPOCH
+    output = command("classification", "--resume", out)
+    assert f"resuming at step {step}" in output
+    assert result(out) == whole
+    assert "the run is finished" in command("classification", "--resume", out)
+
+
+def wait_for(process, condition, seconds=100):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("context", ["deferred_interruption", "immediate_interruption"])
+def test_a_second_signal_exits_at_once(context, number, status):
+    code = f"""
+import signal, time
+from experiments.interruption import Interrupted, {context}
+with {context}():
+    try:
+        signal.raise_signal({int(number)})
+    except Interrupted:
+        pass
+    print("saving", flush=True)
+    signal.raise_signal({int(number)})
+    print("not reached", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (status, "saving\n"), done.stderr
+
+
+EVERY_OPTIMIZER = """
+import hashlib, json, sys, warnings
+import jax, numpy as np
+import jaxnet as jn
+from jaxnet.checkpoint import params_sha256, restore, save
+from sklearn.datasets import load_digits
+
+mode, folder = sys.argv[1:]
+warnings.filterwarnings("ignore", ".*deprecated", DeprecationWarning)
+images, labels = load_digits(return_X_y=True)
+data = {"x": images[:192].astype("float32") / 16, "y": labels[:192].astype("int32")}
+network = jn.mlp([64, 8, 10], dropout=0.2)
+hashes = {}
+for name in jn.optimizer_names():
+    learner = jn.gradient_learner(
+        network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
+    )
+    start = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(1), 2))
+    state = (start, jn.begin_epoch(learner, start, data, batch_size=32))
+    if mode == "resumed":
+        # Saved by another process, inside the first epoch and inside a cycle of lookahead or SAM.
+        state = restore(f"{folder}/{name}", like=state)
+    pieces = {"whole": [6, 6], "first": [3], "resumed": [3, 6]}[mode]
+    for num_steps in pieces:
+        state = jn.advance(learner, *state, data, batch_size=32, num_steps=num_steps)
+    if mode == "first":
+        save(f"{folder}/{name}", state)
+    hashes[name] = params_sha256(state)
+print(json.dumps(hashes))
+"""
+
+
+def test_resume_under_every_optimizer(command, tmp_path):
+    def run(mode):
+        done = subprocess.run(
+            [sys.executable, "-c", EVERY_OPTIMIZER, mode, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            env=command.environment | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    whole, first, resumed = run("whole"), run("first"), run("resumed")
+    assert len(whole) >= 40
+    assert not {name for name in whole if whole[name] == first[name]}
+    assert whole == resumed
+
+
+def test_a_full_disk_costs_no_checkpoint(whole, command, tmp_path):
+    out = tmp_path / "run"
+    limited = tmp_path / "limited.py"
+    limited.write_text(
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import experiments.classification\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
+        "sys.argv[0] = 'classification.py'\n"
+        "from experiments.classification import Config, main, run\n"
+        "sys.exit(main(Config, run))\n"
+    )
+    options = list(map(str, training(out, "--checkpoint-every", 5)))
+    # The log of the metrics outgrows this limit somewhere in the middle of the run.
+    done = subprocess.run(
+        [sys.executable, str(limited), "6000", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=command.environment | {"JAX_COMPILATION_CACHE_DIR": ""},
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert steps(out)
+    command("classification", "--resume", out)
+    assert result(out) == whole
+
+
+def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, command, tmp_path):
+    out = tmp_path / "run"
+    process = command.start("classification", *training(out, "--checkpoint-every", 1))
+    wait_for(process, lambda: len(steps(out)) > 1)
+    process.kill()
+    process.wait()
+    newest = out / "checkpoints" / f"{steps(out)[-1]:08d}"
+    file = max((path for path in newest.rglob("*") if path.is_file()), key=os.path.getsize)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+    output = command("classification", "--resume", out)
+    assert f"{newest} is corrupt" in output
+    assert "an older one is used" in output
+    assert result(out) == whole
+
+
+def test_what_cannot_be_resumed_is_refused(command, tmp_path):
+    out = tmp_path / "run"
+    command("classification", *training(out, num_epochs=1))
+    refused = [
+        (["--resume", tmp_path / "none"], "config.json does not exist"),
+        (["--resume", out, "--num-epochs", 3], "has --num-epochs 1, found 3"),
+        (["--resume", out, "--out", tmp_path / "x"], "continues in"),
+    ]
+    for options, message in refused:
+        output = command("classification", *options, status=2)
+        assert message in output
+    output = command("regression", "--resume", out, status=2)
+    assert "holds a run of 'classification', expected 'regression'" in output
+    (out / "summary.json").unlink()
+    config = json.loads((out / "config.json").read_text())
+    for name, value, message in [
+        ("num_epochs", "many", "option 'num_epochs'"),
+        ("experiment", "../../evil", "holds a run of '../../evil'"),
+        ("unknown", 1, "unknown option 'unknown'"),
+        ("hidden_dims", [8], "does not fit"),
+        ("optimizer", "sgd", "does not fit"),
+    ]:
+        (out / "config.json").write_text(json.dumps(config | {name: value}))
+        assert message in command("classification", "--resume", out, status=2)
+    (out / "config.json").write_text("{")
+    assert "cannot be read" in command("classification", "--resume", out, status=2)
+
+
+def test_two_runs_do_not_share_a_directory(command, tmp_path):
+    out = tmp_path / "run"
+    first = command.start("classification", *training(out, "--checkpoint-every", 1))
+    wait_for(first, lambda: steps(out))
+    output = command("classification", "--resume", out, status=2)
+    assert f"is in use by process {first.pid}" in output
+    # The lock of a dead process is taken over.
+    first.kill()
+    first.wait()
+    assert "resuming at step" in command("classification", "--resume", out)
+
+
+def test_a_beginning_that_died_may_be_begun_again(command, tmp_path):
+    out = tmp_path / "run"
+    (out / "figures").mkdir(parents=True)
+    (out / "run.lock").touch()
+    (out / "manifest.json").write_text("{}")
+    assert "config.json does not exist" in command("classification", "--resume", out, status=2)
+    command("classification", *training(out, num_epochs=1))
+    assert (out / "summary.json").exists()
+
+
+def test_cross_validation_and_optimizers_resume(command, tmp_path):
+    options = ["--dataset", "iris", "--cross-validate", "3", "--num-epochs", "20"]
+    whole = tmp_path / "whole"
+    command("classification", *options, "--out", whole)
+    out = tmp_path / "run"
+    process = command.start("classification", *options, "--checkpoint-every", 1, "--out", out)
+    wait_for(process, lambda: len(steps(out)) > 1)
+    process.kill()
+    process.wait()
+    command("classification", "--resume", out)
+    assert result(out) == result(whole)
+
+    out = tmp_path / "optimizers"
+    options = ["--names", "adam", "sgd", "lion", "--num-epochs", "1", "--num-seeds", "2"]
+    process = command.start("optimizers", *options, "--out", out)
+    log = out / "metrics.jsonl"
+    wait_for(process, lambda: log.exists() and log.read_text().count("\n") >= 1)
+    process.kill()
+    process.wait()
+    done = log.read_text().splitlines()[0]
+    command("optimizers", "--resume", out)
+    assert log.read_text().splitlines()[0] == done
+    summary = json.loads((out / "summary.json").read_text())
+    assert list(summary["params_sha256"]) == ["adam", "sgd", "lion"]
+    assert np.isfinite([each["mean"] for each in summary["metrics"].values()]).all()
