@@ -46,10 +46,12 @@ from jaxnet.optimizers import (
 )
 from jaxnet.prediction import predict
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
+from jaxnet.training.early_stopping import Best, keep_best, no_best, out_of_patience
 from jaxnet.training.fit import fit, run_epoch, run_steps, step_metrics
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
 
 __all__ = [
+    "Best",
     "Chain",
     "Learner",
     "Network",
@@ -71,6 +73,7 @@ __all__ = [
     "fit",
     "flatten",
     "gradient_learner",
+    "keep_best",
     "l1_penalty",
     "l2_penalty",
     "layer_norm",
@@ -79,8 +82,10 @@ __all__ = [
     "mean_pool",
     "mlp",
     "needs_key",
+    "no_best",
     "optimizer",
     "optimizer_names",
+    "out_of_patience",
     "parallel",
     "predict",
     "regression",
