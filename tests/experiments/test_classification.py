@@ -177,4 +177,5 @@ def test_a_corrupt_data_file_is_named_with_both_hashes(tmp_path, monkeypatch, ca
 def test_a_diverging_training_says_where(tmp_path, capsys):
     options = ["--optimizer", "sgd", "--learning-rate", "1e30", "--schedule", "constant"]
     assert main(Config, run, [*QUICK, *options, "--out", str(tmp_path / "run")]) == 1
-    assert re.search(r"network 0 became (nan|inf) in epoch 1; try", capsys.readouterr().err)
+    message = r"loss of network 0 became (nan|inf) in epoch 1 at step \d+ \(none is saved\); try"
+    assert re.search(message, capsys.readouterr().err)

@@ -35,8 +35,8 @@ def test_a_replay_is_bit_identical_or_says_what_differs(table, command, tmp_path
         ([], {"NPROC": str(threads)}),
     ):
         process = command.start("replay", out, *options, **environment)
-        output = process.communicate(timeout=100)[0]
-        assert process.returncode in (0, 1)
+        assert process.wait(timeout=100) in (0, 1)
+        output = process.output()
         assert f"differs: num_threads: {threads - 1} then, {threads} now" in output.splitlines()[0]
 
     text = table.read_text()
@@ -77,7 +77,7 @@ def test_every_part_of_a_result_is_compared(tmp_path):
         path = tmp_path / str(index)
         path.mkdir()
         (path / "summary.json").write_text(json.dumps(result | change))
-        (path / "metrics.jsonl").write_text('{"epoch": 1, "seconds": %d}\n' % index)
+        (path / "metrics.jsonl").write_text(json.dumps({"epoch": 1, "seconds": index}) + "\n")
         paths.append(path)
     (paths[-1] / "metrics.jsonl").write_text('{"epoch": 2}\n')
     found = [replay.compare(paths[0], path) for path in paths]

@@ -66,7 +66,7 @@ def test_kill_9_at_20_random_moments(whole, command, tmp_path):
                 target = before + generator.randrange(20)
                 deadline = time.monotonic() + 100
                 while (steps(out) or [0])[-1] <= target and time.monotonic() < deadline:
-                    assert process.poll() is None, process.communicate()[0]
+                    assert process.poll() is None, process.output()
                     time.sleep(0.001)
                 # Inside a step, inside a save, between the two.
                 time.sleep(generator.uniform(0.0, 0.06))
@@ -90,8 +90,8 @@ def test_a_signal_saves_and_exits(number, status, whole, command, tmp_path):
     process = command.start("classification", *training(out, "--checkpoint-every", 1))
     wait_for(process, lambda: len(steps(out)) > 1)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == status, output
+    assert process.wait(timeout=60) == status, process.output()
+    output = process.output()
     step = steps(out)[-1]
     assert f"interrupted at step {step}; continue with --resume" in output
     assert 0 < step < NUM_EPOCHS * STEPS_PER_EPOCH
@@ -104,7 +104,7 @@ def test_a_signal_saves_and_exits(number, status, whole, command, tmp_path):
 def wait_for(process, condition, seconds=100):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.output()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 

@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
+import os
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.classification import Config
+from experiments.environment import available_threads, differences, fix_environment, manifest
+from experiments.options import TrainingConfig, resolve, seed_keys
 from experiments.progress import Progress
 from experiments.recipes import classification_recipe
 from experiments.report import write_report
-from experiments.run import TrainingConfig, resolve, seed_keys, statistics
-from experiments.run_directory import RunDirectory, params_sha256
+from experiments.run import statistics
+from experiments.run_directory import RunDirectory, metrics_record, read_log
+from jaxnet.doctor import UnsoundBackendError
 
 RECIPE = {
     "optimizer": "adam",
@@ -62,49 +66,89 @@ def test_every_network_has_a_key_of_its_own():
 
 def test_a_run_directory_belongs_to_one_run(tmp_path):
     out = tmp_path / "deep" / "run"
-    config = TrainingConfig(dataset="digits", out=out)
-    RunDirectory.check(out)
+    config = Config(out=out)
+    RunDirectory.check(config)
     assert not out.exists()
-    directory = RunDirectory.create("classification", config, "abc", out)
-    directory.log(1, 28, {"train": {"loss": np.array([0.5, 0.25])}})
-    directory.log(2, 56, {"train": {"loss": np.array([0.25, 0.125])}})
+    with RunDirectory.open(config, "abc") as directory:
+        assert not directory.resumed
+        directory.log(metrics_record(1, 28, {"train": {"loss": np.array([0.5, 0.25])}}))
+        directory.log(metrics_record(2, 56, {"train": {"loss": np.array([0.25, 0.125])}}))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert lines[1] == {"epoch": 2, "step": 56, "train": {"loss": [0.25, 0.125]}}
     assert json.loads((out / "config.json").read_text())["dataset"] == "digits"
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="already holds"):
-        RunDirectory.create("classification", config, "abc", out)
+    with pytest.raises(ValueError, match=r"already holds .*--resume"):
+        RunDirectory.open(config, "abc")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    resumed = dataclasses.replace(config, resume=out)
+    with pytest.raises(ValueError, match="the data have changed"):
+        RunDirectory.open(resumed, "other")
+    with RunDirectory.open(resumed, "abc") as directory:
+        assert directory.resumed
+        with pytest.raises(ValueError, match="in use by process"):
+            RunDirectory.open(resumed, "abc")
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [each["differences"] for each in manifest["resumed"]] == [[]]
 
 
 def test_what_cannot_become_a_run_directory_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(ValueError, match="is a file"):
-        RunDirectory.check(file)
+        RunDirectory.check(Config(out=file))
     with pytest.raises(ValueError, match="cannot be written"):
-        RunDirectory.check(file / "run")
+        RunDirectory.check(Config(out=file / "run"))
     assert file.read_text() == "mine"
 
 
-def test_hash_of_parameters_sees_every_bit_name_type_and_shape():
-    params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}}
-    bits = np.array(params["dense"]["kernel"]).view(np.int32)
-    bits[0, 0] ^= 1
-    others = [
-        {"dense": params["dense"] | {"kernel": jnp.asarray(bits.view(np.float32))}},
-        {"dense": params["dense"] | {"kernel": jnp.ones(4)}},
-        {"dense": params["dense"] | {"bias": jnp.zeros(2, jnp.int32)}},
-        {"other": params["dense"]},
+def test_a_backend_that_computes_wrong_sums_trains_nothing(tmp_path, monkeypatch):
+    def refuse(*, cache):
+        raise UnsoundBackendError("wrong sums")
+
+    monkeypatch.setattr("experiments.run_directory.require_sound_backend", refuse)
+    with pytest.raises(UnsoundBackendError):
+        RunDirectory.open(Config(out=tmp_path / "run"), "abc")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+    assert read_log(path) == [{"epoch": 1}, {"epoch": 2}]
+    path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    with pytest.raises(ValueError, match="line 2"):
+        read_log(path)
+
+
+def test_the_environment_is_fixed_and_compared(monkeypatch):
+    monkeypatch.setenv("NPROC", "3")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_autotune_level=4")
+    fix_environment(None)
+    assert os.environ["NPROC"] == "3"
+    assert os.environ["XLA_FLAGS"].split() == [
+        "--xla_gpu_autotune_level=4",
+        "--xla_gpu_deterministic_ops=true",
     ]
-    assert len({params_sha256(each) for each in [params, *others]}) == 5
-    assert params_sha256(jax.tree.map(np.asarray, params)) == params_sha256(params)
+    fix_environment(5)
+    assert available_threads() == 5
+    now = manifest("abc")
+    assert differences(now, now) == []
+    then = now | {"packages": now["packages"] | {"jaxlib": "0.9.0"}, "num_threads": 64}
+    jaxlib = now["packages"]["jaxlib"]
+    assert differences(then, now) == [
+        f"jaxlib: 0.9.0 then, {jaxlib} now",
+        "num_threads: 64 then, 5 now",
+    ]
+    monkeypatch.setenv("NPROC", "many")
+    with pytest.raises(ValueError, match="NPROC must be a positive integer, found 'many'"):
+        available_threads()
 
 
 def test_progress_is_plain_lines_without_a_terminal(capsys):
-    with Progress(2, 100) as progress:
-        progress.update(1, {"train": {"loss": np.array([1.0, 3.0])}})
-        progress.update(2, {"train": {"loss": np.array([1.0, 2.0])}})
+    with Progress(2, 10, 100) as progress:
+        progress.step(5)
+        progress.epoch(10, {"train": {"loss": np.array([1.0, 3.0])}})
+        progress.epoch(20, {"train": {"loss": np.array([1.0, 2.0])}})
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2")
@@ -113,16 +157,16 @@ def test_progress_is_plain_lines_without_a_terminal(capsys):
 
 
 def test_the_report_shows_text_as_text(tmp_path):
-    config = TrainingConfig(dataset="<b>digits</b>", out=tmp_path / "run")
-    directory = RunDirectory.create("classification", config, "abc", config.out)
+    config = Config(dataset="<b>digits</b>", out=tmp_path / "run")
     summary = {
         "metrics": {"accuracy": {"mean": 0.5, "std": 0.1}},
         "num_seeds": 2,
         "published": "1 < 2 & so on",
         "seconds": {"total": 1.0},
     }
-    write_report(directory.path, title="A & B", summary=summary, captions={})
-    page = (directory.path / "report.html").read_text()
+    with RunDirectory.open(config, "abc") as directory:
+        write_report(directory, title="A & B", summary=summary, captions={})
+    page = (tmp_path / "run" / "report.html").read_text()
     assert "<b>digits" not in page
     assert "&lt;b&gt;digits" in page
     assert "1 &lt; 2 &amp; so on" in page
