@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     ORDER = 1
     NOISE = 2
     OPTIMIZER = 3
+    CHAINS = 4
 
 
 class TrainState(NamedTuple):

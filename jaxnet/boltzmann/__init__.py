@@ -1,0 +1,49 @@
+"""Restricted Boltzmann machines: `from jaxnet import boltzmann`.
+
+An `RBM` describes a machine, and its methods are pure functions of its parameters.
+`contrastive_divergence` is an objective for `jaxnet.gradient_learner`; `persistent_learner` keeps
+its Markov chains in the training state. `log_partition` (exact) and `annealed_importance_sampling`
+(an estimate with its error) turn free energies into log-probabilities. `stack`, `fit_stack` and
+`unroll` make deep belief networks of machines, and autoencoders and classifiers of these.
+
+>>> import jax, jaxnet as jn, optax
+>>> from jaxnet import boltzmann
+>>> rbm = boltzmann.RBM(num_visible=16, num_hidden=8)
+>>> objective = boltzmann.contrastive_divergence(rbm, num_steps=1)
+>>> learner = jn.gradient_learner(rbm.init, objective, optax.sgd(0.1))
+>>> data = {"x": jax.random.bernoulli(jax.random.key(1), 0.2, (100, 16)).astype(float)}
+>>> state, history = jn.fit(learner, jax.random.key(0), data, batch_size=10, num_epochs=5)
+>>> features = rbm.hidden_mean(state.params, data["x"])
+>>> log_partition = boltzmann.log_partition(rbm, state.params)
+>>> bool(rbm.log_probability(state.params, data["x"], log_partition).mean() > -10)
+True
+"""
+
+from jaxnet.boltzmann.annealing import (
+    PartitionEstimate,
+    annealed_importance_sampling,
+    annealing_schedule,
+)
+from jaxnet.boltzmann.learning import PersistentState, contrastive_divergence, persistent_learner
+from jaxnet.boltzmann.machine import RBM
+from jaxnet.boltzmann.partition import log_partition
+from jaxnet.boltzmann.stacking import encode, fit_stack, stack, unroll
+from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
+
+__all__ = [
+    "BERNOULLI",
+    "GAUSSIAN",
+    "RBM",
+    "PartitionEstimate",
+    "PersistentState",
+    "Unit",
+    "annealed_importance_sampling",
+    "annealing_schedule",
+    "contrastive_divergence",
+    "encode",
+    "fit_stack",
+    "log_partition",
+    "persistent_learner",
+    "stack",
+    "unroll",
+]

@@ -1,0 +1,163 @@
+"""Learning: contrastive divergence, as an objective, and with persistent chains, as a learner."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxnet.boltzmann.machine import RBM
+from jaxnet.boltzmann.units import require_positive
+from jaxnet.network import Params
+from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
+from jaxnet.training.learner import (
+    Learner,
+    Optimizer,
+    Stream,
+    TrainState,
+    evaluation_params,
+    gradient_learner,
+)
+
+
+def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
+    """Contrastive divergence CD-k: lower the free energy of data, raise that of their chains' ends.
+
+    `mean_i F(v_i) - F(v_i^k)`, where `v_i^k` is what k Gibbs steps make of the example `v_i`, held
+    constant in the gradient. So the gradient in `W` is minus the textbook update
+    `v_i p(h|v_i)^T - v_i^k p(h|v_i^k)^T`, with hidden probabilities for the statistics and sampled
+    visible units (Hinton 2002; Hinton 2010, section 3). Every optimizer may use it.
+
+    The loss is that difference. It is no likelihood, does not fall as training goes on, and is near
+    zero when it begins and when it ends. The log-likelihood comes from `log_partition` or
+    `annealed_importance_sampling`.
+
+    Args:
+        rbm: the machine.
+        num_steps: k, Gibbs steps.
+
+    Returns:
+        An objective on batches whose `x` has shape `(batch, visible)`. Metrics:
+        `squared_reconstruction_error`, the squared difference of `x` and `rbm.reconstruct`, summed
+        over the visible units; `free_energy`, the mean of `F` over the data, whose distance to
+        that of validation data shows overfitting (Hinton 2010, section 6).
+
+    Raises:
+        ValueError: a number of steps below 1; (of the objective) no key.
+
+    >>> import jaxnet as jn, optax
+    >>> rbm = RBM(6, 3)
+    >>> learner = jn.gradient_learner(rbm.init, contrastive_divergence(rbm), optax.sgd(0.1))
+    >>> state, metrics = learner.step(learner.init(jax.random.key(0)), {"x": jnp.ones((4, 6))})
+    >>> sorted(metrics)
+    ['free_energy', 'loss', 'squared_reconstruction_error']
+    """
+    require_positive("contrastive_divergence", num_steps=num_steps)
+
+    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        constant = jax.lax.stop_gradient(params)
+        ends = rbm.gibbs(constant, batch["x"], _required(key), num_steps=num_steps)
+        energy = weighted_mean(rbm.free_energy(params, ends), batch.get("weight"))
+        metrics = _data_metrics(rbm, params, batch)
+        return metrics["free_energy"] - energy, metrics
+
+    return objective
+
+
+class PersistentState(NamedTuple):
+    """The optimizer state of a `persistent_learner`.
+
+    Attributes:
+        optimizer_state: that of the Optax optimizer.
+        chains: visible units of the Markov chains.
+    """
+
+    optimizer_state: PyTree[Any]
+    chains: Float[Array, "*stack chains visible"]
+
+
+def persistent_learner(
+    rbm: RBM,
+    optimizer: Optimizer,
+    *,
+    num_chains: int,
+    num_steps: int = 1,
+    init: Callable[[Array], Params] | None = None,
+) -> Learner:
+    """Learn by persistent contrastive divergence (PCD, stochastic maximum likelihood).
+
+    As `contrastive_divergence`, but the chains go on from step to step instead of starting at the
+    data: `mean_i F(v_i) - mean_m F(c_m)`, with chains `c_m` that take k Gibbs steps before each
+    update. Tieleman (2008), "Training restricted Boltzmann machines using approximations to the
+    likelihood gradient". The rate must be small enough for the chains to follow.
+
+    Args:
+        rbm: the machine.
+        optimizer: as in `gradient_learner`.
+        num_chains: chains.
+        num_steps: k, Gibbs steps of each chain for one update.
+        init: `init(key) -> params`, by default `rbm.init`.
+
+    Returns:
+        A learner whose `state.optimizer_state` is a `PersistentState`. Its metrics are those of
+        `contrastive_divergence`; nor is its loss a likelihood.
+
+    Raises:
+        ValueError: a number of chains or steps below 1.
+
+    >>> import optax
+    >>> learner = persistent_learner(RBM(6, 3), optax.sgd(0.01), num_chains=10)
+    >>> state, metrics = learner.step(learner.init(jax.random.key(0)), {"x": jnp.ones((4, 6))})
+    >>> state.optimizer_state.chains.shape
+    (10, 6)
+    """
+    require_positive("persistent_learner", num_chains=num_chains, num_steps=num_steps)
+
+    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        constant = jax.lax.stop_gradient(params)
+        chains = rbm.gibbs(constant, batch["chains"], _required(key), num_steps=num_steps)
+        metrics = _data_metrics(rbm, params, batch)
+        loss = metrics["free_energy"] - jnp.mean(rbm.free_energy(params, chains))
+        return loss, metrics | {"chains": chains}
+
+    learner = gradient_learner(rbm.init if init is None else init, objective, optimizer)
+
+    def init_state(key: Array) -> TrainState:
+        state = learner.init(key)
+        # A machine of small weights is near the distribution from which its chains start.
+        bias = evaluation_params(state)["visible_bias"]
+        eta = jnp.broadcast_to(bias, (num_chains, rbm.num_visible))
+        chains = rbm.visible.sample(jax.random.fold_in(key, Stream.CHAINS), eta)
+        return state._replace(optimizer_state=PersistentState(state.optimizer_state, chains))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        optimizer_state, chains = state.optimizer_state
+        state, metrics = learner.step(
+            state._replace(optimizer_state=optimizer_state), {**batch, "chains": chains}
+        )
+        chains = metrics.pop("chains")
+        return (
+            state._replace(optimizer_state=PersistentState(state.optimizer_state, chains)),
+            metrics,
+        )
+
+    return Learner(init_state, step)
+
+
+def _data_metrics(rbm: RBM, params: Params, batch: Batch) -> Metrics:
+    x, weight = batch["x"], batch.get("weight")
+    errors = jnp.sum((x - rbm.reconstruct(jax.lax.stop_gradient(params), x)) ** 2, axis=-1)
+    return {
+        "free_energy": weighted_mean(rbm.free_energy(params, x), weight),
+        "squared_reconstruction_error": weighted_mean(errors, weight),
+    }
+
+
+def _required(key: Array | None) -> Array:
+    if key is None:
+        raise ValueError(
+            "contrastive divergence needs a key, found None: it samples also where nothing is "
+            "learned; to evaluate a machine use its log_probability or reconstruct"
+        )
+    return key

@@ -1,0 +1,78 @@
+"""Machines small enough for brute force, and what brute force says of them."""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnet import boltzmann
+
+
+class Joint(NamedTuple):
+    """All states of a machine of Bernoulli units with their probabilities, in float64."""
+
+    v: np.ndarray  # (states, visible)
+    h: np.ndarray
+    probability: np.ndarray
+    log_partition: float
+
+
+def _states(num_units):
+    return np.array(list(itertools.product([0.0, 1.0], repeat=num_units)))
+
+
+def _enumerate_joint(params):
+    kernel, b, c = (np.asarray(params[n]) for n in ("kernel", "visible_bias", "hidden_bias"))
+    pairs = list(itertools.product(_states(len(b)), _states(len(c))))
+    v, h = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    weight = np.exp(v @ b + h @ c + np.einsum("si,ij,sj->s", v, kernel, h))
+    return Joint(v, h, weight / weight.sum(), float(np.log(weight.sum())))
+
+
+def _random_params(rbm, key, scale=1.0):
+    """Parameters large enough that no term of a formula may be missing unnoticed."""
+    keys = jax.random.split(key, 3)
+    return {
+        "kernel": scale * jax.random.normal(keys[0], (rbm.num_visible, rbm.num_hidden)),
+        "visible_bias": scale * jax.random.normal(keys[1], (rbm.num_visible,)),
+        "hidden_bias": scale * jax.random.normal(keys[2], (rbm.num_hidden,)),
+    }
+
+
+@pytest.fixture
+def states():
+    """`states(n)`: all states of n Bernoulli units, `(2^n, n)`."""
+    return lambda num_units: jnp.asarray(_states(num_units))
+
+
+@pytest.fixture
+def enumerate_joint():
+    """`enumerate_joint(params)`: the joint distribution of a small machine, a `Joint`."""
+    return _enumerate_joint
+
+
+@pytest.fixture
+def random_params():
+    """`random_params(rbm, key, scale=1.0)`."""
+    return _random_params
+
+
+@pytest.fixture
+def rbm():
+    return boltzmann.RBM(num_visible=5, num_hidden=3)
+
+
+@pytest.fixture
+def params(rbm, key):
+    return _random_params(rbm, key)
+
+
+@pytest.fixture(scope="session")
+def bars():
+    """The 30 pictures of 4x4 whose rows, or whose columns, are each of one color."""
+    rows = {tuple(np.repeat(bits, 4)) for bits in _states(4)}
+    columns = {tuple(np.tile(bits, 4)) for bits in _states(4)}
+    return jnp.array(sorted(rows | columns), jnp.float32)

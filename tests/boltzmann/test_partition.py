@@ -1,0 +1,199 @@
+"""Exact partition functions against brute force; annealed importance sampling against them."""
+
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.test_util import check_grads
+
+import jaxnet as jn
+from experiments.datasets import load
+from jaxnet import boltzmann
+from jaxnet.boltzmann import GAUSSIAN, RBM
+
+
+@pytest.mark.parametrize("num_visible, num_hidden", [(5, 3), (3, 5), (1, 1)])
+def test_log_partition_equals_brute_force(
+    x64, key, num_visible, num_hidden, states, enumerate_joint, random_params
+):
+    rbm = RBM(num_visible, num_hidden)
+    params = random_params(rbm, key)
+    exact, joint = boltzmann.log_partition(rbm, params), enumerate_joint(params)
+    assert float(exact) == pytest.approx(joint.log_partition, abs=1e-12)
+    probabilities = jnp.exp(rbm.log_probability(params, states(num_visible), exact))
+    assert float(probabilities.sum()) == pytest.approx(1, abs=1e-12)
+
+
+def test_both_layers_give_the_same_log_partition_in_many_chunks(x64, key, states, random_params):
+    """13 and 14 units are 8 and 16 chunks of states; the brute force here is by factorization."""
+    rbm = RBM(14, 13)
+    params = random_params(rbm, key, scale=0.3)
+    v = states(14)
+    expected = np.logaddexp.reduce(
+        v @ params["visible_bias"]
+        + np.logaddexp(0, v @ params["kernel"] + params["hidden_bias"]).sum(axis=1)
+    )
+    assert float(boltzmann.log_partition(rbm, params)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_gaussian_hidden_units_are_integrated(x64, key, states, random_params):
+    """In closed form: completing the square couples the visible units by W W^T."""
+    rbm = RBM(4, 30, hidden=GAUSSIAN)
+    params = random_params(rbm, key, scale=0.5)
+    v, eta = states(4), states(4) @ params["kernel"] + params["hidden_bias"]
+    terms = v @ params["visible_bias"] + (eta**2).sum(axis=1) / 2 + 15 * np.log(2 * np.pi)
+    expected = np.logaddexp.reduce(terms)
+    assert float(boltzmann.log_partition(rbm, params)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_likelihood_gradient_is_data_minus_model(x64, rbm, key, enumerate_joint, random_params):
+    params = random_params(rbm, key)
+    x = jax.random.bernoulli(key, 0.4, (7, 5)).astype(float)
+
+    def log_likelihood(params):
+        log_partition = boltzmann.log_partition(rbm, params)
+        return rbm.log_probability(params, x, log_partition).mean()
+
+    joint, h = enumerate_joint(params), rbm.hidden_mean(params, x)
+    p = joint.probability
+    expected = {
+        "kernel": x.T @ h / 7 - np.einsum("s,si,sj->ij", p, joint.v, joint.h),
+        "visible_bias": x.mean(axis=0) - p @ joint.v,
+        "hidden_bias": h.mean(axis=0) - p @ joint.h,
+    }
+    found = jax.grad(log_likelihood)(params)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-9)
+    check_grads(
+        lambda params: log_likelihood(jax.tree.map(jnp.asarray, params)),
+        (params,),
+        order=1,
+        modes=["rev"],
+        eps=1e-6,
+        atol=1e-6,
+        rtol=1e-6,
+    )
+
+
+def train_and_estimate(x, key, *, rbm, rate, num_epochs, num_betas):
+    """A machine trained by CD-1, its exact `log Z` and its estimate."""
+    bias = rbm.data_bias(x)
+    learner = jn.gradient_learner(
+        lambda key: rbm.init(key, visible_bias=bias),
+        boltzmann.contrastive_divergence(rbm),
+        optax.sgd(rate),
+    )
+    fit = jax.jit(
+        lambda key, data: jn.fit(learner, key, data, batch_size=20, num_epochs=num_epochs)
+    )
+    params = fit(key, {"x": x})[0].params
+    estimate = boltzmann.annealed_importance_sampling(
+        rbm,
+        params,
+        jax.random.key(21),
+        base_bias=bias,
+        betas=boltzmann.annealing_schedule(num_betas),
+    )
+    return params, boltzmann.log_partition(rbm, params), estimate
+
+
+def test_annealed_importance_sampling_on_digits(key):
+    images = jnp.asarray(load("digits").x.reshape(1797, 64))
+    x = jax.random.bernoulli(key, images).astype(float)
+    rbm = RBM(64, 16)
+    params, exact, estimate = train_and_estimate(
+        x, key, rbm=rbm, rate=0.1, num_epochs=20, num_betas=2000
+    )
+    assert float(estimate.standard_error) < 0.5
+    assert abs(estimate.log_partition - exact) < 3 * estimate.standard_error
+    # It learned something: better than independent pixels, which is where AIS begins.
+    independent = optax.losses.sigmoid_binary_cross_entropy(rbm.data_bias(x), x).sum(axis=1).mean()
+    assert rbm.log_probability(params, x, exact).mean() > -independent + 3
+
+
+def test_annealed_importance_sampling_on_mnist(key):
+    """20 hidden units, the smaller machine of Salakhutdinov and Murray (2008), trained briefly."""
+    place = Path(os.environ.get("JAXNET_DATA") or "missing", "mnist")
+    if not place.is_dir():
+        pytest.skip("JAXNET_DATA names no folder that holds mnist")
+    images = jnp.asarray(load("mnist").x[:4000].reshape(4000, 784))
+    x = jax.random.bernoulli(key, images).astype(float)
+    _, exact, estimate = train_and_estimate(
+        x, key, rbm=RBM(784, 20), rate=0.05, num_epochs=5, num_betas=2000
+    )
+    assert float(estimate.standard_error) < 0.5
+    assert abs(estimate.log_partition - exact) < 3 * estimate.standard_error
+
+
+@pytest.mark.parametrize("units", [{"visible": GAUSSIAN}, {"hidden": GAUSSIAN}])
+def test_annealed_importance_sampling_of_gaussian_units(key, units, random_params):
+    rbm = RBM(6, 4, **units)
+    params = random_params(rbm, key, scale=0.4)
+    estimate = boltzmann.annealed_importance_sampling(
+        rbm,
+        params,
+        key,
+        base_bias=jnp.ones(6) / 2,
+        betas=boltzmann.annealing_schedule(1000),
+        num_chains=500,
+    )
+    exact = boltzmann.log_partition(rbm, params)
+    assert float(estimate.standard_error) < 0.1
+    assert abs(estimate.log_partition - exact) < 3 * estimate.standard_error
+
+
+def test_the_standard_error_is_the_spread_of_estimates(rbm, key, random_params):
+    """Few betas and many keys: the error bar against the standard deviation it stands for."""
+    params = random_params(rbm, key)
+    estimate = jax.vmap(
+        lambda key: boltzmann.annealed_importance_sampling(
+            rbm, params, key, base_bias=jnp.zeros(5), betas=jnp.linspace(0, 1, 10)
+        )
+    )(jax.random.split(key, 400))
+    spread = float(estimate.log_partition.std())
+    assert float(estimate.standard_error.mean()) == pytest.approx(spread, rel=0.15)
+    exact = boltzmann.log_partition(rbm, params)
+    # The mean weight is unbiased; 400 x 100 chains say so within 4 standard errors.
+    ratios = jnp.exp(estimate.log_partition - exact)
+    assert abs(ratios.mean() - 1) < 4 * ratios.std() / 20
+
+
+def test_schedule_is_that_of_the_paper():
+    betas = boltzmann.annealing_schedule()
+    counts = [(betas < 0.5).sum(), ((betas >= 0.5) & (betas < 0.9)).sum(), (betas >= 0.9).sum()]
+    assert counts == [500, 4000, 10_000]
+    for num_betas in (4, 5, 100):
+        betas = boltzmann.annealing_schedule(num_betas)
+        assert len(betas) == num_betas and betas[0] == 0 and betas[-1] == 1
+        assert (np.diff(betas) > 0).all()
+
+
+def test_errors_name_what_to_use_instead(rbm, params, key):
+    large = RBM(784, 500)
+    with pytest.raises(
+        ValueError,
+        match=r"at most 20 units.*found 784 Bernoulli visible and 500 Bernoulli hidden units; "
+        "use annealed_importance_sampling",
+    ):
+        boltzmann.log_partition(large, large.init(key))
+    with pytest.raises(ValueError, match="found 3 Gaussian visible and 21 Bernoulli hidden units"):
+        small = RBM(3, 21, visible=GAUSSIAN)
+        boltzmann.log_partition(small, small.init(key))
+    with pytest.raises(ValueError, match="num_betas must be at least 4, found 3"):
+        boltzmann.annealing_schedule(3)
+
+    def estimate(betas, num_chains=10):
+        return boltzmann.annealed_importance_sampling(
+            rbm, params, key, base_bias=jnp.zeros(5), betas=betas, num_chains=num_chains
+        )
+
+    with pytest.raises(ValueError, match="num_chains must be at least 2, found 1"):
+        estimate(jnp.linspace(0, 1, 9), num_chains=1)
+    for wrong in (jnp.linspace(0, 0.9, 9), jnp.linspace(1, 0, 9), jnp.array([0.0, 0.5, 0.5, 1.0])):
+        with pytest.raises(ValueError, match="betas must increase from 0 to 1"):
+            estimate(wrong)
