@@ -14,7 +14,20 @@ else:
     )
 
 from jaxnet.architectures import cnn, mlp
-from jaxnet.checks import check_data
+from jaxnet.autoencoders import (
+    Autoencoder,
+    autoencoder,
+    check_autoencoder,
+    cnn_autoencoder,
+    mlp_autoencoder,
+)
+from jaxnet.checks import check_data, check_unit_interval
+from jaxnet.code_penalties import (
+    contractive_penalty,
+    kl_sparsity_penalty,
+    l1_sparsity_penalty,
+)
+from jaxnet.evidence import gaussian_kl, importance_weighted, log_likelihood, negative_elbo
 from jaxnet.layers import (
     activation,
     conv,
@@ -25,7 +38,9 @@ from jaxnet.layers import (
     max_pool,
     mean_pool,
 )
+from jaxnet.likelihoods import Likelihood, bernoulli_likelihood, gaussian_likelihood
 from jaxnet.network import Chain, Network, chain, parallel
+from jaxnet.noise import gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.objectives import (
     binary_classification,
     classification,
@@ -44,57 +59,102 @@ from jaxnet.optimizers import (
     schedule_names,
     takes_schedule,
 )
+from jaxnet.pca import PCA, pca
 from jaxnet.prediction import predict
+from jaxnet.reconstructions import (
+    bernoulli_reconstruction,
+    binarized,
+    denoising,
+    reconstruction,
+)
+from jaxnet.shaping import reshape, upsample
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
 from jaxnet.training.early_stopping import Best, keep_best, no_best, out_of_patience
 from jaxnet.training.fit import fit, run_epoch, run_steps, step_metrics
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
+from jaxnet.variational import (
+    VariationalAutoencoder,
+    mlp_variational_autoencoder,
+    sample_prior,
+    variational_autoencoder,
+)
 
 __all__ = [
+    "Autoencoder",
     "Best",
     "Chain",
     "Learner",
+    "Likelihood",
     "Network",
+    "PCA",
     "TrainState",
+    "VariationalAutoencoder",
     "activation",
     "advance",
+    "autoencoder",
     "begin_epoch",
+    "bernoulli_likelihood",
+    "bernoulli_reconstruction",
+    "binarized",
     "binary_classification",
     "chain",
+    "check_autoencoder",
     "check_data",
+    "check_unit_interval",
     "classification",
     "cnn",
+    "cnn_autoencoder",
+    "contractive_penalty",
     "conv",
     "default_learning_rate",
+    "denoising",
     "dense",
     "dropout",
     "epochs",
     "evaluation_params",
     "fit",
     "flatten",
+    "gaussian_kl",
+    "gaussian_likelihood",
+    "gaussian_noise",
     "gradient_learner",
+    "importance_weighted",
     "keep_best",
+    "kl_sparsity_penalty",
     "l1_penalty",
+    "l1_sparsity_penalty",
     "l2_penalty",
     "layer_norm",
+    "log_likelihood",
+    "masking_noise",
     "max_pool",
     "mean_metrics",
     "mean_pool",
     "mlp",
+    "mlp_autoencoder",
+    "mlp_variational_autoencoder",
     "needs_key",
+    "negative_elbo",
     "no_best",
     "optimizer",
     "optimizer_names",
     "out_of_patience",
     "parallel",
+    "pca",
     "predict",
+    "reconstruction",
     "regression",
+    "reshape",
     "run_epoch",
     "run_steps",
+    "salt_and_pepper_noise",
+    "sample_prior",
     "schedule",
     "schedule_names",
     "step_metrics",
     "supervised",
     "takes_schedule",
+    "upsample",
+    "variational_autoencoder",
     "weighted_mean",
 ]

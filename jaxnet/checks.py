@@ -43,6 +43,43 @@ def check_data(x: ArrayLike, y: ArrayLike | None = None, *, num_classes: int | N
         _check_labels(targets, num_classes)
 
 
+def check_unit_interval(x: ArrayLike) -> None:
+    """Refuse data that no Bernoulli output can make: its mean, a probability, lies in [0, 1].
+
+    It reads the array once, on the host.
+
+    Args:
+        x: pixels, `(n, ...)`.
+
+    Raises:
+        ValueError: as `check_data`; a number outside [0, 1], with its first row and the remedy.
+
+    >>> check_unit_interval([[0.0, 0.5], [1.0, 0.25]])
+    >>> check_unit_interval([[0.0, 128.0], [255.0, 0.0]])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: x: row 0 holds 128.0 at column 1; a Bernoulli output needs ...
+    """
+    check_data(x)
+    rows = np.asarray(x)
+    rows = rows.reshape(len(rows), -1)
+    low, high = rows.min(), rows.max()
+    if low >= 0 and high <= 1:
+        return
+    outside = (rows < 0) | (rows > 1)
+    row = int(np.argmax(outside.any(axis=1)))
+    column = int(np.argmax(outside[row]))
+    remedy = (
+        "divide by the largest value that a pixel can have, 255 for bytes"
+        if low >= 0
+        else "scale them to [0, 1], or use a Gaussian output and squared error"
+    )
+    raise ValueError(
+        f"x: row {row} holds {rows[row, column]} at column {column}; a Bernoulli output needs "
+        f"numbers in [0, 1], found a range of {low} to {high}: {remedy}"
+    )
+
+
 def _require_finite(name: str, kind: str, values: np.ndarray) -> None:
     if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
         raise ValueError(f"{name}: {kind} must be numbers, found dtype {values.dtype}")
