@@ -6,9 +6,12 @@ another way, and then the bytes of the `.gz` file differ.
 
 import gzip
 import hashlib
+import http.client
 import math
 import os
 import sys
+import urllib.error
+import urllib.request
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +74,7 @@ FILES = {
         ),
     ),
 }
+_SECONDS_OF_SILENCE = 30
 MIRRORS = {
     "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -116,19 +120,34 @@ def fetch_idx(folder: str, file: IdxFile, *, data_dir: Path | None = None) -> np
 
 def _download(url: str, path: Path, file: IdxFile) -> np.ndarray:
     """Download under a temporary name; the file gets its own name only once it is checked."""
-    import pooch
-
     print(f"downloading {url} to {path.parent}", file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # Not `pooch.retrieve`: its hash is that of the compressed bytes.
-        pooch.HTTPDownloader()(url, str(temporary), None)
-        array = read_idx(temporary, file)
+        problem = _copy(url, temporary, 2 * _num_bytes(file))
+        try:
+            array = read_idx(temporary, file)
+        except ValueError as error:
+            raise ValueError(f"{problem}{error}") from error
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return array
+
+
+def _copy(url: str, path: Path, limit: int) -> str:
+    """Write at most `limit` bytes of what a server sends to a file; what went wrong, if anything.
+
+    The file is there either way: its hash then says what arrived.
+    """
+    with open(path, "wb") as file:
+        try:
+            with urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE) as response:
+                while piece := response.read(min(limit - file.tell(), 1 << 20)):
+                    file.write(piece)
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+            return f"{error}; "
+    return ""
 
 
 def read_idx(path: Path, file: IdxFile) -> np.ndarray:
@@ -144,7 +163,7 @@ def read_idx(path: Path, file: IdxFile) -> np.ndarray:
     Raises:
         ValueError: the content has another hash; both are named.
     """
-    size = 4 + 4 * len(file.shape) + math.prod(file.shape)
+    size = _num_bytes(file)
     content, problem = _decompress(path, size + 1)
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
@@ -154,6 +173,11 @@ def read_idx(path: Path, file: IdxFile) -> np.ndarray:
             "delete it and fetch it again"
         )
     return parse_idx(content, file.shape)
+
+
+def _num_bytes(file: IdxFile) -> int:
+    """Size of the uncompressed file: header and data."""
+    return 4 + 4 * len(file.shape) + math.prod(file.shape)
 
 
 def _decompress(path: Path, limit: int) -> tuple[bytes, str]:

@@ -104,10 +104,12 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(tmp_path, offline,
 
 
 @contextlib.contextmanager
-def served(folder: Path):
+def served(folder: Path, get=http.server.SimpleHTTPRequestHandler.do_GET):
     """Serve a folder on this machine; yields its address."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        do_GET = get  # noqa: N815
+
         def log_message(self, *_):
             pass
 
@@ -134,6 +136,39 @@ def test_a_download_is_checked_and_kept(tmp_path, offline, monkeypatch):
         np.testing.assert_array_equal(idx.fetch_idx("mnist", file), values)
     np.testing.assert_array_equal(idx.fetch_idx("mnist", file), values)
     assert [path.name for path in (offline / "mnist").iterdir()] == ["pixels.gz"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "missing", "page"])
+def test_a_download_that_goes_wrong_names_both_hashes_and_may_be_tried_again(
+    fault, tmp_path, offline, monkeypatch
+):
+    values = np.random.default_rng(0).integers(0, 256, (50, 28))
+    file = write_idx(tmp_path / "mirror" / "pixels.gz", values)
+    packed = (tmp_path / "mirror" / "pixels.gz").read_bytes()
+    faults = [fault]
+
+    def get(self):
+        if not faults:
+            return http.server.SimpleHTTPRequestHandler.do_GET(self)
+        status, declared, sent = {
+            "cut": (200, len(packed), packed[: len(packed) // 2]),
+            "missing": (404, 9, b"not found"),
+            "page": (200, 20, b"<html>sorry</html>  "),
+        }[faults.pop()]
+        self.send_response(status)
+        self.send_header("Content-Length", str(declared))
+        self.end_headers()
+        self.wfile.write(sent)
+        self.close_connection = True
+
+    with served(tmp_path / "mirror", get) as address:
+        monkeypatch.setattr(idx, "MIRRORS", {"mnist": address})
+        with pytest.raises(ValueError, match="try again") as caught:
+            idx.fetch_idx("mnist", file)
+        hashes = set(re.findall(r"\b[0-9a-f]{64}\b", str(caught.value)))
+        assert len(hashes) == 2 and file.sha256 in hashes
+        assert not list((offline / "mnist").iterdir())
+        np.testing.assert_array_equal(idx.fetch_idx("mnist", file), values)
 
 
 @pytest.mark.parametrize(
