@@ -76,9 +76,8 @@ def run(config: Config) -> list[str]:
     fix_environment(threads)
     options = dataclasses.replace(options, num_threads=None)
     changed = differences(recorded, manifest(experiment.load_data(options).sha256))
-    for line in changed:
-        print(f"differs: {line}")
-    print("the environment is the same" if not changed else "", end="\n", flush=True)
+    lines = [f"differs: {line}" for line in changed] or ["the environment is the same"]
+    print(*lines, sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         out = config.out or Path(folder) / "run"
         experiment.run(dataclasses.replace(options, out=out))

@@ -11,11 +11,14 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Literal
 
 import psutil
 
+# A limit for one file need not be one for all; Orbax's files are smaller than this.
+_MAX_FILE_BYTES = 1 << 30
 _TOKEN = secrets.token_hex(4)
 _LEFTOVER = re.compile(
     r"\.(?P<name>.+)\.jaxnet-(?P<kind>tmp|replaced)-(?P<pid>\d{1,9})-(?P<token>[0-9a-f]{8})",
@@ -53,6 +56,34 @@ def tidy(folder: Path) -> None:
                 os.rename(path, final)
             else:
                 remove(path)
+
+
+def require_space(folder: Path, num_bytes: int) -> None:
+    """Ask the disk for the space that is about to be needed, and give it back.
+
+    Orbax writes from threads, and where these find a full disk it prints a traceback for each.
+
+    Args:
+        folder: where it is needed.
+        num_bytes: how much.
+
+    Raises:
+        OSError: there is not so much, or the process may not have it.
+
+    >>> require_space(Path("."), 1000)
+    """
+    if not hasattr(os, "posix_fallocate"):
+        if shutil.disk_usage(folder).free < num_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    files = []
+    try:
+        for start in range(0, num_bytes, _MAX_FILE_BYTES):
+            files.append(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
+            os.posix_fallocate(files[-1].fileno(), 0, min(num_bytes - start, _MAX_FILE_BYTES))
+    finally:
+        for file in files:
+            file.close()
 
 
 def publish(temporary: Path, path: Path, *, replace: bool) -> None:

@@ -11,6 +11,7 @@ a whole one. Restoring verifies first the files, then the structure against `lik
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from jaxnet.checkpoint.atomic import (
     flush,
     publish,
     remove,
+    require_space,
     temporary_name,
     tidy,
     unwritable,
@@ -49,6 +51,7 @@ from jaxnet.checkpoint.leaves import (
 )
 
 _ARRAYS = "arrays"
+_DESCRIPTION_BYTES = 500
 
 State = TypeVar("State", bound=PyTree[Any])
 
@@ -154,6 +157,7 @@ def write(
         remove(temporary)
         temporary.mkdir()
         if named:
+            require_space(temporary, _num_bytes(named.values()))
             write_arrays(temporary / _ARRAYS, named)
         write_index(temporary, index)
         for each in [*temporary.rglob("*"), temporary]:
@@ -163,6 +167,11 @@ def write(
         raise unwritable("checkpoint", path, error) from error
     finally:
         remove(temporary)
+
+
+def _num_bytes(arrays: Iterable[np.ndarray]) -> int:
+    """About what the arrays take on disk: Orbax describes each, at some length."""
+    return sum(array.nbytes + _DESCRIPTION_BYTES for array in arrays)
 
 
 def _read_values(

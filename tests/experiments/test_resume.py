@@ -178,30 +178,45 @@ def test_resume_under_every_optimizer(command, tmp_path):
     assert whole == resumed
 
 
-def test_a_full_disk_costs_no_checkpoint(whole, command, tmp_path):
+FULL_DISK = """
+import resource, signal, sys
+from experiments.classification import Config, main, run
+from jaxnet.checkpoint import Checkpoints
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit, num_saves = int(sys.argv[1]), int(sys.argv[2])
+save, saved = Checkpoints.save, []
+
+def limited(*arguments, **options):
+    if len(saved) == num_saves:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    save(*arguments, **options)
+    saved.append(arguments)
+
+Checkpoints.save = limited
+sys.exit(main(Config, run, sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "num_saves"),
+    [(6_000, 0), (6_000, 5), (60_000, 5)],
+    ids=["first checkpoint", "sixth checkpoint", "report"],
+)
+def test_a_full_disk_costs_no_checkpoint(limit, num_saves, whole, command, tmp_path):
     out = tmp_path / "run"
-    limited = tmp_path / "limited.py"
-    limited.write_text(
-        "import resource, runpy, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "import experiments.classification\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
-        "sys.argv[0] = 'classification.py'\n"
-        "from experiments.classification import Config, main, run\n"
-        "sys.exit(main(Config, run))\n"
-    )
-    options = list(map(str, training(out, "--checkpoint-every", 5)))
-    # The log of the metrics outgrows this limit somewhere in the middle of the run.
+    options = map(str, training(out, "--checkpoint-every", 50))
     done = subprocess.run(
-        [sys.executable, str(limited), "6000", *options],
+        [sys.executable, "-c", FULL_DISK, str(limit), str(num_saves), *options],
         capture_output=True,
         text=True,
         timeout=120,
-        env=command.environment | {"JAX_COMPILATION_CACHE_DIR": ""},
+        env=command.environment | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"},
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
-    assert steps(out)
+    assert not (out / "summary.json").exists()
+    assert bool(steps(out)) == bool(num_saves)
     command("classification", "--resume", out)
     assert result(out) == whole
 
