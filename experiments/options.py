@@ -97,7 +97,7 @@ def resolve(config: Config, recipe: dict[str, Any]) -> Config:
         # A rate tuned for one optimizer says nothing about another.
         open_options.pop("learning_rate", None)
         open_options.pop("weight_decay", None)
-    config = resolve_threads(dataclasses.replace(config, **open_options))
+    config = resolve_threads(dataclasses.replace(config, **open_options, **_absolute(config)))
     require_positive(config, "num_epochs", "batch_size", "num_seeds", "patience")
     if config.seed < 0:
         raise ValueError(f"seed must not be negative, found {config.seed}")
@@ -114,6 +114,16 @@ def resolve(config: Config, recipe: dict[str, Any]) -> Config:
         )
     make_optimizer(config, num_steps=1)(jax.random.key(0))
     return config
+
+
+def _absolute(config: RunConfig) -> dict[str, Path]:
+    """The files and folders of the data by paths that hold wherever the run is resumed from."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        name: value.absolute()
+        for name, value in values.items()
+        if isinstance(value, Path) and name not in ("out", "resume")
+    }
 
 
 Options = TypeVar("Options", bound=RunConfig)
