@@ -142,6 +142,14 @@ def test_a_cnn_reads_pictures(tmp_path):
         (["--false-positive-cost", "0"], "false_positive_cost must be greater than 0"),
         (["--label-smoothing", "1"], r"label_smoothing must lie in \[0, 1\), found 1"),
         (["--l2", "-1"], "strength must not be negative, found -1"),
+        (["--patience", "0"], "patience must be at least 1, found 0"),
+        (["--patience", "3", "--cross-validate", "3"], "patience needs validation data"),
+        (["--checkpoint-every", "-1"], "checkpoint_every must not be negative, found -1"),
+        (["--num-threads", "0"], "num_threads must be at least 1, found 0"),
+        (["--label", "y"], "label is for a table of your own; name its file with --data"),
+        (["--impute", "median"], "impute is for a table of your own"),
+        (["--data", "none.csv"], "data needs --label"),
+        (["--data", "none.csv", "--label", "y"], "none.csv: there is no such file"),
     ],
 )
 def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
