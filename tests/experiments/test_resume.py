@@ -15,7 +15,7 @@ from jaxnet.checkpoint import Checkpoints
 
 NETWORK = ["--hidden-dims", "16", "--num-seeds", "2", "--patience", "1000"]
 STEPS_PER_EPOCH = 17
-NUM_EPOCHS = 30
+NUM_EPOCHS = 14
 
 
 def training(out, *options, num_epochs=NUM_EPOCHS):
@@ -63,7 +63,7 @@ def test_kill_9_at_20_random_moments(whole, command, tmp_path):
                 # Before or at the beginning of the training.
                 time.sleep(generator.uniform(0.0, 5.0))
             else:
-                target = before + generator.randrange(20)
+                target = before + generator.randrange(8)
                 deadline = time.monotonic() + 100
                 while (steps(out) or [0])[-1] <= target and time.monotonic() < deadline:
                     assert process.poll() is None, process.output()
@@ -86,8 +86,8 @@ def test_kill_9_at_20_random_moments(whole, command, tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_exits(number, status, whole, command, tmp_path):
     out = tmp_path / "run"
-    # Saved after every step, the run is slow enough to be stopped.
-    process = command.start("classification", *training(out, "--checkpoint-every", 1))
+    # Saved so often, the run is slow enough to be stopped.
+    process = command.start("classification", *training(out, "--checkpoint-every", 5))
     wait_for(process, lambda: len(steps(out)) > 1)
     process.send_signal(number)
     assert process.wait(timeout=60) == status, process.output()
@@ -205,7 +205,7 @@ sys.exit(main(Config, run, sys.argv[3:]))
 )
 def test_a_full_disk_costs_no_checkpoint(limit, num_saves, whole, command, tmp_path):
     out = tmp_path / "run"
-    options = map(str, training(out, "--checkpoint-every", 50))
+    options = map(str, training(out, "--checkpoint-every", 30))
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(limit), str(num_saves), *options],
         capture_output=True,
@@ -223,7 +223,7 @@ def test_a_full_disk_costs_no_checkpoint(limit, num_saves, whole, command, tmp_p
 
 def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, command, tmp_path):
     out = tmp_path / "run"
-    process = command.start("classification", *training(out, "--checkpoint-every", 1))
+    process = command.start("classification", *training(out, "--checkpoint-every", 5))
     wait_for(process, lambda: len(steps(out)) > 1)
     process.kill()
     process.wait()
@@ -268,7 +268,7 @@ def test_what_cannot_be_resumed_is_refused(command, tmp_path):
 
 def test_two_runs_do_not_share_a_directory(command, tmp_path):
     out = tmp_path / "run"
-    first = command.start("classification", *training(out, "--checkpoint-every", 1))
+    first = command.start("classification", *training(out, "--checkpoint-every", 2))
     wait_for(first, lambda: steps(out))
     output = command("classification", "--resume", out, status=2)
     assert f"is in use by process {first.pid}" in output
