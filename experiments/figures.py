@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -150,5 +152,103 @@ def fitted_line(x: np.ndarray, y: np.ndarray, grid: np.ndarray, curves: np.ndarr
     axes.set_xlabel("x")
     axes.set_ylabel("y")
     axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def picture_rows(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Rows of pictures, one under the other, each with its name.
+
+    Args:
+        rows: name -> pictures `(n, height, width, channels)`, in [0, 1], equally many in each row.
+    """
+    images = np.concatenate(list(rows.values()))
+    columns, height = len(images) // len(rows), images.shape[1] + 1
+    figure = Figure(figsize=(0.75 * columns + 1, 0.85 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    # One picture of all: an axes for each would take seconds to draw.
+    axes.imshow(_sheet(images, columns), cmap=_with_gaps("gray_r"), vmin=0, vmax=1)
+    axes.set_xticks([])
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * height - 0.5, list(rows))
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
+    return figure
+
+
+def filters(kernels: np.ndarray, *, columns: int = 12) -> Figure:
+    """What each unit of a first layer looks for: red is positive, blue negative.
+
+    Args:
+        kernels: `(units, height, width, channels)`; several channels are shown by their mean.
+        columns: units in a row.
+    """
+    kernels = kernels.mean(axis=-1, keepdims=True)
+    largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
+    sheet = _sheet(kernels / np.maximum(largest, 1e-12), columns)
+    figure = Figure(figsize=(0.7 * columns, 0.7 * -(-len(kernels) // columns)))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(sheet, cmap=_with_gaps("RdBu_r"), vmin=-1, vmax=1)
+    axes.set_axis_off()
+    return figure
+
+
+def _sheet(images: np.ndarray, columns: int) -> np.ndarray:
+    """One picture of all, NaN between them; with three channels a gray one, their mean."""
+    images = np.pad(
+        images.mean(axis=-1), ((0, -len(images) % columns), (0, 1), (0, 1)), constant_values=np.nan
+    )
+    _, height, width = images.shape
+    return images.reshape(-1, columns, height, width).swapaxes(1, 2).reshape(-1, columns * width)
+
+
+def _with_gaps(name: str) -> Colormap:
+    return colormaps[name].with_extremes(bad="#c8c8c8")
+
+
+def code_map(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Codes in two dimensions, colored by class.
+
+    Args:
+        points: `(n, 2)`.
+        labels: classes `(n,)`.
+        class_names: names of the classes.
+    """
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for label, name in enumerate(class_names):
+        own = points[labels == label]
+        color = f"C{label}" if label < 10 else None
+        axes.scatter(own[:, 0], own[:, 1], s=9, alpha=0.7, color=color, label=name, lw=0)
+    axes.set_xlabel("first principal component of the codes")
+    axes.set_ylabel("second principal component")
+    axes.grid(alpha=0.3)
+    axes.legend(
+        title="class", fontsize="small", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )
+    return figure
+
+
+def class_errors(errors: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
+    """Mean squared errors of each class, a bar for each model.
+
+    Args:
+        errors: name of a model -> errors `(num_classes,)`.
+        class_names: names of the classes.
+    """
+    figure = Figure(figsize=(max(5.4, 0.62 * len(class_names) + 1.6), 3.6), layout="constrained")
+    axes = figure.subplots()
+    width, places = 0.8 / len(errors), np.arange(len(class_names))
+    colors = (_TRAIN, _VALIDATION, _ACCENT)
+    for index, (name, values) in enumerate(errors.items()):
+        offset = (index - (len(errors) - 1) / 2) * width
+        axes.bar(places + offset, values, width, label=name, color=colors[index % 3])
+    tilted = max(map(len, class_names)) > 4
+    axes.set_xticks(
+        places, class_names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
+    )
+    axes.set_xlabel("class")
+    axes.set_ylabel("squared error, summed over pixels")
+    axes.grid(alpha=0.3, axis="y")
+    axes.set_axisbelow(True)
     axes.legend(fontsize="small")
     return figure

@@ -14,6 +14,10 @@ PUBLISHED: dict[tuple[str, str], str] = {
         "test accuracy 0.871 for an mlp of 100 units, 0.897 for SVC (Xiao, Rasul, Vollgraf 2017, "
         "Table 3); 0.925 for a small cnn (their list of benchmarks)"
     ),
+    ("reconstruction", "mnist"): (
+        "squared error 3.00 for 784-1000-500-250-30 pretrained with RBMs, 13.87 for 30 principal "
+        "components (Hinton, Salakhutdinov 2006)"
+    ),
 }
 
 _CLASSIFICATION: dict[str, Any] = {
@@ -122,3 +126,49 @@ def regression_recipe(dataset: str, model: str) -> dict[str, Any]:
         return _REGRESSION | full | {"num_epochs": 50, "batch_size": None}
     by_dataset = {"diabetes": {"l2": 0.1, "num_epochs": 50}}
     return _REGRESSION | {"learning_rate": 0.01} | by_dataset.get(dataset, {})
+
+
+_RECONSTRUCTION: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 4e-3,
+    "schedule": "cosine",
+    "weight_decay": 0.3,
+    "code_dim": 10,
+    "num_epochs": 100,
+    "batch_size": 64,
+    "num_seeds": 10,
+}
+_RECONSTRUCTION_BY_MODEL: dict[str, dict[str, Any]] = {
+    "autoencoder": {},
+    "denoising": {"noise": 0.1},
+    "sparse": {"sparsity": 0.1, "sparsity_target": 0.2, "code_dim": 32},
+    "contractive": {"contraction": 0.01},
+    "vae": {"hidden_dims": (256,), "learning_rate": 2e-3, "num_epochs": 150},
+    "rbm": {"code_dim": 50, "learning_rate": 5e-3, "weight_decay": 1e-3, "num_epochs": 150},
+}
+# The sizes of Hinton and Salakhutdinov (2006).
+_DEEP: dict[str, Any] = {"hidden_dims": (1000, 500, 250), "loss": "bernoulli", "tied": False}
+
+
+def reconstruction_recipe(dataset: str, model: str) -> dict[str, Any]:
+    """Options of `experiments.reconstruction` for a data set and a model.
+
+    Options that have no meaning for a model stay open.
+
+    >>> reconstruction_recipe("digits", "autoencoder")["code_dim"]
+    10
+    >>> "loss" in reconstruction_recipe("digits", "rbm")
+    False
+    """
+    recipe = dict(_RECONSTRUCTION)
+    if model not in ("vae", "rbm"):
+        recipe |= {"hidden_dims": (512,), "loss": "squared", "tied": True}
+    recipe |= _RECONSTRUCTION_BY_MODEL[model]
+    if dataset in ("mnist", "fashion_mnist"):
+        recipe |= {"learning_rate": 1e-3, "weight_decay": 0.0, "batch_size": 128, "num_epochs": 20}
+        recipe |= {"num_seeds": 1, "code_dim": 500 if model == "rbm" else 30}
+        if model == "vae":
+            recipe["hidden_dims"] = (500, 500)
+        elif model != "rbm":
+            recipe |= _DEEP
+    return recipe

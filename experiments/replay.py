@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import tyro
 
-from experiments import classification, optimizers, regression
+from experiments import classification, optimizers, reconstruction, regression
 from experiments.environment import available_threads, differences, fix_environment, manifest
 from experiments.run import main, recorded_config
 from experiments.run_directory import read_json, read_log
@@ -24,6 +24,7 @@ from experiments.run_directory import read_json, read_log
 EXPERIMENTS: dict[str, Any] = {
     "classification": classification,
     "optimizers": optimizers,
+    "reconstruction": reconstruction,
     "regression": regression,
 }
 
@@ -75,6 +76,9 @@ def run(config: Config) -> list[str]:
         threads = available_threads() if "NPROC" in os.environ else options.num_threads
     fix_environment(threads)
     options = dataclasses.replace(options, num_threads=None)
+    if hasattr(options, "export_features"):
+        # The file is there already, and it is no part of what is compared.
+        options = dataclasses.replace(options, export_features=None)
     changed = differences(recorded, manifest(experiment.load_data(options).sha256))
     lines = [f"differs: {line}" for line in changed] or ["the environment is the same"]
     print(*lines, sep="\n", flush=True)

@@ -1,0 +1,257 @@
+"""Reconstruction: pictures rebuilt from short codes, by autoencoders and Boltzmann machines.
+
+    python -m experiments.reconstruction                    # digits, 10 networks in one program
+    python -m experiments.reconstruction --model vae --likelihood-samples 1000
+    python -m experiments.reconstruction --model rbm --ais-betas 14500
+    python -m experiments.reconstruction --dataset mnist    # 784-1000-500-250-30
+    python -m experiments.reconstruction --export-features codes.npz
+
+Every model is held against the principal components of the training pictures, with as many numbers
+in a code. Published: on the MNIST test set 784-1000-500-250-30, pretrained with Boltzmann machines,
+has a squared error of 3.00, and 30 principal components 13.87 (Hinton and Salakhutdinov 2006,
+"Reducing the dimensionality of data with neural networks"). Measured figures: docs/results.md.
+
+Labels do not take part in the training: they color figures and divide the error by class, and the
+split keeps the share of each class.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnet as jn
+from experiments.datasets import Dataset, Standardization, split
+from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.options import (
+    TrainingConfig,
+    load_dataset,
+    make_optimizer,
+    require_batch,
+    require_positive,
+    resolve,
+    seed_keys,
+)
+from experiments.recipes import reconstruction_recipe
+from experiments.reconstruction_models import Model, build_model
+from experiments.reconstruction_outputs import draw, draw_codes, draw_model, export_features
+from experiments.run import finish, main, statistics, stopwatch
+from experiments.run_directory import RunDirectory
+from experiments.training import train
+
+_AUTOENCODERS = ("autoencoder", "denoising", "sparse", "contractive")
+# The models that each option is for, where it is not for all.
+_MODELS = {
+    "hidden_dims": (*_AUTOENCODERS, "vae"),
+    "loss": _AUTOENCODERS,
+    "tied": _AUTOENCODERS,
+    "noise": ("denoising",),
+    "sparsity": ("sparse",),
+    "sparsity_target": ("sparse",),
+    "contraction": ("contractive",),
+    "likelihood_samples": ("vae",),
+    "ais_betas": ("rbm",),
+}
+# Pictures that are judged by sampling, which costs hundreds of evaluations of each.
+_MAX_SAMPLED = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(TrainingConfig):
+    """Train networks to rebuild pictures. Options left out take the values of a recipe."""
+
+    experiment: ClassVar[str] = "reconstruction"
+
+    dataset: str = "digits"
+    """digits, mnist or fashion_mnist."""
+    data_dir: Path | None = None
+    """Folder that holds mnist/ and fashion-mnist/; by default JAXNET_DATA, then a download."""
+    model: Literal["autoencoder", "denoising", "sparse", "contractive", "vae", "rbm"] = (
+        "autoencoder"
+    )
+    """The model; for an rbm, early stopping watches the squared error, since it has no loss."""
+    code_dim: int | None = None
+    """Numbers in a code: the hidden units of an rbm."""
+    hidden_dims: tuple[int, ...] | None = None
+    """Sizes of the hidden layers of the encoder; the decoder has them backwards."""
+    loss: Literal["squared", "bernoulli"] | None = None
+    """Squared error, or the cross-entropy of pixels as probabilities."""
+    tied: bool | None = None
+    """Whether the decoder has the transposed kernels of the encoder."""
+    noise: float | None = None
+    """For denoising: probability that a pixel is set to 0."""
+    sparsity: float | None = None
+    """For sparse: strength of the penalty on the mean activity of each unit of the code."""
+    sparsity_target: float | None = None
+    """For sparse: the mean activity that is wanted."""
+    contraction: float | None = None
+    """For contractive: strength of the penalty on the Jacobian of the encoder."""
+    likelihood_samples: int = 0
+    """For vae: codes drawn for each of up to 1000 test pictures to estimate log p(x)."""
+    ais_betas: int = 0
+    """For rbm: temperatures of annealed importance sampling, to estimate log p(x) of up to 1000."""
+    export_features: Path | None = None
+    """New NPZ file: codes (networks, n, code_dim), labels (n,) and split (n,) of all pictures."""
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set of a config, whose labels only color figures and divide the error by class.
+
+    Raises:
+        ValueError: no such data set, no pictures, or data that cannot be used.
+    """
+    dataset = load_dataset(config, task="classification", data_dir=config.data_dir)
+    if not dataset.is_image:
+        raise ValueError(
+            f"dataset: reconstruction needs pictures, and {dataset.name} is a table; "
+            "use digits, mnist or fashion_mnist"
+        )
+    return dataset
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Run the experiment.
+
+    Args:
+        config: the options; what is None is taken from the recipe of data set and model.
+
+    Returns:
+        The summary, as it is written to `summary.json`.
+
+    Raises:
+        ValueError: a mistake in the options or the data, before anything is written.
+        FloatingPointError: a training that diverges.
+    """
+    RunDirectory.check(config)
+    _check(config)
+    dataset = load_data(config)
+    config = resolve(config, reconstruction_recipe(dataset.name, config.model))
+    require_positive(config, "code_dim")
+    x = dataset.x.reshape(len(dataset.x), -1)
+    jn.check_unit_interval(x)
+    parts = split(dataset, seed=config.seed)
+    require_batch(config, len(parts.train))
+    model = build_model(config, jnp.asarray(x[parts.train]))
+    if model.network is not None:
+        regularized = config.model != "autoencoder"
+        jn.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
+    num_steps = len(parts.train) // (config.batch_size or 1) * (config.num_epochs or 1)
+    optimizer = make_optimizer(config, num_steps=num_steps)
+    learner = jn.gradient_learner(model.init, model.objective, optimizer)
+    with RunDirectory.open(config, dataset.sha256) as directory:
+        with stopwatch() as seconds:
+            trained = train(
+                learner,
+                jax.jit(jax.vmap(learner.init))(seed_keys(config)),
+                {"x": x[parts.train]},
+                _watch(model, x[parts.validation], config),
+                config,
+                directory,
+            )
+            params = trained.params
+            rebuilt = _outputs(model.rebuild, params, x[parts.test])
+            linear = jn.pca(jnp.asarray(x[parts.train]), min(config.code_dim or 1, x.shape[1]))
+            by_pca = np.asarray(linear.rebuild(linear.project(jnp.asarray(x[parts.test]))))
+            errors = ((rebuilt - x[parts.test]) ** 2).sum(axis=-1)
+            pca_errors = ((by_pca - x[parts.test]) ** 2).sum(axis=-1)
+            metrics = _metrics(model, params, x[parts.test], errors, pca_errors, config)
+            codes = _outputs(model.encode, params, x[parts.test])
+            if config.export_features is not None:
+                every = _outputs(model.encode, params, x)
+                export_features(config.export_features, every, dataset.y, parts)
+        unscaled = Standardization(np.zeros((), np.float32), np.ones((), np.float32))
+        save_model(directory, SavedModel.of(dataset, unscaled, params))
+        history = dict(trained.history)
+        if config.model == "rbm":
+            # Contrastive divergence is near zero from beginning to end and shows nothing.
+            history.pop("loss")
+        captions = draw(directory, dataset, parts.test, history, rebuilt[0], by_pca)
+        captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
+        captions |= draw_model(directory, model, params, dataset.x.shape[1:], config.seed)
+        summary = {
+            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
+            "num_examples": {name: len(part) for name, part in parts._asdict().items()},
+            "metrics": {name: statistics(values) for name, values in metrics.items()},
+            "params_sha256": stacked_sha256(params),
+            "state_sha256": trained.state_sha256,
+            "best_epochs": trained.best_epochs,
+            "seconds": seconds,
+        }
+        return finish(directory, config, summary, captions)
+
+
+def _check(config: Config) -> None:
+    """Refuse options that do not fit the model, and a file that cannot be written."""
+    for name, models in _MODELS.items():
+        if getattr(config, name) not in (None, 0) and config.model not in models:
+            raise ValueError(
+                f"{name} is for model {' or '.join(models)}, found model {config.model}"
+            )
+    if config.likelihood_samples < 0:
+        raise ValueError(
+            f"likelihood_samples must not be negative, found {config.likelihood_samples}"
+        )
+    if config.ais_betas != 0 and config.ais_betas < 4:
+        raise ValueError(f"ais_betas must be 0 or at least 4, found {config.ais_betas}")
+    path = config.export_features
+    if path is None:
+        return
+    if path.suffix != ".npz":
+        raise ValueError(f"export_features must be a file that ends in .npz, found {path}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"export_features: there is no folder {path.absolute().parent}")
+    if path.exists() and config.resume is None:
+        raise ValueError(f"export_features: {path} exists already; name another file")
+
+
+def _watch(model: Model, x: np.ndarray, config: Config) -> Any:
+    """What is learned, on validation data and with the same random numbers after each epoch."""
+    batch, key = {"x": jnp.asarray(x)}, jax.random.key(config.seed)
+
+    def watched(params: Any) -> dict[str, jax.Array]:
+        squared = ((model.rebuild(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
+        loss = squared if config.model == "rbm" else model.objective(params, batch, key)[0]
+        return {"loss": loss, "squared_error": squared}
+
+    return jax.jit(jax.vmap(watched))
+
+
+def _outputs(apply: Any, params: Any, x: np.ndarray) -> np.ndarray:
+    """Outputs of all networks, `(networks, n, ...)`."""
+    outputs = jax.jit(jax.vmap(lambda params, x: jn.predict(apply, params, x), (0, None)))
+    return np.asarray(outputs(params, jnp.asarray(x)))
+
+
+def _metrics(
+    model: Model,
+    params: Any,
+    x: np.ndarray,
+    errors: np.ndarray,
+    pca_errors: np.ndarray,
+    config: Config,
+) -> dict[str, np.ndarray]:
+    squared, by_pca = errors.mean(axis=-1), pca_errors.mean()
+    metrics = {"squared_error": squared, "pca_squared_error": np.full(len(squared), by_pca)}
+    if (config.code_dim or 1) < x.shape[1]:
+        # As many components as pixels leave no error but that of rounding.
+        metrics["relative_to_pca"] = squared / by_pca
+    # Networks take turns, so that the memory is that of one.
+    keys = jax.vmap(jax.random.fold_in, (0, None))(seed_keys(config), 1)
+    order = np.random.default_rng(config.seed).permutation(len(x))[:_MAX_SAMPLED]
+    for judge, own in ((model.judge, x), (model.judge_by_sampling, x[np.sort(order)])):
+        if judge is not None:
+            one = jax.jit(judge)
+            rows = [
+                one(jax.tree.map(lambda leaf, i=i: leaf[i], params), jnp.asarray(own), key)
+                for i, key in enumerate(keys)
+            ]
+            metrics |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return metrics
+
+
+if __name__ == "__main__":
+    sys.exit(main(Config, run))

@@ -1,0 +1,190 @@
+"""The reconstruction command: what it leaves behind, what it refuses, what it is held against."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from experiments.datasets import load, split
+from experiments.reconstruction import Config, run
+from experiments.run import main
+from jaxnet.checkpoint import Checkpoints
+
+QUICK = {"num_epochs": 2, "num_seeds": 2, "code_dim": 4}
+MODELS = {
+    "autoencoder": {"hidden_dims": (16,), "loss": "bernoulli", "tied": False},
+    "denoising": {"hidden_dims": (16,), "noise": 0.3},
+    "sparse": {"hidden_dims": ()},
+    "contractive": {"hidden_dims": (16, 8)},
+    "vae": {"hidden_dims": (16,), "likelihood_samples": 20},
+    "rbm": {"ais_betas": 50},
+}
+FIGURES = ["learning_curves", "reconstructions", "codes", "class_errors", "filters"]
+MORE_METRICS = {
+    "vae": {"elbo", "log_likelihood"},
+    "rbm": {"log_probability", "log_partition_standard_error"},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Each model, run once: the directory, its summary and the exported codes."""
+    folder, finished = tmp_path_factory.mktemp("reconstruction"), {}
+
+    def finish(model):
+        if model not in finished:
+            out, file = folder / model, folder / f"{model}.npz"
+            config = Config(model=model, out=out, export_features=file, **QUICK, **MODELS[model])
+            summary = run(config)
+            with np.load(file) as arrays:
+                finished[model] = out, summary, dict(arrays)
+        return finished[model]
+
+    return finish
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_run_directory_keeps_the_contract(model, runs):
+    out, summary, _ = runs(model)
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert (summary["experiment"], summary["dataset"]) == ("reconstruction", "digits")
+    assert len(set(summary["params_sha256"])) == summary["num_seeds"] == 2
+    metrics = summary["metrics"]
+    common = {"squared_error", "pca_squared_error", "relative_to_pca"}
+    assert set(metrics) == common | MORE_METRICS.get(model, set())
+    assert all(np.isfinite(metric["values"]).all() for metric in metrics.values())
+    assert len(set(metrics["squared_error"]["values"])) == 2
+    config = json.loads((out / "config.json").read_text())
+    assert config["learning_rate"] > 0, "what the recipe filled in is recorded"
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    for part in ("train", "validation"):
+        assert len(lines[0][part]["squared_error"]) == 2
+    figures = FIGURES + (["samples"] if model in ("vae", "rbm") else [])
+    assert {path.stem for path in (out / "figures").iterdir()} == set(figures)
+    assert (out / "model.safetensors").exists()
+    assert len(re.findall('src="data:image/png;base64,', (out / "report.html").read_text())) == len(
+        figures
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_exported_features_are_codes_of_all_pictures(model, runs):
+    _, _, arrays = runs(model)
+    digits = load("digits")
+    assert arrays["codes"].shape == (2, 1797, 4)
+    assert np.isfinite(arrays["codes"]).all()
+    assert arrays["codes"].std(axis=1).min() > 0
+    np.testing.assert_array_equal(arrays["labels"], digits.y)
+    for name, part in split(digits, seed=0)._asdict().items():
+        np.testing.assert_array_equal(np.flatnonzero(arrays["split"] == name), part)
+
+
+def test_pca_beside_it_is_that_of_scikit_learn(runs):
+    _, summary, _ = runs("autoencoder")
+    digits = load("digits")
+    x, parts = digits.x.reshape(1797, -1).astype(np.float64), split(digits, seed=0)
+    pca = PCA(n_components=4, svd_solver="full").fit(x[parts.train])
+    test = x[parts.test]
+    expected = ((test - pca.inverse_transform(pca.transform(test))) ** 2).sum(axis=1).mean()
+    metrics = summary["metrics"]
+    assert metrics["pca_squared_error"]["values"] == pytest.approx([expected] * 2, rel=1e-5)
+    ratios = np.array(metrics["squared_error"]["values"]) / expected
+    assert metrics["relative_to_pca"]["values"] == pytest.approx(ratios, rel=1e-5)
+
+
+def test_a_bound_lies_below_the_likelihood(runs):
+    _, summary, _ = runs("vae")
+    metrics = summary["metrics"]
+    for bound, likelihood in zip(
+        metrics["elbo"]["values"], metrics["log_likelihood"]["values"], strict=True
+    ):
+        assert bound < likelihood < 0
+
+
+def test_the_default_recipe_halves_the_error_of_pca(tmp_path):
+    summary = run(Config(num_seeds=1, out=tmp_path / "run"))
+    assert summary["metrics"]["relative_to_pca"]["mean"] < 0.5
+
+
+def test_a_code_as_large_as_the_picture_has_a_warning_and_no_ratio(tmp_path):
+    config = Config(
+        hidden_dims=(), code_dim=70, num_epochs=1, num_seeds=1, tied=False, out=tmp_path / "run"
+    )
+    with pytest.warns(UserWarning, match="the code has 70 numbers and the input 64"):
+        summary = run(config)
+    assert set(summary["metrics"]) == {"squared_error", "pca_squared_error"}
+    assert summary["metrics"]["pca_squared_error"]["mean"] < 1e-6
+
+
+def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_path):
+    options = ["--hidden-dims", 16, "--num-seeds", 2, "--num-epochs", 4, "--patience", 100]
+    whole, other, file = tmp_path / "whole", tmp_path / "other", tmp_path / "codes.npz"
+    options += ["--out", whole, "--export-features", file, "--checkpoint-every", 5]
+    command("reconstruction", *options)
+    # As if killed in the middle of an epoch, after it had written a checkpoint.
+    shutil.copytree(whole, other)
+    (other / "summary.json").unlink()
+    checkpoints = Checkpoints(other / "checkpoints")
+    assert len(checkpoints.steps()) > 1
+    newest = max((other / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    for path in sorted(newest.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    newest.rmdir()
+    output = command("reconstruction", "--resume", other)
+    assert re.search(r"resuming at step [1-9]", output)
+    first, second = (json.loads((out / "summary.json").read_text()) for out in (whole, other))
+    for name in ("params_sha256", "state_sha256", "metrics"):
+        assert first[name] == second[name]
+    before = file.read_bytes()
+    assert "identical: parameters, state and metrics" in command("replay", whole)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "digit"], "unknown data set 'digit'.*digits"),
+        (["--dataset", "wine"], "reconstruction needs pictures, and wine is a table"),
+        (["--dataset", "diabetes"], "diabetes.*regression"),
+        (["--code-dim", "0"], "code_dim must be at least 1, found 0"),
+        (["--hidden-dims", "0"], "dims must hold .* found .64, 0, 10."),
+        (["--batch-size", "100000"], "batch_size must not exceed the 1149 training examples"),
+        (["--learning-rate", "0"], "learning_rate must be greater than 0"),
+        (["--noise", "0.1"], "noise is for model denoising, found model autoencoder"),
+        (["--model", "denoising", "--noise", "1"], r"rate must lie in \[0, 1\), found 1"),
+        (["--sparsity", "1"], "sparsity is for model sparse, found model autoencoder"),
+        (["--sparsity-target", "0.1"], "sparsity_target is for model sparse"),
+        (["--model", "sparse", "--sparsity", "-1"], "strength must not be negative, found -1"),
+        (["--model", "sparse", "--sparsity-target", "1"], r"target must lie in \(0, 1\), found 1"),
+        (["--contraction", "1"], "contraction is for model contractive"),
+        (["--model", "contractive", "--contraction", "-1"], "strength must not be negative"),
+        (["--model", "rbm", "--hidden-dims", "8"], "hidden_dims is for model autoencoder or"),
+        (["--model", "vae", "--loss", "squared"], "loss is for model .*, found model vae"),
+        (["--model", "vae", "--tied", "True"], "tied is for model .*, found model vae"),
+        (["--likelihood-samples", "10"], "likelihood_samples is for model vae"),
+        (["--model", "vae", "--likelihood-samples", "-1"], "likelihood_samples must not be neg"),
+        (["--ais-betas", "10"], "ais_betas is for model rbm, found model autoencoder"),
+        (["--model", "rbm", "--ais-betas", "3"], "ais_betas must be 0 or at least 4, found 3"),
+        (["--export-features", "codes.csv"], r"must be a file that ends in .npz, found codes.csv"),
+        (["--export-features", "no/where.npz"], "export_features: there is no folder .*no"),
+    ],
+)
+def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
+    out = tmp_path / "run"
+    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(f"error: .*{message}.*\n", error), error
+    assert not out.exists()
+
+
+def test_an_exported_file_is_not_overwritten(capsys, tmp_path):
+    file, out = tmp_path / "codes.npz", tmp_path / "run"
+    file.write_text("mine")
+    assert main(Config, run, ["--export-features", str(file), "--out", str(out)]) == 2
+    assert "codes.npz exists already" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+    assert not out.exists()
