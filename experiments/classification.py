@@ -27,10 +27,9 @@ from experiments.model import SavedModel, save_model, stacked_sha256
 from experiments.options import (
     TrainingConfig,
     load_dataset,
-    make_optimizer,
-    require_batch,
     resolve,
     seed_keys,
+    training_optimizer,
 )
 from experiments.recipes import classification_recipe, own_recipe
 from experiments.run import finish, main, statistics, stopwatch
@@ -235,15 +234,14 @@ def build_learner(
     config: Config, num_classes: int, network: jn.Network, num_train: int
 ) -> jn.Learner:
     """The learner of a resolved config for a number of training examples."""
-    require_batch(config, num_train)
+    optimizer = training_optimizer(config, num_train)
     if num_classes == 2:
         objective = jn.binary_classification(network)
     else:
         objective = jn.classification(network, label_smoothing=config.label_smoothing or 0.0)
     if config.l2:
         objective = jn.l2_penalty(objective, config.l2)
-    num_steps = num_train // (config.batch_size or 1) * (config.num_epochs or 1)
-    return jn.gradient_learner(network.init, objective, make_optimizer(config, num_steps=num_steps))
+    return jn.gradient_learner(network.init, objective, optimizer)
 
 
 def _draw(directory: RunDirectory, history: dict[str, dict[str, np.ndarray]]) -> dict[str, str]:

@@ -4,18 +4,22 @@
 tools read too: `params.*` stacked over the networks, and the standardization of inputs and targets.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from experiments.datasets import Dataset, Standardization
-from experiments.datasets.preprocessing import Number, Preprocessing
 from experiments.run_directory import RunDirectory, read_json
 from jaxnet.checkpoint import export_params, import_params, params_sha256
+
+if TYPE_CHECKING:
+    from experiments.datasets.preprocessing import Preprocessing
 
 _JSON, _ARRAYS = "model.json", "model.safetensors"
 _STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.float32)}
@@ -55,10 +59,13 @@ class SavedModel:
         *,
         targets: Standardization | None = None,
         threshold: float | None = None,
-    ) -> "SavedModel":
+    ) -> SavedModel:
         """The model of a run on a data set; a named table gets the columns of its features."""
         preprocessing = dataset.preprocessing
         if preprocessing is None and dataset.feature_names:
+            # Polars takes a quarter of a second to import, and pictures need none of it.
+            from experiments.datasets.preprocessing import Number, Preprocessing
+
             columns = tuple(Number(name) for name in dataset.feature_names)
             label = "class" if dataset.class_names else "target"
             preprocessing = Preprocessing(columns, label, dataset.class_names)
@@ -108,6 +115,8 @@ def load_model(path: Path, params: Any) -> SavedModel:
     Raises:
         ValueError: no model there, or one that is damaged.
     """
+    from experiments.datasets.preprocessing import Preprocessing
+
     content = read_json(path / _JSON)
     try:
         in_shape = tuple(int(length) for length in content["in_shape"])

@@ -208,17 +208,19 @@ def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.A
     return optimizer
 
 
-def require_batch(config: TrainingConfig, num_train: int) -> None:
-    """Refuse a batch that is larger than the training data.
+def training_optimizer(config: TrainingConfig, num_train: int) -> Callable[[jax.Array], Any]:
+    """The optimizer of a config for a training on so many examples, over which schedules run.
 
     Raises:
-        ValueError: a larger batch.
+        ValueError: as `make_optimizer`; a batch larger than the training data.
     """
     if (config.batch_size or 1) > num_train:
         raise ValueError(
             f"batch_size must not exceed the {num_train} training examples, "
             f"found {config.batch_size}"
         )
+    num_steps = num_train // (config.batch_size or 1) * (config.num_epochs or 1)
+    return make_optimizer(config, num_steps=num_steps)
 
 
 def seed_keys(config: RunConfig) -> jax.Array:

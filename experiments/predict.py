@@ -25,6 +25,7 @@ from experiments import classification, regression
 from experiments.datasets import load_features, load_pictures, standardize
 from experiments.environment import fix_environment
 from experiments.evaluation import class_logits
+from experiments.files import whole_file
 from experiments.model import SavedModel, load_model, stacked_shapes
 from experiments.run import main, recorded_config
 from experiments.run_directory import read_json
@@ -96,12 +97,8 @@ def run(config: Config) -> polars.DataFrame:
         model.params, jnp.asarray(inputs)
     )
     table = predictions(model, np.asarray(outputs))
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
+    with whole_file(out) as temporary:
         table.write_csv(temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     print(f"{len(table)} predictions of {num_networks} networks: {out}")
     return table
 

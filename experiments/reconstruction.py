@@ -30,11 +30,10 @@ from experiments.model import SavedModel, save_model, stacked_sha256
 from experiments.options import (
     TrainingConfig,
     load_dataset,
-    make_optimizer,
-    require_batch,
     require_positive,
     resolve,
     seed_keys,
+    training_optimizer,
 )
 from experiments.recipes import reconstruction_recipe
 from experiments.reconstruction_models import Model, build_model
@@ -134,13 +133,11 @@ def run(config: Config) -> dict[str, Any]:
     x = dataset.x.reshape(len(dataset.x), -1)
     jn.check_unit_interval(x)
     parts = split(dataset, seed=config.seed)
-    require_batch(config, len(parts.train))
+    optimizer = training_optimizer(config, len(parts.train))
     model = build_model(config, jnp.asarray(x[parts.train]))
     if model.network is not None:
         regularized = config.model != "autoencoder"
         jn.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
-    num_steps = len(parts.train) // (config.batch_size or 1) * (config.num_epochs or 1)
-    optimizer = make_optimizer(config, num_steps=num_steps)
     learner = jn.gradient_learner(model.init, model.objective, optimizer)
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:

@@ -10,6 +10,7 @@ import numpy as np
 import jaxnet as jn
 from experiments import figures
 from experiments.datasets import Dataset, Split
+from experiments.files import whole_file
 from experiments.reconstruction_models import Model
 from experiments.run_directory import RunDirectory
 
@@ -17,7 +18,7 @@ _NUM_SHOWN, _MAX_FILTERS, _MAX_POINTS = 12, 96, 3000
 
 
 def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Split) -> None:
-    """Write codes for other programs, under a temporary name first.
+    """Write codes for other programs, whole or not at all.
 
     Args:
         path: the NPZ file.
@@ -31,10 +32,8 @@ def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Sp
     names = np.empty(len(labels), "<U10")
     for name, part in parts._asdict().items():
         names[part] = name
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, codes=codes, labels=labels, split=names)
-    temporary.replace(path)
 
 
 def draw(

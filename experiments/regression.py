@@ -32,10 +32,9 @@ from experiments.model import SavedModel, save_model, stacked_sha256
 from experiments.options import (
     TrainingConfig,
     load_dataset,
-    make_optimizer,
-    require_batch,
     resolve,
     seed_keys,
+    training_optimizer,
 )
 from experiments.recipes import own_recipe, regression_recipe
 from experiments.run import finish, main, print_table, statistics, stopwatch
@@ -93,7 +92,7 @@ def run(config: Config) -> dict[str, Any]:
         recipe = own_recipe(recipe, len(dataset.x))
     recipe["batch_size"] = recipe["batch_size"] or len(parts.train)
     config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
-    require_batch(config, len(parts.train))
+    optimizer = training_optimizer(config, len(parts.train))
     inputs = fit_standardization(dataset.x[parts.train])
     targets = fit_standardization(dataset.y[parts.train])
     x, y = standardize(inputs, dataset.x), standardize(targets, dataset.y)
@@ -101,8 +100,6 @@ def run(config: Config) -> dict[str, Any]:
     objective = jn.regression(network)
     if config.l2:
         objective = jn.l2_penalty(objective, config.l2)
-    num_steps = len(parts.train) // (config.batch_size or 1) * (config.num_epochs or 1)
-    optimizer = make_optimizer(config, num_steps=num_steps)
     learner = jn.gradient_learner(network.init, objective, optimizer)
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:

@@ -17,6 +17,7 @@ import pooch
 from matplotlib.figure import Figure
 
 from experiments.environment import differences, manifest
+from experiments.files import whole_file
 from jaxnet.doctor import require_sound_backend
 
 _LOCK, _PID = "run.lock", "run.pid"
@@ -135,15 +136,9 @@ class RunDirectory:
         self.write_text(name, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write to a temporary name first, so that no half-written file has the final one."""
-        temporary = self.path / f".{name}.tmp"
-        try:
+        """Write a file of this name, whole or not at all."""
+        with whole_file(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.path / name)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
 
     def _begin(self, config: Any, current: dict[str, Any]) -> None:
         self.write_json("manifest.json", current | {"started": _now()})

@@ -70,7 +70,7 @@ from jaxnet.reconstructions import (
 from jaxnet.shaping import reshape, upsample
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
 from jaxnet.training.early_stopping import Best, keep_best, no_best, out_of_patience
-from jaxnet.training.fit import fit, run_epoch, run_steps, step_metrics
+from jaxnet.training.fit import fit, run_epoch, run_steps
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
 from jaxnet.variational import (
     VariationalAutoencoder,
@@ -151,7 +151,6 @@ __all__ = [
     "sample_prior",
     "schedule",
     "schedule_names",
-    "step_metrics",
     "supervised",
     "takes_schedule",
     "upsample",

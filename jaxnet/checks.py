@@ -1,5 +1,8 @@
 """Look at data on the host, before anything is compiled: inside a trace bad values are silent."""
 
+from typing import Any
+
+import jax.core
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -78,6 +81,26 @@ def check_unit_interval(x: ArrayLike) -> None:
         f"x: row {row} holds {rows[row, column]} at column {column}; a Bernoulli output needs "
         f"numbers in [0, 1], found a range of {low} to {high}: {remedy}"
     )
+
+
+def require_positive(function: str, **sizes: Any) -> None:
+    """Refuse sizes below 1; a traced one cannot be looked at.
+
+    Args:
+        function: whose arguments they are, for the message.
+        sizes: argument -> value.
+
+    Raises:
+        ValueError: a size below 1.
+
+    >>> require_positive("dense", in_dim=3, out_dim=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: dense: out_dim must be at least 1, found 0
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, jax.core.Tracer) and size < 1:
+            raise ValueError(f"{function}: {name} must be at least 1, found {size}")
 
 
 def _require_finite(name: str, kind: str, values: np.ndarray) -> None:

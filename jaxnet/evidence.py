@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet.checks import require_positive
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.variational import VariationalAutoencoder, posterior_noise, reparameterize
@@ -125,7 +126,7 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
     >>> bool(abs(loss - 6 * jnp.log(2)) < 1e-5)
     True
     """
-    _require_positive("importance_weighted", num_samples=num_samples)
+    require_positive("importance_weighted", num_samples=num_samples)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         if key is None:
@@ -188,7 +189,7 @@ def log_likelihood(
     >>> bool(jnp.allclose(values, -6 * jnp.log(2)))
     True
     """
-    _require_positive("log_likelihood", num_samples=num_samples, chunk_size=chunk_size)
+    require_positive("log_likelihood", num_samples=num_samples, chunk_size=chunk_size)
     chunk_size = min(chunk_size, num_samples)
     num_chunks = -(-num_samples // chunk_size)
 
@@ -212,9 +213,3 @@ def log_likelihood(
         return jax.lax.scan(chunk, start, jnp.arange(num_chunks))[0] - jnp.log(num_samples)
 
     return jax.lax.map(one, (jnp.arange(len(x)), x))
-
-
-def _require_positive(function: str, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{function}: {name} must be at least 1, found {size}")

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet.checks import require_positive
 from jaxnet.network import Network, Params
 
 Initializer = Callable[..., Array]
@@ -16,12 +17,6 @@ Initializer = Callable[..., Array]
 _lecun_normal = jax.nn.initializers.lecun_normal()
 _zeros = jax.nn.initializers.zeros
 _ones = jax.nn.initializers.ones
-
-
-def _require_positive(function: str, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{function}: {name} must be at least 1, found {size}")
 
 
 def _stateless(apply: Any, name: str) -> Network:
@@ -56,7 +51,7 @@ def dense(
     >>> params["kernel"].shape, params["bias"].shape
     ((3, 2), (2,))
     """
-    _require_positive("dense", in_dim=in_dim, out_dim=out_dim)
+    require_positive("dense", in_dim=in_dim, out_dim=out_dim)
 
     def init(key: Array) -> Params:
         kernel_key, bias_key = jax.random.split(key)
@@ -136,7 +131,7 @@ def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
     >>> bool(abs(y.mean()) < 1e-6), round(float(y.std()), 3)
     (True, 1.0)
     """
-    _require_positive("layer_norm", dim=dim)
+    require_positive("layer_norm", dim=dim)
 
     def init(key: Array) -> Params:
         return {"scale": _ones(key, (dim,)), "bias": _zeros(key, (dim,))}
@@ -182,7 +177,7 @@ def conv(
     >>> network.apply(params, jnp.ones((5, 28, 28, 1))).shape
     (5, 28, 28, 8)
     """
-    _require_positive("conv", in_channels=in_channels, out_channels=out_channels)
+    require_positive("conv", in_channels=in_channels, out_channels=out_channels)
     _require_window("conv", kernel_size=kernel_size, strides=strides)
     _require_padding("conv", padding)
 
@@ -315,7 +310,7 @@ def flatten(num_axes: int = 3) -> Network:
     >>> flatten().apply({}, jnp.ones((5, 4, 4, 3))).shape
     (5, 48)
     """
-    _require_positive("flatten", num_axes=num_axes)
+    require_positive("flatten", num_axes=num_axes)
 
     def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
         batch = x.shape[: x.ndim - num_axes]

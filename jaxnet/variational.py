@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from jaxnet import layers
 from jaxnet.architectures import mlp
 from jaxnet.autoencoders import Autoencoder, autoencoder
+from jaxnet.checks import require_positive
 from jaxnet.likelihoods import Likelihood, bernoulli_likelihood
 from jaxnet.network import Network, Params
 
@@ -85,11 +86,7 @@ def variational_autoencoder(
     >>> model.apply(params, jnp.ones((5, 6))).shape, model.encode(params, jnp.ones((5, 6))).shape
     ((5, 6), (5, 2))
     """
-    if latent_dim < 1:
-        raise ValueError(
-            f"variational_autoencoder: latent_dim must be at least 1, found {latent_dim}"
-        )
-
+    require_positive("variational_autoencoder", latent_dim=latent_dim)
     pair = autoencoder(encoder, decoder)
 
     def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
@@ -190,7 +187,6 @@ def sample_prior(
     >>> sample_prior(model, params, jax.random.key(1), num_samples=5).shape
     (5, 6)
     """
-    if num_samples < 1:
-        raise ValueError(f"sample_prior: num_samples must be at least 1, found {num_samples}")
+    require_positive("sample_prior", num_samples=num_samples)
     codes = jax.random.normal(key, (num_samples, model.latent_dim))
     return model.likelihood.mean(model.decode(params, codes))

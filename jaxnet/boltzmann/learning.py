@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxnet.boltzmann.machine import RBM
-from jaxnet.boltzmann.units import require_positive
+from jaxnet.checks import require_positive
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.training.learner import (

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit, require_positive
+from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
+from jaxnet.checks import require_positive
 from jaxnet.network import Params
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -69,14 +68,3 @@ GAUSSIAN = Unit(
     sample=_sample_gaussian,
     bias_of=lambda data: jnp.mean(data, axis=0),
 )
-
-
-def require_positive(function: str, **sizes: Any) -> None:
-    """Refuse sizes below 1; a traced one cannot be looked at.
-
-    Raises:
-        ValueError: a size below 1.
-    """
-    for name, size in sizes.items():
-        if isinstance(size, int) and size < 1:
-            raise ValueError(f"{function}: {name} must be at least 1, found {size}")

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxnet.objectives import Batch, Metrics
-from jaxnet.training.fit import run_steps, step_metrics
+from jaxnet.training.fit import run_steps
 from jaxnet.training.learner import Learner, TrainState
-from jaxnet.training.order import steps_per_epoch
+from jaxnet.training.order import steps_per_epoch, take
 
 
 def epochs(
@@ -109,13 +109,13 @@ def begin_epoch(
     (3, 2)
     """
 
-    def begin(state: TrainState, data: Batch) -> Metrics:
-        return step_metrics(learner, state, data, batch_size=batch_size)
+    def step(state: TrainState, data: Batch) -> Metrics:
+        return learner.step(state, take(data, jnp.zeros(batch_size, jnp.int32)))[1]
 
     one = jax.tree.map(lambda leaf: leaf[0], data) if data_axis == 0 else data
-    steps_per_epoch(one, batch_size=batch_size)
-    shapes = jax.eval_shape(_stacked(begin, state, data_axis), state, data)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    num_steps = steps_per_epoch(one, batch_size=batch_size)
+    shapes = jax.eval_shape(_stacked(step, state, data_axis), state, data)
+    return jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, num_steps), leaf.dtype), shapes)
 
 
 def advance(

@@ -9,34 +9,6 @@ from jaxnet.training.learner import Learner, TrainState
 from jaxnet.training.order import epoch_order, num_examples, steps_per_epoch, take
 
 
-def step_metrics(
-    learner: Learner, state: TrainState, data: Batch, *, batch_size: int
-) -> dict[str, Array]:
-    """Room for the metrics of each step of one epoch, `(steps_per_epoch,)` each, all zeros.
-
-    Args:
-        learner: what trains.
-        state: one of its states.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
-
-    Raises:
-        ValueError: data without examples or of different lengths, a batch size that does not fit.
-
-    >>> import jaxnet as jn, optax
-    >>> network = jn.mlp([2, 1])
-    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
-    >>> state = learner.init(jax.random.key(0))
-    >>> step_metrics(learner, state, data, batch_size=2)["loss"].shape
-    (5,)
-    """
-    num_steps = steps_per_epoch(data, batch_size=batch_size)
-    batch = jax.eval_shape(lambda: take(data, jnp.zeros(batch_size, jnp.int32)))
-    _, metrics = jax.eval_shape(learner.step, state, batch)
-    return jax.tree.map(lambda leaf: jnp.zeros((num_steps, *leaf.shape), leaf.dtype), metrics)
-
-
 def run_steps(
     learner: Learner,
     state: TrainState,
@@ -57,7 +29,7 @@ def run_steps(
         learner: what trains.
         state: where to start; it must have taken `start` steps of its epoch.
         metrics: of the steps of this epoch so far, `(steps_per_epoch,)` each; at its beginning
-            from `step_metrics`.
+            from `begin_epoch`.
         data: dict of arrays that share their first axis.
         batch_size: examples in a batch.
         start: the first step to take, counted from the beginning of the epoch.
@@ -75,7 +47,7 @@ def run_steps(
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
     >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
     >>> state = learner.init(jax.random.key(0))
-    >>> metrics = step_metrics(learner, state, data, batch_size=2)
+    >>> metrics = jn.begin_epoch(learner, state, data, batch_size=2)
     >>> state, metrics = run_steps(learner, state, metrics, data, batch_size=2, start=0, stop=3)
     >>> int(state.step), (metrics["loss"] > 0).tolist()
     (3, [True, True, True, False, False])
