@@ -1,9 +1,6 @@
 """One checkpoint: what was saved comes back bit for bit, and nothing else ever does."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import warnings
 from collections import namedtuple
 from pathlib import Path
@@ -26,15 +23,6 @@ TAUGHT = (
     "bfloat16 float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz "
     "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn int4 uint4"
 )
-
-
-def run(code, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
 
 
 def bits(tree):
@@ -179,8 +167,10 @@ def test_nothing_is_printed_or_warned_and_running_loops_do_not_matter(tmp_path, 
     assert capfd.readouterr() == ("", "")
 
 
-def test_importing_jaxnet_does_not_import_it():
-    done = run("import sys, jaxnet; assert not {'orbax', 'jaxnet.checkpoint'} & set(sys.modules)")
+def test_importing_jaxnet_does_not_import_it(python):
+    done = python(
+        "import sys, jaxnet; assert not {'orbax', 'jaxnet.checkpoint'} & set(sys.modules)"
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -27,15 +26,6 @@ STATE = {
     "key": jax.random.key(3),
     "half": np.ones(3, ml_dtypes.bfloat16),
 }
-
-
-def run(code, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
 
 
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
@@ -102,7 +92,7 @@ def fails():
 """
 
 
-def test_a_full_disk_is_one_clear_error(tmp_path):
+def test_a_full_disk_is_one_clear_error(tmp_path, python):
     code = """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
@@ -111,12 +101,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 checkpoints.save(2, big)
 assert checkpoints.restore(big).step == 2
 """
-    done = run(PRELUDE + code, tmp_path)
+    done = python(PRELUDE + code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("could not be written") == 4
 
 
-def test_a_read_only_folder_is_one_clear_error():
+def test_a_read_only_folder_is_one_clear_error(python):
     code = """
 for each in [folder, *folder.rglob("*")]:
     each.chmod(0o555 if each.is_dir() else 0o444)
@@ -127,7 +117,7 @@ fails()
 """
     # Not below pytest's own folder, which only its owner may enter.
     with tempfile.TemporaryDirectory() as folder:
-        done = run(PRELUDE + code, folder)
+        done = python(PRELUDE + code, folder)
         for each in [Path(folder), *Path(folder).rglob("*")]:
             each.chmod(0o755)
     assert done.returncode == 0, done.stderr

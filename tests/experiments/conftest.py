@@ -1,4 +1,4 @@
-"""Commands as a user runs them: in processes of their own, each with a time limit."""
+"""Commands as a user runs them, in processes with a time limit; tables as a user has them."""
 
 import itertools
 import os
@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import polars
 import pytest
+
+from experiments.datasets import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120
@@ -68,3 +72,46 @@ class Command:
 def command(tmp_path_factory):
     """Runs an experiment in a process of its own."""
     return Command(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write a table or text under a name and return the path."""
+
+    def write(content: polars.DataFrame | str, name: str = "fruit.csv"):
+        path = tmp_path / name
+        if isinstance(content, str):
+            path.write_text(content)
+        elif name.endswith(".csv"):
+            content.write_csv(path)
+        elif name.endswith(".parquet"):
+            content.write_parquet(path)
+        else:
+            np.savez(path, **{c.name: np.array(c.to_list()) for c in content.get_columns()})
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load():
+    """Loads a table of fruit: the kind is to be told, the weight is ignored."""
+
+    def load(path, **options):
+        arguments = {"label": "kind", "task": "classification", "seed": 3, "ignore": ["weight"]}
+        return load_table(path, **(arguments | options))
+
+    return load
+
+
+@pytest.fixture
+def refused(load):
+    """Loads a table that is refused with a message that holds some parts, each once."""
+
+    def refused(path, *expected: str, **options) -> None:
+        with pytest.raises(ValueError) as caught:
+            load(path, **options)
+        for part in (f"{path}: ", *expected):
+            assert str(caught.value).count(part) == 1, str(caught.value)
+
+    return refused

@@ -4,7 +4,6 @@ import numpy as np
 import polars
 import pytest
 
-from experiments.datasets import load_table
 from experiments.datasets.labels import encode_classes, find_classes
 
 FRAME = polars.DataFrame(
@@ -12,31 +11,7 @@ FRAME = polars.DataFrame(
 )
 
 
-@pytest.fixture
-def file(tmp_path):
-    """Write a table or text and return the path."""
-
-    def write(content: polars.DataFrame | str):
-        path = tmp_path / "fruit.csv"
-        path.write_text(content if isinstance(content, str) else content.write_csv())
-        return path
-
-    return write
-
-
-def load(path, **options):
-    arguments = {"label": "kind", "task": "classification", "seed": 3, "ignore": ["weight"]}
-    return load_table(path, **(arguments | options))
-
-
-def refused(path, *expected: str, **options) -> None:
-    with pytest.raises(ValueError) as caught:
-        load(path, **options)
-    for part in (f"{path}: ", *expected):
-        assert str(caught.value).count(part) == 1, str(caught.value)
-
-
-def test_a_data_set_of_one_s_own(file):
+def test_a_data_set_of_one_s_own(file, load):
     frame = FRAME
     dataset = load(file(frame))
     assert (dataset.name, dataset.class_names, dataset.unit) == ("fruit", ("u", "v", "w"), "")
@@ -77,17 +52,17 @@ def test_classes(values, names):
         (["0", "1", "x"], "column 'y' holds text in a column of numbers"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(file, cells, expected):
+def test_labels_that_are_no_classes_are_refused(file, cells, expected, refused):
     path = file("a,y\n" + "".join(f"1,{cell}\n" for cell in cells))
     refused(path, expected, label="y", ignore=[])
 
 
-def test_a_label_of_numbers_and_text_is_taken_as_categories(file):
+def test_a_label_of_numbers_and_text_is_taken_as_categories(file, load):
     path = file("a,y\n1,0\n2,1\n3,x\n")
     assert load(path, label="y", ignore=[], categories=["y"]).class_names == ("0", "1", "x")
 
 
-def test_remedies_name_the_other_experiment(file):
+def test_remedies_name_the_other_experiment(file, refused):
     path = file("a,y,z\n1,0.5,u\n2,1,v\n")
     refused(path, "use experiments.regression", label="y", ignore=[])
     refused(path, "label 'z' holds text ('u', 'v'), expected numbers", task="regression",
@@ -96,7 +71,7 @@ def test_remedies_name_the_other_experiment(file):
             task="regression", label="y", ignore=[])  # fmt: skip
 
 
-def test_options_that_name_nothing_are_refused(file):
+def test_options_that_name_nothing_are_refused(file, load, refused):
     path = file(FRAME)
     refused(path, "label: there is no column 'kinds'; did you mean 'kind'?", label="kinds")
     refused(path, "ignore: there is no column 'wight'; did you mean 'weight'?", ignore=["wight"])
@@ -111,7 +86,7 @@ def test_options_that_name_nothing_are_refused(file):
             load(path, **change)
 
 
-def test_a_class_too_rare_for_every_part_is_refused_where_the_parts_are_needed(file):
+def test_a_class_too_rare_for_every_part_is_refused_where_the_parts_are_needed(file, load, refused):
     path = file("a,kind\n" + "1,u\n" * 50 + "1,v\n")
     assert load(path, ignore=[]).x.shape == (51, 1)
     refused(path, "cannot be split", ignore=[], impute="median")

@@ -10,7 +10,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from experiments.datasets import load_features, load_table, preprocessing, split
+from experiments.datasets import load_features, preprocessing, split
 from experiments.datasets.preprocessing import Category, Number, Preprocessing
 from experiments.datasets.table import read_table
 
@@ -38,37 +38,6 @@ def make_frame(num_rows: int = 200, missing: float = 0.0) -> polars.DataFrame:
     )
 
 
-@pytest.fixture
-def file(tmp_path):
-    """Write a table or text under a name and return the path."""
-
-    def write(content: polars.DataFrame | str, name: str = "fruit.csv"):
-        path = tmp_path / name
-        if isinstance(content, str):
-            path.write_text(content)
-        elif name.endswith(".csv"):
-            content.write_csv(path)
-        elif name.endswith(".parquet"):
-            content.write_parquet(path)
-        else:
-            np.savez(path, **{c.name: np.array(c.to_list()) for c in content.get_columns()})
-        return path
-
-    return write
-
-
-def load(path, **options):
-    arguments = {"label": "kind", "task": "classification", "seed": 3, "ignore": ["weight"]}
-    return load_table(path, **(arguments | options))
-
-
-def refused(path, *expected: str, **options) -> None:
-    with pytest.raises(ValueError) as caught:
-        load(path, **options)
-    for part in (f"{path}: ", *expected):
-        assert str(caught.value).count(part) == 1, str(caught.value)
-
-
 # --- features, against scikit-learn
 
 
@@ -91,7 +60,7 @@ def oracle(frame: polars.DataFrame, train: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_features_are_those_of_scikit_learn(file, missing):
+def test_features_are_those_of_scikit_learn(file, missing, load):
     frame = make_frame(missing=missing)
     dataset = load(file(frame), impute="median" if missing else None)
     np.testing.assert_array_equal(dataset.x, oracle(frame, split(dataset, seed=3).train))
@@ -101,7 +70,7 @@ def test_features_are_those_of_scikit_learn(file, missing):
     assert dataset.feature_names == names
 
 
-def test_only_the_training_rows_are_looked_at(file):
+def test_only_the_training_rows_are_looked_at(file, load):
     frame = make_frame(missing=0.1)
     dataset = load(file(frame), impute="median")
     others = np.setdiff1d(np.arange(len(frame)), split(dataset, seed=3).train)
@@ -112,7 +81,7 @@ def test_only_the_training_rows_are_looked_at(file):
     assert load(file(changed), impute="median", seed=4).preprocessing != dataset.preprocessing
 
 
-def test_the_split_of_the_data_set_is_the_split_that_was_fitted_on(file):
+def test_the_split_of_the_data_set_is_the_split_that_was_fitted_on(file, load):
     frame = make_frame(missing=0.3)
     for task, label, ignore in (
         ("classification", "kind", ["weight"]),
@@ -131,17 +100,17 @@ def test_the_most_frequent_of_several_is_the_first(file):
     assert fitted.transform(frame)[3].tolist() == [1, 0, 0]
 
 
-def test_integers_are_rounded_to_float32(file):
+def test_integers_are_rounded_to_float32(file, load):
     dataset = load(file("a,kind\n16777217,u\n33554435,v\n"), ignore=[])
     assert dataset.x[:, 0].tolist() == [16777216, 33554436]
 
 
-def test_one_value_in_a_column_is_fine(file):
+def test_one_value_in_a_column_is_fine(file, load):
     dataset = load(file("a,b,kind\n1,x,u\n1,x,v\n"), ignore=[])
     assert dataset.x.tolist() == [[1, 1], [1, 1]]
 
 
-def test_csv_parquet_and_npz_give_one_data_set(file):
+def test_csv_parquet_and_npz_give_one_data_set(file, load):
     frame = make_frame()
     datasets = [load(file(frame, f"fruit.{suffix}")) for suffix in ("csv", "parquet", "npz")]
     assert len({dataset.sha256 for dataset in datasets}) == 1
@@ -151,7 +120,7 @@ def test_csv_parquet_and_npz_give_one_data_set(file):
         np.testing.assert_array_equal(x, datasets[0].x)
 
 
-def test_two_hundred_thousand_rows(file):
+def test_two_hundred_thousand_rows(file, load):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(200_000, 18)).round(3)
     frame = polars.DataFrame(values, schema=[f"c{i}" for i in range(18)]).with_columns(
@@ -166,7 +135,7 @@ def test_two_hundred_thousand_rows(file):
 # --- missing cells and categories
 
 
-def test_missing_cells_are_refused_and_named(file):
+def test_missing_cells_are_refused_and_named(file, refused):
     path = file("a,b,kind\n1,,u\n?,x,v\n,,u\n4,NA,v\n5,nan,u\n6,x,v\n")
     cells = ["(row 1, column 'b')", "(row 2, column 'a')", "(row 3, column 'a')"]
     cells += ["(row 3, column 'b')", "(row 4, column 'b'), ..."]
@@ -175,7 +144,7 @@ def test_missing_cells_are_refused_and_named(file):
 
 
 @pytest.mark.parametrize("rest", ["", "2"])
-def test_a_column_missing_in_every_training_row_is_refused(file, rest):
+def test_a_column_missing_in_every_training_row_is_refused(file, rest, load, refused):
     labels = ["u", "v"] * 20
     dataset = load(file("a,kind\n" + "".join(f"1,{label}\n" for label in labels)), ignore=[])
     train = set(split(dataset, seed=3).train.tolist())
@@ -184,7 +153,7 @@ def test_a_column_missing_in_every_training_row_is_refused(file, rest):
     refused(path, "column 'b' is missing in every training row", ignore=[], impute="median")
 
 
-def test_too_many_categories_are_refused(file, monkeypatch):
+def test_too_many_categories_are_refused(file, monkeypatch, load, refused):
     lines = [f"name {i},{i % 2}\n" for i in range(1001)]
     path = file("a,kind\n" + "".join(lines))
     refused(path, "'a' has 1001 categories (name 0, name 1, name 10, ...)", "--ignore a", ignore=[])
@@ -198,7 +167,7 @@ def test_too_many_categories_are_refused(file, monkeypatch):
 
 
 @pytest.fixture
-def fitted(file):
+def fitted(file, load):
     return load(file(make_frame()), categories=["count"]).preprocessing
 
 
@@ -236,7 +205,7 @@ def test_other_tables_are_refused(file, fitted, content, expected):
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_cells_are_read_as_the_fitted_columns_say(file):
+def test_cells_are_read_as_the_fitted_columns_say(file, load):
     # In the new table the codes look like numbers, the numbers are all missing, and the colors
     # happen to be numbers.
     train = "code,size,color,kind\n" + "01,1,1,u\n2,3,red,v\nx,8,blue,u\n01,3,red,v\n" * 5
@@ -257,7 +226,7 @@ def test_cells_are_read_as_the_fitted_columns_say(file):
     ]
 
 
-def test_ignored_columns_may_be_of_any_type(file):
+def test_ignored_columns_may_be_of_any_type(file, load):
     frame = make_frame()
     preprocessing = load(file(frame)).preprocessing
     assert preprocessing.ignored == ("weight",)
@@ -271,7 +240,7 @@ def test_ignored_columns_may_be_of_any_type(file):
 
 
 @pytest.mark.parametrize("impute", [None, "median"])
-def test_a_round_trip_through_json_changes_nothing(file, impute):
+def test_a_round_trip_through_json_changes_nothing(file, impute, load):
     path = file(make_frame(missing=0.1 if impute else 0))
     dataset = load(path, impute=impute)
     restored = Preprocessing.from_json(dataset.preprocessing.to_json())
