@@ -43,14 +43,12 @@ def available_threads() -> int:
     """
     value = os.environ.get("NPROC", "")
     if not value:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _processors()
+        # Not every system knows which processors a process may use.
+        has_affinity = hasattr(os, "sched_getaffinity")
+        return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise ValueError(f"NPROC must be a positive integer, found {value!r}; unset or correct it")
     return int(value)
-
-
-def _processors() -> int:
-    return os.cpu_count() or 1
 
 
 def manifest(data_sha256: str) -> dict[str, Any]:
