@@ -68,6 +68,31 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     return figure
 
 
+def contingency_table(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Per cent of each class in each cluster; rows are classes.
+
+    Args:
+        counts: `(num_classes, num_clusters)`.
+        class_names: names of the classes.
+    """
+    percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    num_classes, num_clusters = counts.shape
+    size = (max(3.6, 0.5 * num_clusters + 2), max(2.4, 0.42 * num_classes + 1.4))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.set_xticks(np.arange(num_clusters))
+    axes.set_yticks(np.arange(num_classes), class_names)
+    axes.set_xlabel("cluster")
+    axes.set_ylabel("class")
+    for row, column in np.ndindex(*percent.shape):
+        if percent[row, column] >= 0.5:
+            color = "white" if percent[row, column] > 55 else "black"
+            text = f"{percent[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
+    return figure
+
+
 def pictures(images: np.ndarray, titles: Sequence[str], *, columns: int = 8) -> Figure:
     """A sheet of pictures with a title above each.
 
@@ -211,44 +236,111 @@ def code_map(points: np.ndarray, labels: np.ndarray, class_names: Sequence[str])
     Args:
         points: `(n, 2)`.
         labels: classes `(n,)`.
-        class_names: names of the classes.
+        class_names: names of the classes; none where there are none.
     """
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
-    for label, name in enumerate(class_names):
+    for label, name in enumerate(class_names or ("all",)):
         own = points[labels == label]
         color = f"C{label}" if label < 10 else None
         axes.scatter(own[:, 0], own[:, 1], s=9, alpha=0.7, color=color, label=name, lw=0)
     axes.set_xlabel("first principal component of the codes")
     axes.set_ylabel("second principal component")
     axes.grid(alpha=0.3)
-    axes.legend(
-        title="class", fontsize="small", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5)
-    )
+    if class_names:
+        axes.legend(
+            title="class",
+            fontsize="small",
+            markerscale=2,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+        )
     return figure
 
 
-def class_errors(errors: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
-    """Mean squared errors of each class, a bar for each model.
+def errors_by(
+    errors: Mapping[str, np.ndarray], names: Sequence[str], *, what: str, unit: str
+) -> Figure:
+    """Mean squared errors of classes or features, a bar for each model.
 
     Args:
-        errors: name of a model -> errors `(num_classes,)`.
-        class_names: names of the classes.
+        errors: name of a model -> errors `(n,)`.
+        names: of the classes or features, `n`.
+        what: that they are classes or features.
+        unit: what the bars measure.
     """
-    figure = Figure(figsize=(max(5.4, 0.62 * len(class_names) + 1.6), 3.6), layout="constrained")
+    tallest = max(map(len, names))
+    size = (max(5.4, 0.62 * len(names) + 1.6), 3.6 + 0.06 * tallest)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    width, places = 0.8 / len(errors), np.arange(len(class_names))
+    width, places = 0.8 / len(errors), np.arange(len(names))
     colors = (_TRAIN, _VALIDATION, _ACCENT)
     for index, (name, values) in enumerate(errors.items()):
         offset = (index - (len(errors) - 1) / 2) * width
         axes.bar(places + offset, values, width, label=name, color=colors[index % 3])
-    tilted = max(map(len, class_names)) > 4
+    tilted = tallest > 4
     axes.set_xticks(
-        places, class_names, rotation=45 if tilted else 0, ha="right" if tilted else "center"
+        places,
+        names,
+        rotation=45 if tilted else 0,
+        ha="right" if tilted else "center",
+        rotation_mode="anchor" if tilted else "default",
     )
-    axes.set_xlabel("class")
-    axes.set_ylabel("squared error, summed over pixels")
+    axes.set_xlabel(what)
+    axes.set_ylabel(unit)
     axes.grid(alpha=0.3, axis="y")
     axes.set_axisbelow(True)
     axes.legend(fontsize="small")
+    return figure
+
+
+def optimizer_curves(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, steps_per_epoch: int
+) -> Figure:
+    """Training losses of optimizers against steps and against seconds.
+
+    Args:
+        curves: name -> seconds `(num_epochs,)` and losses `(num_epochs, num_seeds)`.
+        steps_per_epoch: steps of an epoch.
+    """
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    by_steps, by_seconds = figure.subplots(1, 2, sharey=True)
+    for index, (name, (seconds, losses)) in enumerate(curves.items()):
+        steps = steps_per_epoch * np.arange(1, len(losses) + 1)
+        color = f"C{index % 10}"
+        for axes, places in ((by_steps, steps), (by_seconds, seconds)):
+            axes.plot(places, losses.mean(axis=1), color=color, label=name, marker=".")
+            axes.fill_between(
+                places, losses.min(axis=1), losses.max(axis=1), color=color, alpha=0.2, lw=0
+            )
+    by_steps.set_xlabel("steps")
+    by_seconds.set_xlabel("seconds of training of one network")
+    by_steps.set_ylabel("training loss, mean of each epoch")
+    for axes in (by_steps, by_seconds):
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3, which="both")
+    by_seconds.set_xscale("log")
+    by_seconds.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def rate_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Losses of optimizers against their learning rates; what diverged is left out.
+
+    Args:
+        curves: name -> rates `(rates,)` and losses `(rates, num_seeds)`.
+    """
+    figure = Figure(figsize=(6.8, 4), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, (rates, losses)) in enumerate(curves.items()):
+        means = losses.mean(axis=1)
+        means = np.where(np.isfinite(means), means, np.nan)
+        axes.plot(rates, means, color=f"C{index % 10}", label=name, marker="o")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("validation loss after the last epoch")
+    axes.grid(alpha=0.3, which="both")
+    if curves:
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

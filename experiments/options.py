@@ -11,8 +11,16 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.datasets import Dataset, load, load_table
+from experiments.datasets import (
+    Dataset,
+    holds_pictures,
+    load,
+    load_labelled_pictures,
+    load_table,
+)
 from experiments.environment import available_threads
+
+Task = Literal["classification", "regression"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +155,7 @@ def resolve_threads(config: Options) -> Options:
 def load_dataset(
     config: TrainingConfig,
     *,
-    task: Literal["classification", "regression"],
+    task: Task,
     data_dir: Path | None = None,
 ) -> Dataset:
     """The data set that the options name, or the user's own table.
@@ -157,14 +165,40 @@ def load_dataset(
         FileNotFoundError: no such table.
     """
     if config.data is None:
-        for name in ("label", "impute", "ignore", "categories"):
-            if getattr(config, name):
-                raise ValueError(f"{name} is for a table of your own; name its file with --data")
-        return load(config.dataset, task=task, data_dir=data_dir)
+        return _load_named(config, task, data_dir)
     if config.label is None:
         raise ValueError("data needs --label, the column of the table to predict")
+    return _load_own_table(config, config.data, task)
+
+
+def load_unsupervised(config: TrainingConfig, *, data_dir: Path | None = None) -> Dataset:
+    """The data set that the options name, or the user's own pictures or table; labels are optional.
+
+    Raises:
+        ValueError: as `load`, `load_table` and `load_labelled_pictures`; options of a table
+            without one.
+        FileNotFoundError: no such file.
+    """
+    if config.data is None:
+        return _load_named(config, "classification", data_dir)
+    if holds_pictures(config.data):
+        for name in ("impute", "ignore", "categories"):
+            if getattr(config, name):
+                raise ValueError(f"{name} is for a table, and {config.data} holds pictures")
+        return load_labelled_pictures(config.data, label=config.label)
+    return _load_own_table(config, config.data, "classification")
+
+
+def _load_named(config: TrainingConfig, task: Task, data_dir: Path | None) -> Dataset:
+    for name in ("label", "impute", "ignore", "categories"):
+        if getattr(config, name):
+            raise ValueError(f"{name} is for a table of your own; name its file with --data")
+    return load(config.dataset, task=task, data_dir=data_dir)
+
+
+def _load_own_table(config: TrainingConfig, path: Path, task: Task) -> Dataset:
     return load_table(
-        config.data,
+        path,
         label=config.label,
         task=task,
         seed=config.seed,

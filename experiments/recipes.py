@@ -5,6 +5,8 @@ They were chosen on validation data, never on the test set. Results: docs/result
 
 from typing import Any
 
+from experiments.datasets import Dataset
+
 PUBLISHED: dict[tuple[str, str], str] = {
     ("classification", "mnist"): (
         "test error 1.6 % for an mlp of 800 units (Simard, Steinkraus, Platt 2003), 0.95 % with "
@@ -63,6 +65,13 @@ _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
         "num_seeds": 1,
     },
 }
+for _pair in (("emails", "linear"), ("emails", "mlp")):
+    _CLASSIFICATION_BY_DATASET[_pair] = {
+        "hidden_dims": (32,),
+        "dropout": 0.5,
+        "num_epochs": 15,
+        "num_seeds": 5,
+    }
 for _pair in (("mnist", "cnn"), ("fashion_mnist", "cnn")):
     _CLASSIFICATION_BY_DATASET[_pair] = {
         "hidden_dims": (),
@@ -138,37 +147,115 @@ _RECONSTRUCTION: dict[str, Any] = {
     "batch_size": 64,
     "num_seeds": 10,
 }
+_AUTOENCODER: dict[str, Any] = {
+    "hidden_dims": (512,),
+    "activation": "relu",
+    "loss": "squared",
+    "tied": True,
+}
 _RECONSTRUCTION_BY_MODEL: dict[str, dict[str, Any]] = {
-    "autoencoder": {},
-    "denoising": {"noise": 0.1},
-    "sparse": {"sparsity": 0.1, "sparsity_target": 0.2, "code_dim": 32},
-    "contractive": {"contraction": 0.01},
-    "vae": {"hidden_dims": (256,), "learning_rate": 2e-3, "num_epochs": 150},
-    "rbm": {"code_dim": 50, "learning_rate": 5e-3, "weight_decay": 1e-3, "num_epochs": 150},
+    "autoencoder": _AUTOENCODER,
+    "denoising": _AUTOENCODER | {"noise": 0.1, "noise_kind": "masking"},
+    "sparse": _AUTOENCODER | {"sparsity": 0.1, "sparsity_penalty": "kl", "code_dim": 32},
+    "contractive": _AUTOENCODER | {"contraction": 0.01},
+    "vae": {
+        "hidden_dims": (256,),
+        "activation": "relu",
+        "binarize": False,
+        "learning_rate": 2e-3,
+        "num_epochs": 150,
+    },
+    "rbm": {
+        "code_dim": 50,
+        "binarize": False,
+        "gibbs_steps": 1,
+        "learning_rate": 5e-3,
+        "weight_decay": 1e-3,
+        "num_epochs": 150,
+    },
+    "deep_belief": {
+        "hidden_dims": (256, 64),
+        "loss": "squared",
+        "pretrain_epochs": 50,
+        "pretrain_rate": 0.01,
+    },
 }
 # The sizes of Hinton and Salakhutdinov (2006).
-_DEEP: dict[str, Any] = {"hidden_dims": (1000, 500, 250), "loss": "bernoulli", "tied": False}
+_DEEP: dict[str, Any] = {"hidden_dims": (1000, 500, 250)}
 
 
-def reconstruction_recipe(dataset: str, model: str) -> dict[str, Any]:
-    """Options of `experiments.reconstruction` for a data set and a model.
+def reconstruction_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
+    """Options of `experiments.reconstruction` for a data set and what was asked for.
 
     Options that have no meaning for a model stay open.
 
-    >>> reconstruction_recipe("digits", "autoencoder")["code_dim"]
-    10
-    >>> "loss" in reconstruction_recipe("digits", "rbm")
-    False
+    Args:
+        dataset: the data set.
+        config: the options of the command line.
     """
-    recipe = dict(_RECONSTRUCTION)
-    if model not in ("vae", "rbm"):
-        recipe |= {"hidden_dims": (512,), "loss": "squared", "tied": True}
-    recipe |= _RECONSTRUCTION_BY_MODEL[model]
-    if dataset in ("mnist", "fashion_mnist"):
+    model = config.model
+    recipe = _RECONSTRUCTION | _RECONSTRUCTION_BY_MODEL[model]
+    if config.sparsity_penalty != "l1" and model == "sparse":
+        recipe["sparsity_target"] = 0.2
+    if config.channels:
+        recipe |= {"tied": False, "hidden_dims": (128,), "num_epochs": 60}
+    if dataset.name in ("mnist", "fashion_mnist") and config.data is None:
         recipe |= {"learning_rate": 1e-3, "weight_decay": 0.0, "batch_size": 128, "num_epochs": 20}
-        recipe |= {"num_seeds": 1, "code_dim": 500 if model == "rbm" else 30}
+        recipe |= {"num_seeds": 1, "code_dim": 30}
         if model == "vae":
-            recipe["hidden_dims"] = (500, 500)
-        elif model != "rbm":
-            recipe |= _DEEP
+            # That of Burda et al. (2016), section 5, with one stochastic layer.
+            recipe |= {"hidden_dims": (200, 200), "code_dim": 50, "binarize": True}
+        elif model == "rbm":
+            recipe |= {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": None}
+            recipe |= {"batch_size": 100, "code_dim": 500, "binarize": True}
+        elif model == "deep_belief":
+            recipe |= _DEEP | {"pretrain_epochs": 10}
+        elif not config.channels:
+            recipe |= _DEEP | {"activation": "silu", "tied": False}
+    elif config.data is not None or not dataset.is_image:
+        narrow = max(1, min(recipe["code_dim"], dataset.x[0].size // 2))
+        own = own_recipe(recipe, len(dataset.x))
+        recipe |= {name: own[name] for name in ("batch_size", "num_epochs", "num_seeds")}
+        if model not in ("sparse", "rbm"):
+            recipe["code_dim"] = narrow
+    return recipe
+
+
+_CLUSTERING: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "weight_decay": None,
+    "batch_size": 256,
+    "num_seeds": 10,
+    "num_epochs": 100,
+    "num_restarts": 10,
+    "covariance": "full",
+    "min_variance": 1e-3,
+    "hidden_dims": (500, 500, 2000),
+    "activation": "relu",
+    "code_dim": 10,
+    "augment": False,
+    "pretrain_epochs": 100,
+    "pretrain_rate": 1e-3,
+    "refresh_every": 30,
+    "reset": False,
+    "reset_every": 20,
+    "reset_factor": 0.8,
+}
+
+
+def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
+    """Options of `experiments.clustering` for a data set and a method.
+
+    Labels chose nothing here but the number of clusters.
+
+    Args:
+        dataset: the data set.
+        config: the options of the command line.
+    """
+    method = config.method or "dec"
+    recipe = {"method": method} | _CLUSTERING
+    if dataset.num_classes:
+        recipe["num_clusters"] = dataset.num_classes
     return recipe

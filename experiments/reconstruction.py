@@ -4,18 +4,21 @@
     python -m experiments.reconstruction --model vae --likelihood-samples 1000
     python -m experiments.reconstruction --model rbm --ais-betas 14500
     python -m experiments.reconstruction --dataset mnist    # 784-1000-500-250-30
-    python -m experiments.reconstruction --export-features codes.npz
+    python -m experiments.reconstruction --data table.csv --export-features codes.npz
+    python -m experiments.reconstruction --compare-optimizers adam sgd lbfgs
 
-Every model is held against the principal components of the training pictures, with as many numbers
+Every model is held against the principal components of the training examples, with as many numbers
 in a code. Published: on the MNIST test set 784-1000-500-250-30, pretrained with Boltzmann machines,
 has a squared error of 3.00, and 30 principal components 13.87 (Hinton and Salakhutdinov 2006,
 "Reducing the dimensionality of data with neural networks"). Measured figures: docs/results.md.
 
-Labels do not take part in the training: they color figures and divide the error by class, and the
-split keeps the share of each class.
+Labels do not take part in the training: they color figures, divide the error by class and are what
+a linear probe learns from the codes, and the split keeps the share of each class. Pictures have
+values in [0, 1]; each feature of a table is put there by the range of its training examples.
 """
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,11 +28,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments.datasets import Dataset, Standardization, split
+from experiments.datasets import Dataset, Standardization, fit_unit_interval, split, standardize
+from experiments.linear_probe import probe_errors
 from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.optimizer_comparison import compare
 from experiments.options import (
     TrainingConfig,
-    load_dataset,
+    load_unsupervised,
     require_positive,
     resolve,
     seed_keys,
@@ -41,75 +46,107 @@ from experiments.reconstruction_outputs import draw, draw_codes, draw_model, exp
 from experiments.run import finish, main, statistics, stopwatch
 from experiments.run_directory import RunDirectory
 from experiments.training import train
+from jaxnet.checkpoint import Checkpoints
+from jaxnet.training.learner import Stream
 
 _AUTOENCODERS = ("autoencoder", "denoising", "sparse", "contractive")
+_NETWORKS = (*_AUTOENCODERS, "vae", "deep_belief")
 # The models that each option is for, where it is not for all.
 _MODELS = {
-    "hidden_dims": (*_AUTOENCODERS, "vae"),
-    "loss": _AUTOENCODERS,
+    "hidden_dims": _NETWORKS,
+    "channels": _AUTOENCODERS,
+    "activation": (*_AUTOENCODERS, "vae"),
+    "loss": (*_AUTOENCODERS, "deep_belief"),
     "tied": _AUTOENCODERS,
     "noise": ("denoising",),
+    "noise_kind": ("denoising",),
     "sparsity": ("sparse",),
+    "sparsity_penalty": ("sparse",),
     "sparsity_target": ("sparse",),
     "contraction": ("contractive",),
+    "binarize": ("vae", "rbm"),
     "likelihood_samples": ("vae",),
+    "gibbs_steps": ("rbm",),
+    "persistent_chains": ("rbm",),
     "ais_betas": ("rbm",),
+    "pretrain_epochs": ("deep_belief",),
+    "pretrain_rate": ("deep_belief",),
+    "compare_optimizers": _NETWORKS,
 }
-# Pictures that are judged by sampling, which costs hundreds of evaluations of each.
+# Examples that are judged by sampling, which costs hundreds of evaluations of each.
 _MAX_SAMPLED = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(TrainingConfig):
-    """Train networks to rebuild pictures. Options left out take the values of a recipe."""
+    """Train networks to rebuild their input. Options left out take the values of a recipe."""
 
     experiment: ClassVar[str] = "reconstruction"
 
     dataset: str = "digits"
-    """digits, mnist or fashion_mnist."""
+    """digits, mnist, fashion_mnist, olivetti_faces, or a table: breast_cancer, wine, iris."""
     data_dir: Path | None = None
-    """Folder that holds mnist/ and fashion-mnist/; by default JAXNET_DATA, then a download."""
-    model: Literal["autoencoder", "denoising", "sparse", "contractive", "vae", "rbm"] = (
-        "autoencoder"
-    )
+    """Folder that holds mnist/, fashion-mnist/, olivetti-faces/; by default JAXNET_DATA, then a
+    download."""
+    model: Literal[
+        "autoencoder", "denoising", "sparse", "contractive", "vae", "rbm", "deep_belief"
+    ] = "autoencoder"
     """The model; for an rbm, early stopping watches the squared error, since it has no loss."""
     code_dim: int | None = None
     """Numbers in a code: the hidden units of an rbm."""
     hidden_dims: tuple[int, ...] | None = None
     """Sizes of the hidden layers of the encoder; the decoder has them backwards."""
+    channels: tuple[int, ...] = ()
+    """Channels of each stage of a convolutional encoder, for pictures, before the hidden layers."""
+    activation: Literal["relu", "silu", "sigmoid"] | None = None
+    """Of the hidden layers; those of a deep belief network are logistic."""
     loss: Literal["squared", "bernoulli"] | None = None
     """Squared error, or the cross-entropy of pixels as probabilities."""
     tied: bool | None = None
     """Whether the decoder has the transposed kernels of the encoder."""
     noise: float | None = None
-    """For denoising: probability that a pixel is set to 0."""
+    """For denoising: probability that a pixel is replaced, or the deviation of Gaussian noise."""
+    noise_kind: Literal["masking", "gaussian", "salt_and_pepper"] | None = None
+    """For denoising: pixels set to 0, noise added to them, or pixels set to 0 or 1."""
     sparsity: float | None = None
-    """For sparse: strength of the penalty on the mean activity of each unit of the code."""
+    """For sparse: strength of the penalty on the activity of the units of the code."""
+    sparsity_penalty: Literal["kl", "l1"] | None = None
+    """For sparse: the divergence of each unit's mean activity from a target, or the sum of all."""
     sparsity_target: float | None = None
-    """For sparse: the mean activity that is wanted."""
+    """For sparse, kl: the mean activity that is wanted."""
     contraction: float | None = None
     """For contractive: strength of the penalty on the Jacobian of the encoder."""
+    binarize: bool | None = None
+    """For vae and rbm: learn from pixels drawn as 0 or 1, anew at each step, with their values as
+    probabilities; log-probabilities are then of test pictures that were drawn once."""
     likelihood_samples: int = 0
-    """For vae: codes drawn for each of up to 1000 test pictures to estimate log p(x)."""
+    """For vae: codes drawn for each of up to 1000 test examples to estimate log p(x)."""
+    gibbs_steps: int | None = None
+    """For rbm: Gibbs steps for each update, the k of CD-k."""
+    persistent_chains: int = 0
+    """For rbm: number of chains that go on from update to update (PCD); 0 starts them at data."""
     ais_betas: int = 0
     """For rbm: temperatures of annealed importance sampling, to estimate log p(x) of up to 1000."""
+    pretrain_epochs: int | None = None
+    """For deep_belief: passes over the data for each machine, before the whole is fine-tuned."""
+    pretrain_rate: float | None = None
+    """For deep_belief: learning rate of machines of Bernoulli units."""
+    linear_probe: bool = False
+    """Also report the test error of a logistic regression on the codes."""
     export_features: Path | None = None
-    """New NPZ file: codes (networks, n, code_dim), labels (n,) and split (n,) of all pictures."""
+    """New NPZ file: codes (networks, n, code_dim), labels (n,) and split (n,) of all examples."""
+    compare_optimizers: tuple[str, ...] = ()
+    """Instead of one training: the same networks under each of these optimizers, over a grid of
+    learning rates in one program for each, with loss against steps and seconds."""
 
 
 def load_data(config: Config) -> Dataset:
-    """The data set of a config, whose labels only color figures and divide the error by class.
+    """The data set of a config, whose labels take no part in the training.
 
     Raises:
-        ValueError: no such data set, no pictures, or data that cannot be used.
+        ValueError: no such data set, or data that cannot be used.
     """
-    dataset = load_dataset(config, task="classification", data_dir=config.data_dir)
-    if not dataset.is_image:
-        raise ValueError(
-            f"dataset: reconstruction needs pictures, and {dataset.name} is a table; "
-            "use digits, mnist or fashion_mnist"
-        )
-    return dataset
+    return load_unsupervised(config, data_dir=config.data_dir)
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -128,22 +165,24 @@ def run(config: Config) -> dict[str, Any]:
     RunDirectory.check(config)
     _check(config)
     dataset = load_data(config)
-    config = resolve(config, reconstruction_recipe(dataset.name, config.model))
-    require_positive(config, "code_dim")
-    x = dataset.x.reshape(len(dataset.x), -1)
-    jn.check_unit_interval(x)
+    _check_data(config, dataset)
+    config = resolve(config, reconstruction_recipe(dataset, config))
+    require_positive(config, "code_dim", "gibbs_steps", "pretrain_epochs")
     parts = split(dataset, seed=config.seed)
+    x, inputs = _unit_interval(dataset, parts.train)
     optimizer = training_optimizer(config, len(parts.train))
-    model = build_model(config, jnp.asarray(x[parts.train]))
+    model = build_model(config, jnp.asarray(x[parts.train]), dataset.x.shape[1:])
     if model.network is not None:
         regularized = config.model != "autoencoder"
         jn.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
-    learner = jn.gradient_learner(model.init, model.objective, optimizer)
+    if config.compare_optimizers:
+        return compare(config, model, x, parts, dataset)
+    learner = model.learner(optimizer)
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             trained = train(
                 learner,
-                jax.jit(jax.vmap(learner.init))(seed_keys(config)),
+                _initial_states(model, optimizer, config, directory),
                 {"x": x[parts.train]},
                 _watch(model, x[parts.validation], config),
                 config,
@@ -156,19 +195,21 @@ def run(config: Config) -> dict[str, Any]:
             errors = ((rebuilt - x[parts.test]) ** 2).sum(axis=-1)
             pca_errors = ((by_pca - x[parts.test]) ** 2).sum(axis=-1)
             metrics = _metrics(model, params, x[parts.test], errors, pca_errors, config)
-            codes = _outputs(model.encode, params, x[parts.test])
+            codes = _outputs(model.encode, params, x)
+            if config.linear_probe:
+                metrics["probe_error"] = probe_errors(codes, dataset, parts, seed_keys(config))
             if config.export_features is not None:
-                every = _outputs(model.encode, params, x)
-                export_features(config.export_features, every, dataset.y, parts)
-        unscaled = Standardization(np.zeros((), np.float32), np.ones((), np.float32))
-        save_model(directory, SavedModel.of(dataset, unscaled, params))
+                export_features(config.export_features, codes, dataset.y, parts)
+        save_model(directory, SavedModel.of(dataset, inputs, params))
         history = dict(trained.history)
-        if config.model == "rbm":
+        if model.loss is None:
             # Contrastive divergence is near zero from beginning to end and shows nothing.
             history.pop("loss")
-        captions = draw(directory, dataset, parts.test, history, rebuilt[0], by_pca)
-        captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
-        captions |= draw_model(directory, model, params, dataset.x.shape[1:], config.seed)
+        captions = draw(directory, dataset, x[parts.test], parts.test, history, rebuilt, by_pca)
+        captions |= draw_codes(
+            directory, dataset, parts.test, codes[0, parts.test], errors, pca_errors
+        )
+        captions |= draw_model(directory, model, params, dataset, config.seed)
         summary = {
             "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
             "num_examples": {name: len(part) for name, part in parts._asdict().items()},
@@ -181,10 +222,45 @@ def run(config: Config) -> dict[str, Any]:
         return finish(directory, config, summary, captions)
 
 
+def _check_data(config: Config, dataset: Dataset) -> None:
+    """Refuse options that do not fit the data."""
+    if config.channels and not dataset.is_image:
+        raise ValueError(f"channels need pictures, and {dataset.name} is a table; leave them out")
+    if config.linear_probe and not dataset.class_names:
+        raise ValueError("linear_probe learns from labels; name their column with --label")
+
+
+def _unit_interval(dataset: Dataset, train: np.ndarray) -> tuple[np.ndarray, Standardization]:
+    """Examples as vectors in [0, 1], and what put them there."""
+    x = dataset.x.reshape(len(dataset.x), -1)
+    if dataset.is_image:
+        jn.check_unit_interval(x)
+        return x, Standardization(np.zeros((), np.float32), np.ones((), np.float32))
+    jn.check_data(x)
+    inputs = fit_unit_interval(x[train])
+    # Examples that were not fitted may lie beyond the range.
+    return np.clip(standardize(inputs, x), 0, 1), inputs
+
+
+def _initial_states(
+    model: Model, optimizer: Any, config: Config, directory: RunDirectory
+) -> jn.TrainState:
+    """Where the networks start, stacked."""
+    keys = seed_keys(config)
+    if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
+        # What is resumed takes but the shapes from here, so nothing is pretrained again.
+        return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
+
+    def state(key: jax.Array, start: Any) -> jn.TrainState:
+        return model.learner(optimizer, lambda _: start).init(key)
+
+    return jax.jit(jax.vmap(state))(keys, model.pretrain(keys))
+
+
 def _check(config: Config) -> None:
     """Refuse options that do not fit the model, and a file that cannot be written."""
     for name, models in _MODELS.items():
-        if getattr(config, name) not in (None, 0) and config.model not in models:
+        if getattr(config, name) not in (None, 0, ()) and config.model not in models:
             raise ValueError(
                 f"{name} is for model {' or '.join(models)}, found model {config.model}"
             )
@@ -194,6 +270,10 @@ def _check(config: Config) -> None:
         )
     if config.ais_betas != 0 and config.ais_betas < 4:
         raise ValueError(f"ais_betas must be 0 or at least 4, found {config.ais_betas}")
+    if config.pretrain_rate is not None and not 0 < config.pretrain_rate < math.inf:
+        raise ValueError(
+            f"pretrain_rate must be greater than 0 and finite, found {config.pretrain_rate}"
+        )
     path = config.export_features
     if path is None:
         return
@@ -211,7 +291,7 @@ def _watch(model: Model, x: np.ndarray, config: Config) -> Any:
 
     def watched(params: Any) -> dict[str, jax.Array]:
         squared = ((model.rebuild(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
-        loss = squared if config.model == "rbm" else model.objective(params, batch, key)[0]
+        loss = squared if model.loss is None else model.loss(params, batch, key)[0]
         return {"loss": loss, "squared_error": squared}
 
     return jax.jit(jax.vmap(watched))
@@ -234,10 +314,13 @@ def _metrics(
     squared, by_pca = errors.mean(axis=-1), pca_errors.mean()
     metrics = {"squared_error": squared, "pca_squared_error": np.full(len(squared), by_pca)}
     if (config.code_dim or 1) < x.shape[1]:
-        # As many components as pixels leave no error but that of rounding.
+        # As many components as features leave no error but that of rounding.
         metrics["relative_to_pca"] = squared / by_pca
     # Networks take turns, so that the memory is that of one.
-    keys = jax.vmap(jax.random.fold_in, (0, None))(seed_keys(config), 1)
+    keys = jax.vmap(jax.random.fold_in, (0, None))(seed_keys(config), Stream.EVALUATION)
+    if config.binarize:
+        key = jax.random.fold_in(jax.random.key(config.seed), Stream.DATA)
+        x = np.asarray(jax.random.bernoulli(key, x), np.float32)
     order = np.random.default_rng(config.seed).permutation(len(x))[:_MAX_SAMPLED]
     for judge, own in ((model.judge, x), (model.judge_by_sampling, x[np.sort(order)])):
         if judge is not None:

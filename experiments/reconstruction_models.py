@@ -1,7 +1,7 @@
 """The models of experiments.reconstruction: what each is, how it learns, and how it is judged."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +9,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import jaxnet as jn
+from experiments.deep_belief import pretrain
 from jaxnet import boltzmann
 from jaxnet.objectives import Objective
+from jaxnet.training.learner import Optimizer
 
-_ACTIVATIONS = {"sparse": jax.nn.sigmoid, "contractive": jax.nn.sigmoid}
+_CODE_ACTIVATIONS = {"sparse": jax.nn.sigmoid, "contractive": jax.nn.sigmoid}
+_ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid}
+_NOISES = {
+    "masking": jn.masking_noise,
+    "gaussian": jn.gaussian_noise,
+    "salt_and_pepper": jn.salt_and_pepper_noise,
+}
 _BOUND_SAMPLES, _GIBBS_STEPS, _AIS_CHAINS = 10, 2000, 100
 
 
@@ -20,38 +28,43 @@ Judge = Callable[[Any, Array, Array], dict[str, Array]]
 
 
 class Model(NamedTuple):
-    """A model that rebuilds pictures, given as vectors.
+    """A model that rebuilds examples, given as vectors of numbers in [0, 1].
 
     Attributes:
-        init: `init(key) -> params`.
-        objective: what it learns by.
+        learner: from an optimizer to what trains the model; where there is `pretrain`, a second
+            argument `init(key) -> params` says where it starts.
+        loss: the objective on validation data; None where the model has none that can be compared.
         encode: `(params, x) -> codes`, with nothing drawn.
-        rebuild: `(params, x) -> rebuilt pictures` in [0, 1], with nothing drawn.
-        kernel: from parameters to the kernel of the first layer, `(pixels, units)`.
-        judge: `(params, x, key)` to more metrics of test pictures, one number each.
+        rebuild: `(params, x) -> rebuilt examples` in [0, 1], with nothing drawn.
+        first_kernel: from parameters to the kernel of the first layer, `(*inputs, units)`.
+        network: the autoencoder, or None.
+        judge: `(params, x, key)` to more metrics of test examples, one number each, or None.
         judge_by_sampling: the same for log-probabilities, which take long; None where no option
             asks for them.
-        sample: `(params, key, number)` to pictures that the model draws, or None.
-        network: the autoencoder, or None.
+        sample: `(params, key, number)` to examples that the model draws, or None.
+        pretrain: from the keys of the networks to the parameters with which they start, stacked;
+            None where they start from what the learner draws.
     """
 
-    init: Callable[[Array], Any]
-    objective: Objective
+    learner: Callable[..., jn.Learner]
+    loss: Objective | None
     encode: Callable[[Any, Array], Array]
     rebuild: Callable[[Any, Array], Array]
-    kernel: Callable[[Any], Array]
-    judge: Judge
-    judge_by_sampling: Judge | None
-    sample: Callable[[Any, Array, int], Array] | None
-    network: jn.Autoencoder | None
+    first_kernel: Callable[[Any], Array]
+    network: jn.Autoencoder | None = None
+    judge: Judge | None = None
+    judge_by_sampling: Judge | None = None
+    sample: Callable[[Any, Array, int], Array] | None = None
+    pretrain: Callable[[Array], Any] | None = None
 
 
-def build_model(config: Any, x: Float[Array, "n pixels"]) -> Model:
+def build_model(config: Any, x: Float[Array, "n features"], in_shape: Sequence[int]) -> Model:
     """The model of a resolved config of `experiments.reconstruction`.
 
     Args:
         config: the options.
-        x: the training pictures as vectors: their size, and the means where a machine starts.
+        x: the training examples as vectors: where a machine starts, and what is pretrained on.
+        in_shape: the shape of one example, for convolutions.
 
     Raises:
         ValueError: an option out of range.
@@ -60,36 +73,94 @@ def build_model(config: Any, x: Float[Array, "n pixels"]) -> Model:
         return _boltzmann(config, x)
     dims = [x.shape[1], *config.hidden_dims, config.code_dim]
     if config.model == "vae":
-        return _variational(dims, config.likelihood_samples)
-    network = jn.mlp_autoencoder(
-        dims, code_activation=_ACTIVATIONS.get(config.model), tied=config.tied
-    )
-    bernoulli = config.loss == "bernoulli"
-    objective = (jn.bernoulli_reconstruction if bernoulli else jn.reconstruction)(network)
+        return _variational(config, dims)
+    if config.model == "deep_belief":
+        return _deep_belief(config, dims, x)
+    network = _autoencoder(config, dims, in_shape)
+    objective = _reconstruction(config, network)
     if config.model == "denoising":
-        objective = jn.denoising(objective, jn.masking_noise(config.noise))
+        objective = jn.denoising(objective, _NOISES[config.noise_kind](config.noise))
+    elif config.model == "sparse" and config.sparsity_penalty == "l1":
+        objective = jn.l1_sparsity_penalty(objective, network, config.sparsity)
     elif config.model == "sparse":
         objective = jn.kl_sparsity_penalty(
             objective, network, config.sparsity, target=config.sparsity_target
         )
     elif config.model == "contractive":
         objective = jn.contractive_penalty(objective, network, config.contraction, num_probes=1)
-    return Model(
-        network.init,
-        objective,
-        network.encode,
-        lambda params, x: jax.nn.sigmoid(network.apply(params, x)),
-        lambda params: params["encoder"]["dense_0"]["kernel"],
-        lambda params, x, key: {},
-        None,
-        None,
-        network,
+    return _of_autoencoder(network, objective)
+
+
+def _autoencoder(config: Any, dims: Sequence[int], in_shape: Sequence[int]) -> jn.Autoencoder:
+    activation = _ACTIVATIONS[config.activation]
+    code_activation = _CODE_ACTIVATIONS.get(config.model)
+    if not config.channels:
+        return jn.mlp_autoencoder(
+            dims, activation=activation, code_activation=code_activation, tied=config.tied
+        )
+    if config.tied:
+        raise ValueError("tied is for dense layers, found channels too; leave one of them out")
+    convolutional = jn.cnn_autoencoder(
+        in_shape,
+        config.channels,
+        dims[1:],
+        activation=activation,
+        code_activation=code_activation,
+    )
+    # All models are given vectors.
+    return jn.autoencoder(
+        jn.chain(jn.reshape(in_shape), convolutional.encoder),
+        jn.chain(convolutional.decoder, jn.flatten(len(in_shape))),
     )
 
 
-def _variational(dims: list[int], likelihood_samples: int) -> Model:
-    network = jn.mlp_variational_autoencoder(dims)
+def _reconstruction(config: Any, network: jn.Autoencoder) -> Objective:
+    bernoulli = config.loss == "bernoulli"
+    return (jn.bernoulli_reconstruction if bernoulli else jn.reconstruction)(network)
+
+
+def _of_autoencoder(
+    network: jn.Autoencoder,
+    objective: Objective,
+    pretrain: Callable[[Array], Any] | None = None,
+) -> Model:
+    return Model(
+        lambda optimizer, init=network.init: jn.gradient_learner(init, objective, optimizer),
+        objective,
+        network.encode,
+        lambda params, x: jax.nn.sigmoid(network.apply(params, x)),
+        lambda params: _first_kernel(params["encoder"]),
+        network,
+        pretrain=pretrain,
+    )
+
+
+def _first_kernel(params: Any) -> Array:
+    """The kernel of the first layer that has one, in a chain or a chain of chains."""
+    if "kernel" in params:
+        return params["kernel"]
+    first = next(name for name in ("conv_0", "dense_0", "chain_0") if name in params)
+    return _first_kernel(params[first])
+
+
+def _deep_belief(config: Any, dims: Sequence[int], x: Array) -> Model:
+    network = jn.mlp_autoencoder(dims, activation=jax.nn.sigmoid)
+    rbms = boltzmann.stack(dims, code=boltzmann.GAUSSIAN)
+    options = {
+        "rate": config.pretrain_rate,
+        "batch_size": config.batch_size,
+        "num_epochs": config.pretrain_epochs,
+    }
+    start = functools.partial(pretrain, rbms, x=x, **options)
+    return _of_autoencoder(network, _reconstruction(config, network), start)
+
+
+def _variational(config: Any, dims: Sequence[int]) -> Model:
+    network = jn.mlp_variational_autoencoder(dims, activation=_ACTIVATIONS[config.activation])
     bound = jn.importance_weighted(network, 1)
+    objective = jn.negative_elbo(network)
+    if config.binarize:
+        objective = jn.binarized(objective)
 
     def judge(params: Any, x: Array, key: Array) -> dict[str, Array]:
         def negative(index: Array) -> Array:
@@ -98,33 +169,43 @@ def _variational(dims: list[int], likelihood_samples: int) -> Model:
         return {"elbo": -jax.lax.map(negative, jnp.arange(_BOUND_SAMPLES)).mean()}
 
     def judge_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
-        values = jn.log_likelihood(network, params, x, key, num_samples=likelihood_samples)
+        values = jn.log_likelihood(network, params, x, key, num_samples=config.likelihood_samples)
         return {"log_likelihood": values.mean()}
 
     return Model(
-        network.init,
-        jn.negative_elbo(network),
+        lambda optimizer: jn.gradient_learner(network.init, objective, optimizer),
+        objective,
         network.encode,
         lambda params, x: network.likelihood.mean(network.apply(params, x)),
-        lambda params: params["encoder"]["dense_0"]["kernel"],
-        judge,
-        judge_by_sampling if likelihood_samples else None,
-        lambda params, key, number: jn.sample_prior(network, params, key, num_samples=number),
+        lambda params: _first_kernel(params["encoder"]),
         network,
+        judge,
+        judge_by_sampling if config.likelihood_samples else None,
+        lambda params, key, number: jn.sample_prior(network, params, key, num_samples=number),
     )
 
 
 def _boltzmann(config: Any, x: Array) -> Model:
     rbm = boltzmann.RBM(x.shape[1], config.code_dim)
     bias = rbm.data_bias(x)
-    divergence = boltzmann.contrastive_divergence(rbm)
+    init = functools.partial(rbm.init, visible_bias=bias)
 
-    def objective(params: Any, batch: Any, key: Array | None) -> tuple[Array, dict[str, Array]]:
-        loss, metrics = divergence(params, batch, key)
-        return loss, {
-            "squared_error": metrics["squared_reconstruction_error"],
-            "free_energy": metrics["free_energy"],
-        }
+    def learner(optimizer: Optimizer) -> jn.Learner:
+        if config.persistent_chains:
+            learner = boltzmann.persistent_learner(
+                rbm,
+                optimizer,
+                num_chains=config.persistent_chains,
+                num_steps=config.gibbs_steps,
+                init=init,
+            )
+        else:
+            divergence = boltzmann.contrastive_divergence(rbm, num_steps=config.gibbs_steps)
+            learner = jn.gradient_learner(init, divergence, optimizer)
+        learner = jn.Learner(learner.init, _renamed(learner.step))
+        if config.binarize:
+            learner = jn.augmented_learner(learner, jn.bernoulli_sampling())
+        return learner
 
     def judge_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
         estimate = boltzmann.annealed_importance_sampling(
@@ -146,13 +227,22 @@ def _boltzmann(config: Any, x: Array) -> Model:
         return rbm.reconstruct(params, chains)
 
     return Model(
-        functools.partial(rbm.init, visible_bias=bias),
-        objective,
+        learner,
+        None,
         rbm.hidden_mean,
         rbm.reconstruct,
         lambda params: params["kernel"],
-        lambda params, x, key: {},
-        judge_by_sampling if config.ais_betas else None,
-        sample,
-        None,
+        judge_by_sampling=judge_by_sampling if config.ais_betas else None,
+        sample=sample,
     )
+
+
+def _renamed(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Call the error of the rebuilt data what it is called for all other models."""
+
+    def renamed(state: Any, batch: Any) -> Any:
+        state, metrics = step(state, batch)
+        error = metrics.pop("squared_reconstruction_error")
+        return state, metrics | {"squared_error": error}
+
+    return renamed

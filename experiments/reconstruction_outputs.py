@@ -15,6 +15,7 @@ from experiments.reconstruction_models import Model
 from experiments.run_directory import RunDirectory
 
 _NUM_SHOWN, _MAX_FILTERS, _MAX_POINTS = 12, 96, 3000
+_MAX_FEATURES, _MAX_CLASSES = 40, 40
 
 
 def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Split) -> None:
@@ -39,31 +40,65 @@ def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Sp
 def draw(
     directory: RunDirectory,
     dataset: Dataset,
+    x: np.ndarray,
     test: np.ndarray,
     history: dict[str, dict[str, np.ndarray]],
     rebuilt: np.ndarray,
     by_pca: np.ndarray,
 ) -> dict[str, str]:
-    """Save the learning curves, and test pictures over what is made of them."""
+    """Save the learning curves, and test examples beside what is made of them.
+
+    Args:
+        directory: the run directory.
+        dataset: the data.
+        x: test examples as the networks see them, `(n, features)`.
+        test: their indices in the data set.
+        history: of the training.
+        rebuilt: by the networks, `(networks, n, features)`.
+        by_pca: by principal components, `(n, features)`.
+    """
     directory.save_figure("learning_curves", figures.learning_curves(history))
-    # One of each class in turn.
-    by_class = [np.flatnonzero(dataset.y[test] == label) for label in range(dataset.num_classes)]
-    shown = [own[0] for own in by_class] + [own[1] for own in by_class if len(own) > 1]
-    shown = shown[:_NUM_SHOWN]
+    captions = {"learning_curves": "Learning curves: mean and range over the networks."}
+    if not dataset.is_image:
+        deviations = {"model": rebuilt - x, "PCA": by_pca - x}
+        largest = np.sort(np.argsort(-x.var(axis=0), kind="stable")[:_MAX_FEATURES])
+        figure = figures.errors_by(
+            {
+                name: (values**2).mean(axis=tuple(range(values.ndim - 1)))[largest]
+                for name, values in deviations.items()
+            },
+            [dataset.feature_names[index] for index in largest],
+            what="feature",
+            unit="squared error (range 1)",
+        )
+        directory.save_figure("feature_errors", figure)
+        return captions | {
+            "feature_errors": "Squared error of each feature, mean over the networks; at most "
+            f"{_MAX_FEATURES} features, those that vary most."
+        }
+    shown = _one_of_each_class(dataset, test)
     shape = (-1, *dataset.x.shape[1:])
     rows = {
-        "original": dataset.x[test][shown],
-        "rebuilt": rebuilt[shown].reshape(shape),
+        "original": x[shown].reshape(shape),
+        "rebuilt": rebuilt[0][shown].reshape(shape),
         "PCA": np.clip(by_pca[shown], 0, 1).reshape(shape),
     }
     directory.save_figure("reconstructions", figures.picture_rows(rows))
-    return {
-        "learning_curves": "Learning curves: mean and range over the networks.",
+    return captions | {
         "reconstructions": (
             "Test pictures, what the first network makes of their codes, and what as many "
             "principal components make of them."
         ),
     }
+
+
+def _one_of_each_class(dataset: Dataset, test: np.ndarray) -> list[int]:
+    """Some test examples, of each class in turn."""
+    if not dataset.class_names:
+        return list(range(min(_NUM_SHOWN, len(test))))
+    by_class = [np.flatnonzero(dataset.y[test] == label) for label in range(dataset.num_classes)]
+    shown = [own[0] for own in by_class] + [own[1] for own in by_class if len(own) > 1]
+    return shown[:_NUM_SHOWN]
 
 
 def draw_codes(
@@ -76,33 +111,41 @@ def draw_codes(
 ) -> dict[str, str]:
     """Save the map of the codes of a network and the errors of each class."""
     labels, captions = dataset.y[test], {}
+    names = dataset.class_names
     if codes.shape[1] > 1:
         plane = jn.pca(jnp.asarray(codes), 2)
         points = np.asarray(plane.project(jnp.asarray(codes)))[:_MAX_POINTS]
-        figure = figures.code_map(points, labels[:_MAX_POINTS], dataset.class_names)
+        figure = figures.code_map(points, labels[:_MAX_POINTS], names)
         directory.save_figure("codes", figure)
-        captions["codes"] = "Codes of test pictures by the first network, colored by class."
+        colored = ", colored by class" if names else ""
+        captions["codes"] = f"Codes of test examples by the first network{colored}."
+    if not 1 < len(names) <= _MAX_CLASSES:
+        return captions
     means = {
         name: np.array([values[labels == label].mean() for label in range(dataset.num_classes)])
         for name, values in (("model", errors.mean(axis=0)), ("PCA", pca_errors))
     }
-    directory.save_figure("class_errors", figures.class_errors(means, dataset.class_names))
+    unit = "squared error of an example"
+    figure = figures.errors_by(means, names, what="class", unit=unit)
+    directory.save_figure("class_errors", figure)
     return captions | {"class_errors": "Squared error of each class, mean over the networks."}
 
 
 def draw_model(
-    directory: RunDirectory,
-    model: Model,
-    params: Any,
-    shape: tuple[int, ...],
-    seed: int,
+    directory: RunDirectory, model: Model, params: Any, dataset: Dataset, seed: int
 ) -> dict[str, str]:
     """Save what the first network looks for and, where it can draw, what it draws."""
+    if not dataset.is_image:
+        return {}
+    shape = dataset.x.shape[1:]
     first = jax.tree.map(lambda leaf: leaf[0], params)
-    kernels = np.asarray(model.kernel(first)).T
+    kernels = np.moveaxis(np.asarray(model.first_kernel(first)), -1, 0)
+    if kernels.ndim == 2:
+        kernels = kernels.reshape(-1, *shape)
     # The units with the largest weights: others may have learned nothing.
-    largest = np.argsort(-np.linalg.norm(kernels, axis=1), kind="stable")[:_MAX_FILTERS]
-    directory.save_figure("filters", figures.filters(kernels[largest].reshape(-1, *shape)))
+    norms = np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1)
+    largest = np.argsort(-norms, kind="stable")[:_MAX_FILTERS]
+    directory.save_figure("filters", figures.filters(kernels[largest]))
     captions = {"filters": "Kernels of the first layer of the first network, largest first."}
     if model.sample is not None:
         drawn = np.asarray(model.sample(first, jax.random.key(seed), 40))

@@ -36,12 +36,20 @@ class RunDirectory:
         path: where it is.
         experiment: name of the experiment.
         resumed: whether an interrupted run continues in it.
+        run_path: the directory of the run of which this is a part; `path` where it is the whole.
     """
 
     def __init__(
-        self, path: Path, experiment: str, *, resumed: bool, lock: filelock.BaseFileLock
+        self,
+        path: Path,
+        experiment: str,
+        *,
+        resumed: bool,
+        lock: filelock.BaseFileLock,
+        run_path: Path | None = None,
     ) -> None:
         self.path = path
+        self.run_path = path if run_path is None else run_path
         self.experiment = experiment
         self.resumed = resumed
         self._lock = lock
@@ -115,6 +123,14 @@ class RunDirectory:
         """Give the lock back."""
         (self.path / _PID).unlink(missing_ok=True)
         self._lock.release()
+
+    def part(self, name: str) -> "RunDirectory":
+        """A directory in it for a part of the run that is a training of its own."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        return RunDirectory(
+            path, self.experiment, resumed=self.resumed, lock=self._lock, run_path=self.run_path
+        )
 
     def write_log(self, records: list[dict[str, Any]]) -> None:
         """Write `metrics.jsonl` anew, with records of `metrics_record`."""

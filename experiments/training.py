@@ -80,8 +80,8 @@ def train(
         learner: what trains.
         states: initial states, stacked over the seeds.
         data: the training data.
-        evaluate: from stacked evaluation parameters to validation metrics, `(num_seeds,)` each; a
-            function that JAX can trace. With early stopping, `loss` is among them.
+        evaluate: from stacked evaluation parameters to validation metrics, `(num_seeds,)` each,
+            arrays of JAX or NumPy. With early stopping, `loss` is among them.
         config: resolved options.
         directory: where metrics and checkpoints go.
         data_axis: 0 where each network has its own data, stacked along a new first axis.
@@ -140,7 +140,8 @@ class _Run:
         best = None if self._patience is None else jax.jit(jax.vmap(jn.no_best))(params)
         parts = {
             "train": jax.eval_shape(jn.mean_metrics, metrics),
-            "validation": jax.eval_shape(evaluate, params),
+            # Not only traced: it may compute on the host.
+            "validation": jax.tree.map(np.asarray, evaluate(params)),
         }
         history = {
             part: {
@@ -187,7 +188,7 @@ class _Run:
                     raise Interrupted(
                         interruption.signal_number,
                         f"interrupted at step {self._step}; continue with "
-                        f"--resume {self._directory.path}",
+                        f"--resume {self._directory.run_path}",
                     )
                 num_steps = self._next_piece(pace.num_steps)
                 start = time.monotonic()

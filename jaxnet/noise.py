@@ -101,3 +101,18 @@ def salt_and_pepper_noise(rate: float | Array) -> Network:
         return jnp.where(drawn < rate, jnp.where(drawn < rate / 2, 0, 1), x)
 
     return _noise("salt_and_pepper_noise", corrupt)
+
+
+def bernoulli_sampling() -> Network:
+    """Set each number, a probability, to 1 with that probability and to 0 otherwise.
+
+    Gray pixels become black and white ones: "binarized by sampling" in the papers on Boltzmann
+    machines and variational autoencoders, Salakhutdinov and Murray (2008), section 5.
+
+    >>> x = bernoulli_sampling().apply({}, jnp.full(1000, 0.3), key=jax.random.key(0))
+    >>> sorted(set(x.tolist())), bool(0.25 < x.mean() < 0.35)
+    ([0.0, 1.0], True)
+    """
+    return _noise(
+        "bernoulli_sampling", lambda key, x: jax.random.bernoulli(key, x).astype(x.dtype)
+    )

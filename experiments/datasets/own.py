@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def load_table(
     path: Path,
     *,
-    label: str,
+    label: str | None,
     task: Literal["classification", "regression"],
     seed: int,
     impute: Literal["median"] | None = None,
@@ -35,7 +35,7 @@ def load_table(
     Args:
         path: a file as for `read_table`.
         label: the column to predict: text, whole numbers or Booleans for a classification,
-            numbers for a regression.
+            numbers for a regression; None where there is nothing to predict, and `y` is 0.
         task: what is to be done.
         seed: decides the split.
         impute: "median" fills missing cells, see `Preprocessing.fit`; None refuses them.
@@ -73,9 +73,12 @@ def load_table(
     path = Path(path)
     frame = read_table(path, ignore=ignore, categories=categories)
     with naming(path):
-        require_column("label", label, frame.columns)
-        class_names = find_classes(frame[label]) if task == "classification" else ()
-        y = encode_classes(frame[label], class_names) if class_names else read_targets(frame[label])
+        class_names, y = (), np.zeros(frame.height, np.int32)
+        if label is not None:
+            require_column("label", label, frame.columns)
+            class_names = find_classes(frame[label]) if task == "classification" else ()
+            column = frame[label]
+            y = encode_classes(column, class_names) if class_names else read_targets(column)
         dataset = Dataset(path.stem, np.zeros((len(y), 0), np.float32), y, class_names=class_names)
         fitted = Preprocessing.fit(
             frame,
@@ -91,7 +94,7 @@ def load_table(
             y,
             feature_names=fitted.feature_names,
             class_names=class_names,
-            unit="" if class_names else label,
+            unit="" if class_names or label is None else label,
             preprocessing=fitted,
         )
 
@@ -141,26 +144,109 @@ def load_pictures(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     ...     load_pictures(path, (8, 8, 1)).shape
     (3, 8, 8, 1)
     """
+    from experiments.datasets.table import naming
+
+    with naming(path):
+        x = _read_arrays(path, ["x"])["x"]
+        fits = x.shape[1:] == shape or (shape[-1] == 1 and x.shape[1:] == shape[:-1])
+        if not fits:
+            raise ValueError(f"x has shape {x.shape}, expected (n, {', '.join(map(str, shape))})")
+        return _pixels(x).reshape(len(x), *shape)
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether a file is an NPZ file whose array `x` holds pictures: it has three axes or four.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an NPZ file that cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "some.npz")
+    ...     np.savez(path, x=np.ones((3, 8, 8)))
+    ...     holds_pictures(path), holds_pictures(Path(folder, "table.csv"))
+    (True, False)
+    """
+    from experiments.datasets.table import naming
+
+    if path.suffix.lower() != ".npz":
+        return False
+    with naming(path):
+        arrays = _read_arrays(path, [])
+        return "x" in arrays and arrays["x"].ndim in (3, 4)
+
+
+def load_labelled_pictures(path: Path, *, label: str | None) -> Dataset:
+    """Load pictures of one's own from an NPZ file, with labels where there are any.
+
+    Args:
+        path: the file; `x` is `(n, height, width)` or `(n, height, width, channels)`, in [0, 1].
+        label: the array of labels `(n,)`, text or whole numbers; None where there are none, and
+            `y` is 0.
+
+    Returns:
+        The data set, named after the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: arrays that are missing, of another shape or type, or not in [0, 1].
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "some.npz")
+    ...     np.savez(path, x=np.ones((3, 8, 8)), kind=np.array(["a", "b", "a"]))
+    ...     found = load_labelled_pictures(path, label="kind")
+    >>> found.x.shape, found.y.tolist(), found.class_names
+    ((3, 8, 8, 1), [0, 1, 0], ('a', 'b'))
+    """
+    import polars
+
+    from experiments.datasets.labels import encode_classes, find_classes
+    from experiments.datasets.table import naming
+
+    with naming(path):
+        arrays = _read_arrays(path, ["x"] if label is None else ["x", label])
+        x = _pixels(arrays["x"])
+        x = x[..., None] if x.ndim == 3 else x
+        class_names, y = (), np.zeros(len(x), np.int32)
+        if label is not None:
+            if arrays[label].shape != (len(x),):
+                raise ValueError(
+                    f"array {label!r} has shape {arrays[label].shape}, expected one label for "
+                    f"each of {len(x)} pictures"
+                )
+            column = polars.Series(label, arrays[label])
+            class_names = find_classes(column)
+            y = encode_classes(column, class_names)
+        return Dataset(path.stem, x, y, class_names=class_names)
+
+
+def _read_arrays(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
+    """All arrays of an NPZ file, with those that are needed among them."""
     from experiments.datasets.archive import read_members
     from experiments.datasets.npz import parse_npy
-    from experiments.datasets.table import MAX_BYTES, naming
+    from experiments.datasets.table import MAX_BYTES
 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file; check the path (--data)")
-    with naming(path):
-        if path.suffix.lower() != ".npz":
-            raise ValueError("pictures are read from an NPZ file with an array `x`")
-        members = read_members(path, max_bytes=MAX_BYTES, suffix=".npy")
-        if "x.npy" not in members:
-            names = ", ".join(name.removesuffix(".npy") for name in members) or "none"
-            raise ValueError(f"there is no array `x` of pictures, found: {names}")
-        x = parse_npy("x", members["x.npy"])
-        fits = x.shape[1:] == shape or (shape[-1] == 1 and x.shape[1:] == shape[:-1])
-        if not fits or len(x) == 0:
-            raise ValueError(f"x has shape {x.shape}, expected (n, {', '.join(map(str, shape))})")
-        if x.dtype.kind not in "biuf" or not (x.min() >= 0 and x.max() <= 1):
+    if path.suffix.lower() != ".npz":
+        raise ValueError("pictures are read from an NPZ file with an array `x`")
+    members = read_members(path, max_bytes=MAX_BYTES, suffix=".npy")
+    names = [name.removesuffix(".npy") for name in members]
+    for name in needed:
+        if name not in names:
+            what = "pictures" if name == "x" else "labels"
             raise ValueError(
-                "x must hold numbers in [0, 1], as the pictures that were trained on; divide "
-                "bytes by 255"
+                f"there is no array `{name}` of {what}, found: {', '.join(names) or 'none'}"
             )
-        return x.astype(np.float32).reshape(len(x), *shape)
+    wanted = [name for name in names if name == "x" or name in needed]
+    return {name: parse_npy(name, members[f"{name}.npy"]) for name in wanted}
+
+
+def _pixels(x: np.ndarray) -> np.ndarray:
+    if len(x) == 0:
+        raise ValueError(f"x has shape {x.shape} and holds no pictures; at least one is needed")
+    if x.dtype.kind not in "biuf" or not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError("x must hold numbers in [0, 1]; divide bytes by 255")
+    return x.astype(np.float32)

@@ -58,7 +58,7 @@ class Preprocessing:
 
     Attributes:
         columns: in the order of the features.
-        label: the column that is predicted.
+        label: the column that is predicted, or None where nothing is.
         class_names: the classes in the order of the outputs; empty for a regression.
         ignored: columns that are left out where a table has them.
 
@@ -75,13 +75,13 @@ class Preprocessing:
     __pydantic_config__ = _STRICT
 
     columns: tuple[Annotated[Number | Category, pydantic.Field(discriminator="kind")], ...]
-    label: str
+    label: str | None
     class_names: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
-        used = [*names, self.label, *self.ignored]
+        used = [*names, *_no_features(self.label, self.ignored)]
         fills = {_fill(column) is not None for column in self.columns}
         if not names:
             raise ValueError("there is no column of features left; at least one is needed")
@@ -99,7 +99,7 @@ class Preprocessing:
         cls,
         frame: polars.DataFrame,
         *,
-        label: str,
+        label: str | None,
         class_names: Sequence[str] = (),
         train_rows: np.ndarray | None = None,
         impute: Literal["median"] | None = None,
@@ -109,7 +109,7 @@ class Preprocessing:
 
         Args:
             frame: from `read_table`, with the label. Columns of text and Booleans are categories.
-            label: the column that is predicted.
+            label: the column that is predicted, or None.
             class_names: from `find_classes`; empty for a regression.
             train_rows: indices of the training rows; None for all.
             impute: "median" fills missing cells: numbers with the median of the training rows,
@@ -126,7 +126,7 @@ class Preprocessing:
         """
         if impute not in (None, "median"):
             raise ValueError(f"impute must be 'median' or None, found {impute!r}")
-        features = frame.drop(label, *ignored, strict=False)
+        features = frame.drop(*_no_features(label, ignored), strict=False)
         if impute is None:
             _refuse_missing(features)
         rows = features if train_rows is None else features[train_rows]
@@ -175,7 +175,7 @@ class Preprocessing:
                 that is infinite in float32, a category that was not in the table fitted on, or
                 missing cells where these are not filled.
         """
-        features = frame.drop(self.label, *self.ignored, strict=False)
+        features = frame.drop(*_no_features(self.label, self.ignored), strict=False)
         names = [column.name for column in self.columns]
         absent = [name for name in names if name not in features.columns]
         unknown = [name for name in features.columns if name not in names]
@@ -239,6 +239,10 @@ class Preprocessing:
                 f"not a saved preprocessing: {where}{': ' if where else ''}{problem}; "
                 "restore the file from the run, or train again"
             ) from error
+
+
+def _no_features(label: str | None, ignored: Sequence[str]) -> list[str]:
+    return [*([] if label is None else [label]), *ignored]
 
 
 def _check_column(column: Number | Category) -> None:

@@ -67,3 +67,27 @@ def standardize(standardization: Standardization, x: np.ndarray) -> np.ndarray:
     """
     # In float32 before the subtraction: 0.1 in float64 is not the mean that float32 holds.
     return (np.asarray(x, np.float32) - standardization.mean) / standardization.scale
+
+
+def fit_unit_interval(x: np.ndarray) -> Standardization:
+    """What puts each feature into [0, 1]: its least value and its range.
+
+    Args:
+        x: training features `(n, ...)`, in any unit.
+
+    Returns:
+        Least value and range in the unit of `x`, as a `Standardization`; the range of a constant
+        feature is 1. Other data may leave [0, 1], by as much as they leave the range.
+
+    Raises:
+        ValueError: no examples.
+
+    >>> fitted = fit_unit_interval(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> standardize(fitted, np.array([[2.0, 5.0], [4.0, 5.0]])).tolist()
+    [[0.5, 0.0], [1.5, 0.0]]
+    """
+    if x.size == 0:
+        raise ValueError(f"x has shape {x.shape} and holds no values; at least one is needed")
+    x = np.asarray(x, np.float32)
+    low, extent = x.min(axis=0), np.ptp(x, axis=0)
+    return Standardization(low, np.where(extent == 0, np.float32(1), extent))

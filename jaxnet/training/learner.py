@@ -22,6 +22,9 @@ class Stream(enum.IntEnum):
     NOISE = 2
     OPTIMIZER = 3
     CHAINS = 4
+    DATA = 5
+    PRETRAINING = 6
+    EVALUATION = 7
 
 
 class TrainState(NamedTuple):

@@ -16,14 +16,16 @@ from jaxnet.checkpoint import Checkpoints
 QUICK = {"num_epochs": 2, "num_seeds": 2, "code_dim": 4}
 MODELS = {
     "autoencoder": {"hidden_dims": (16,), "loss": "bernoulli", "tied": False},
-    "denoising": {"hidden_dims": (16,), "noise": 0.3},
-    "sparse": {"hidden_dims": ()},
+    "denoising": {"hidden_dims": (16,), "channels": (4, 8), "noise_kind": "gaussian"},
+    "sparse": {"hidden_dims": (), "sparsity_penalty": "l1", "linear_probe": True},
     "contractive": {"hidden_dims": (16, 8)},
-    "vae": {"hidden_dims": (16,), "likelihood_samples": 20},
-    "rbm": {"ais_betas": 50},
+    "vae": {"hidden_dims": (16,), "binarize": True, "likelihood_samples": 20},
+    "rbm": {"ais_betas": 50, "binarize": True, "gibbs_steps": 2, "persistent_chains": 5},
+    "deep_belief": {"hidden_dims": (16,), "pretrain_epochs": 1},
 }
 FIGURES = ["learning_curves", "reconstructions", "codes", "class_errors", "filters"]
 MORE_METRICS = {
+    "sparse": {"probe_error"},
     "vae": {"elbo", "log_likelihood"},
     "rbm": {"log_probability", "log_partition_standard_error"},
 }
@@ -148,7 +150,20 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_pat
     ("options", "message"),
     [
         (["--dataset", "digit"], "unknown data set 'digit'.*digits"),
-        (["--dataset", "wine"], "reconstruction needs pictures, and wine is a table"),
+        (["--dataset", "wine", "--channels", "4"], "channels need pictures, and wine is a table"),
+        (["--channels", "4", "--tied", "True"], "tied is for dense layers, found channels too"),
+        (["--model", "vae", "--channels", "4"], "channels is for model .*, found model vae"),
+        (["--noise-kind", "gaussian"], "noise_kind is for model denoising"),
+        (["--sparsity-penalty", "l1"], "sparsity_penalty is for model sparse"),
+        (["--binarize", "True"], "binarize is for model vae or rbm, found model autoencoder"),
+        (["--model", "rbm", "--gibbs-steps", "0"], "gibbs_steps must be at least 1, found 0"),
+        (["--model", "rbm", "--persistent-chains", "-1"], "num_chains must be at least 1"),
+        (["--pretrain-epochs", "3"], "pretrain_epochs is for model deep_belief"),
+        (["--model", "deep_belief", "--pretrain-epochs", "0"], "pretrain_epochs must be at least"),
+        (["--model", "deep_belief", "--pretrain-rate", "0"], "pretrain_rate must be greater than"),
+        (["--model", "rbm", "--compare-optimizers", "sgd"], "compare_optimizers is for model auto"),
+        (["--compare-optimizers", "adma"], "unknown optimizer 'adma'; did you mean adam"),
+        (["--data", "no.npz"], "no.npz: there is no such file"),
         (["--dataset", "diabetes"], "diabetes.*regression"),
         (["--code-dim", "0"], "code_dim must be at least 1, found 0"),
         (["--hidden-dims", "0"], "dims must hold .* found .64, 0, 10."),
@@ -188,3 +203,55 @@ def test_an_exported_file_is_not_overwritten(capsys, tmp_path):
     assert "codes.npz exists already" in capsys.readouterr().err
     assert file.read_text() == "mine"
     assert not out.exists()
+
+
+def test_pictures_of_ones_own_need_no_labels(tmp_path, capsys):
+    rng, out = np.random.default_rng(0), tmp_path / "run"
+    x = rng.uniform(size=(60, 4, 4))
+    np.savez(tmp_path / "own.npz", x=x, kind=np.arange(60) % 3, bytes=np.uint8(255 * x))
+    options = {"num_epochs": 1, "num_seeds": 1, "code_dim": 2, "hidden_dims": (8,)}
+    run(Config(data=tmp_path / "own.npz", label="kind", linear_probe=True, out=out, **options))
+    assert (out / "figures" / "class_errors.png").exists()
+    refused = tmp_path / "refused"
+    arguments = ["--data", str(tmp_path / "own.npz"), "--out", str(refused)]
+    for more, message in (
+        (["--linear-probe"], "linear_probe learns from labels"),
+        (["--label", "no"], "there is no array `no` of labels"),
+        (["--impute", "median"], "impute is for a table"),
+    ):
+        assert main(Config, run, [*arguments, *more]) == 2
+        assert message in capsys.readouterr().err
+        assert not refused.exists()
+    np.savez(tmp_path / "bytes.npz", x=np.uint8(255 * x))
+    assert main(Config, run, ["--data", str(tmp_path / "bytes.npz"), "--out", str(refused)]) == 2
+    assert "divide bytes by 255" in capsys.readouterr().err
+
+
+def test_a_table_of_ones_own_is_put_into_the_unit_interval(tmp_path):
+    table, out = tmp_path / "own.csv", tmp_path / "run"
+    rows = [f"{i},{i % 7 * 1000},{'ab'[i % 2]}" for i in range(60)]
+    table.write_text("\n".join(["first,second,third", *rows]))
+    summary = run(Config(data=table, num_epochs=1, num_seeds=2, hidden_dims=(8,), out=out))
+    assert summary["metrics"]["squared_error"]["mean"] < 4, "at most 1 for each of 4 features"
+    assert {path.stem for path in (out / "figures").iterdir()} == {
+        "learning_curves",
+        "feature_errors",
+        "codes",
+    }
+
+
+def test_optimizers_are_compared_at_their_best_rates(tmp_path):
+    out, names = tmp_path / "run", ("adam", "sgd", "lbfgs")
+    options = {"num_epochs": 2, "num_seeds": 2, "hidden_dims": (), "code_dim": 4}
+    summary = run(Config(compare_optimizers=names, out=out, **options))
+    assert list(summary["metrics"]) == [f"{name}_squared_error" for name in names]
+    assert summary["rates"]["lbfgs"] is None
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [record["optimizer"] for record in records] == list(names)
+    for record in records:
+        losses = np.array(record["validation"])
+        assert losses.shape == (2, 1 if record["rates"] is None else 6, 2)
+        if record["rates"] is not None:
+            best = record["rates"][losses[-1].mean(axis=-1).argmin()]
+            assert summary["rates"][record["optimizer"]] == pytest.approx(best)
+    assert {path.stem for path in (out / "figures").iterdir()} == {"optimizers", "rates"}
