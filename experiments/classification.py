@@ -3,6 +3,8 @@
     python -m experiments.classification                    # digits, 10 networks in one program
     python -m experiments.classification --dataset breast_cancer --cross-validate 10 --repeats 10
     python -m experiments.classification --dataset mnist    # finds or downloads the data set
+    python -m experiments.classification --dataset emails --cross-validate 5 \\
+        --max-false-positive-rate 0.003                     # spam or not
     python -m experiments.classification --data table.csv --label species
 
 Published figures, the commands that are held against them and their times: docs/results.md.
@@ -21,8 +23,15 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments import evaluation, figures
-from experiments.datasets import Dataset, fit_standardization, folds, split, standardize
+from experiments import cross_validation, evaluation, figures
+from experiments.datasets import (
+    Dataset,
+    Standardization,
+    fit_idf,
+    fit_standardization,
+    split,
+    standardize,
+)
 from experiments.model import SavedModel, save_model, stacked_sha256
 from experiments.options import (
     TrainingConfig,
@@ -44,9 +53,10 @@ class Config(TrainingConfig):
     experiment: ClassVar[str] = "classification"
 
     dataset: str = "digits"
-    """digits, breast_cancer, wine, iris, mnist or fashion_mnist; or see --data."""
+    """digits, breast_cancer, wine, iris, mnist, fashion_mnist or emails; or see --data."""
     data_dir: Path | None = None
-    """Folder that holds mnist/ and fashion-mnist/; by default JAXNET_DATA, then a download."""
+    """Folder that holds mnist/, fashion-mnist/ and spamassassin/; by default JAXNET_DATA, then a
+    download."""
     model: Literal["linear", "mlp", "cnn"] = "mlp"
     """linear (logistic regression), mlp, or cnn for pictures."""
     hidden_dims: tuple[int, ...] | None = None
@@ -71,6 +81,10 @@ class Config(TrainingConfig):
     """With two classes: cost of calling a negative example positive."""
     false_negative_cost: float = 1.0
     """With two classes: cost of calling a positive example negative."""
+    max_false_positive_rate: float | None = None
+    """With two classes: choose the threshold for this rate of false positives on new data, instead
+    of for the costs. A cross-validation of K folds then trains K (K + 1) / 2 networks, of which
+    K (K - 1) / 2, each without two folds, choose the thresholds without the fold that tests."""
 
 
 def load_data(config: Config) -> Dataset:
@@ -112,8 +126,9 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
     """Train `num_seeds` networks on one split and test them."""
     parts = split(dataset, seed=config.seed)
     inputs = _inputs(config, dataset)
-    fitted = fit_standardization(inputs[parts.train], per_feature=not dataset.is_image)
+    fitted = _fit_scale(dataset, inputs[parts.train])
     inputs = standardize(fitted, inputs)
+    budget = _budget(config, dataset.y[parts.validation])
     network = build_network(config, inputs.shape[1:], dataset.num_classes)
     learner = build_learner(config, dataset.num_classes, network, len(parts.train))
     with RunDirectory.open(config, dataset.sha256) as directory:
@@ -137,7 +152,10 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             threshold = None
             if dataset.num_classes == 2:
                 costs = evaluation.Costs(config.false_positive_cost, config.false_negative_cost)
-                choose = functools.partial(evaluation.choose_threshold, costs=costs)
+                if budget is None:
+                    choose = functools.partial(evaluation.choose_threshold, costs=costs)
+                else:
+                    choose = functools.partial(evaluation.threshold_within, budget=budget)
                 decide = functools.partial(evaluation.decision_metrics, costs=costs)
                 validated = outputs(trained.params, held_out)
                 thresholds = jax.vmap(choose, (0, None))(validated, held_out_labels)
@@ -166,42 +184,57 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
 
 
 def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
-    """Train one network for each fold of each repeat, all in one vmapped program."""
-    trains, tests = folds(
-        dataset.y, num_folds=config.cross_validate, num_repeats=config.repeats, seed=config.seed
+    """Train one network for each fold of each repeat, all in one vmapped program.
+
+    With a budget of false positives, one more for each pair of folds, which choose the thresholds.
+    The metrics that are called pooled have one value for each repeat.
+    """
+    rate = config.max_false_positive_rate
+    plan = cross_validation.plan(
+        dataset.y,
+        num_folds=config.cross_validate,
+        num_repeats=config.repeats,
+        seed=config.seed,
+        nested=rate is not None,
     )
-    # One shape for all folds: training folds are cut to the smallest, test folds are padded with
-    # examples of weight 0.
-    num_train, num_test = min(map(len, trains)), max(map(len, tests))
-    trains = np.stack([fold[:num_train] for fold in trains])
-    weights = np.stack([np.arange(num_test) < len(fold) for fold in tests])
-    tests = np.stack([np.pad(fold, (0, num_test - len(fold))) for fold in tests])
+    num_folds = len(plan.tests)
+    budgets = [_budget(config, np.delete(dataset.y, fold)) or 0.0 for fold in plan.tests]
     inputs = _inputs(config, dataset)
-    fitted = [
-        fit_standardization(inputs[fold], per_feature=not dataset.is_image) for fold in trains
-    ]
+    fitted = [_fit_scale(dataset, inputs[fold]) for fold in plan.trains]
+    rows = plan.rows(config.seed)
     network = build_network(config, inputs.shape[1:], dataset.num_classes)
-    learner = build_learner(config, dataset.num_classes, network, num_train)
-    config = dataclasses.replace(config, num_seeds=len(trains))
+    learner = build_learner(config, dataset.num_classes, network, rows.shape[1])
+    config = dataclasses.replace(config, num_seeds=len(rows))
+    predict = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            print(f"training {len(trains)} networks in one program ...", flush=True)
-            x = [standardize(each, inputs[fold]) for each, fold in zip(fitted, trains, strict=True)]
+            print(f"training {len(rows)} networks in one program ...", flush=True)
             trained = train(
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
-                {"x": np.stack(x), "y": dataset.y[trains]},
+                {"x": cross_validation.scaled(fitted, inputs, rows), "y": dataset.y[rows]},
                 lambda params: {},
                 config,
                 directory,
                 data_axis=0,
             )
-            x = [standardize(each, inputs[fold]) for each, fold in zip(fitted, tests, strict=True)]
-            outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
-            metrics = jax.jit(jax.vmap(evaluation.final_metrics))(
-                outputs(trained.params, np.stack(x)), dataset.y[tests], weights.astype(np.float32)
+            outer, inner = (
+                jax.tree.map(lambda leaf, part=part: leaf[part], trained.params)
+                for part in (slice(num_folds), slice(num_folds, None))
             )
+            tests, weights = cross_validation.padded(plan.tests)
+            tested = predict(outer, cross_validation.scaled(fitted[:num_folds], inputs, tests))
+            labels = jnp.asarray(dataset.y[tests])
+            metrics = dict(jax.jit(jax.vmap(evaluation.final_metrics))(tested, labels, weights))
+            if rate is not None:
+                judged, _ = cross_validation.padded(plan.judged)
+                chosen = predict(inner, cross_validation.scaled(fitted[num_folds:], inputs, judged))
+                pooled = cross_validation.out_of_fold(plan, np.asarray(chosen), len(dataset.y))
+                test = cross_validation.HeldOut(tested, labels, weights)
+                metrics |= cross_validation.decide(pooled, dataset.y, np.asarray(budgets), test)
+                metrics |= cross_validation.pooled_metrics(test, config.repeats, rate)
         summary = {
+            "num_seeds": num_folds,
             "unit": f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)",
             "metrics": {name: statistics(values) for name, values in metrics.items()},
             "params_sha256": stacked_sha256(trained.params),
@@ -253,6 +286,19 @@ def _draw(directory: RunDirectory, history: dict[str, dict[str, np.ndarray]]) ->
     return {"learning_curves": caption}
 
 
+def _fit_scale(dataset: Dataset, inputs: np.ndarray) -> Standardization:
+    """One mean and scale for each column, or for all pixels, or the weights of words."""
+    if dataset.is_text:
+        return fit_idf(inputs)
+    return fit_standardization(inputs, per_feature=not dataset.is_image)
+
+
+def _budget(config: Config, labels: np.ndarray) -> float | None:
+    """What the option allows on the examples with these labels, on which a threshold is chosen."""
+    rate = config.max_false_positive_rate
+    return None if rate is None else evaluation.budget_on(rate, int(np.sum(labels == 0)))
+
+
 def _inputs(config: Config, dataset: Dataset) -> np.ndarray:
     """Pictures stay pictures for a cnn and become vectors for the other models."""
     return dataset.x if config.model == "cnn" else dataset.x.reshape(len(dataset.x), -1)
@@ -279,6 +325,22 @@ def _check(config: Config, dataset: Dataset) -> None:
         raise ValueError(
             "label_smoothing needs more than two classes, one logistic output has none"
         )
+    rate = config.max_false_positive_rate
+    if rate is not None:
+        if not 0 < rate < 1:
+            raise ValueError(f"max_false_positive_rate must lie in (0, 1), found {rate}")
+        if dataset.num_classes != 2:
+            raise ValueError(
+                f"max_false_positive_rate is for two classes, {dataset.name} has "
+                f"{dataset.num_classes}; leave it out"
+            )
+        if config.cross_validate == 2:
+            raise ValueError(
+                "max_false_positive_rate with cross_validate needs at least 3 folds: one tests, "
+                "one chooses the threshold, the others train"
+            )
+        if (config.false_positive_cost, config.false_negative_cost) != (1, 1):
+            raise ValueError("max_false_positive_rate chooses the threshold, as costs do; use one")
     for name in ("false_positive_cost", "false_negative_cost"):
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} must be greater than 0, found {getattr(config, name)}")

@@ -1,11 +1,12 @@
 """How a trained classifier is judged: metrics of its outputs, a decision threshold, figures."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, ScalarLike
 
 from experiments import figures
 from experiments.run_directory import RunDirectory
@@ -86,24 +87,77 @@ def choose_threshold(
     return jnp.clip(threshold, 0.0, 1.0)
 
 
+def budget_on(max_false_positive_rate: float, num_negatives: int) -> float:
+    """The false positive rate on some examples with which that on new ones stays within a budget.
+
+    Of `n` negatives and a new one, exchangeable with them, each is as likely as the others to have
+    the highest score. So a threshold that exactly `m` of the `n` reach is reached by the new one
+    with a probability of at most `(m + 1) / (n + 1)`, and `m` is the largest with which that is
+    within the budget. (The rate `m / n` itself would exceed it by one in `n` on average.)
+
+    Args:
+        max_false_positive_rate: the budget, in (0, 1).
+        num_negatives: negative examples on which a threshold is chosen, `n`.
+
+    Returns:
+        `(m + 1/2) / n`: the half keeps it clear of rounding.
+
+    Raises:
+        ValueError: so few negatives that even `m = 0` exceeds the budget.
+
+    >>> budget_on(0.01, 299)
+    0.008361204013377926
+
+    Source: Vovk, Gammerman and Shafer (2005), "Algorithmic Learning in a Random World": the
+    validity of conformal predictors.
+    """
+    allowed = math.floor(max_false_positive_rate * (num_negatives + 1) * (1 + 1e-12)) - 1
+    if allowed < 0:
+        raise ValueError(
+            f"max_false_positive_rate {max_false_positive_rate} needs at least "
+            f"{math.ceil(1 / max_false_positive_rate) - 1} negative examples to choose a threshold "
+            f"on, and there are {num_negatives}; allow a higher rate, add examples, or choose it "
+            "on more of them with --cross-validate"
+        )
+    return (allowed + 0.5) / num_negatives
+
+
+def threshold_within(
+    outputs: Float[Array, "n 1"],
+    labels: Int[Array, " n"],
+    budget: ScalarLike,
+    weight: Float[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """The lowest probability threshold within a budget of `budget_on`, for one network."""
+    threshold = metrics.threshold_at_false_positive_rate(
+        jax.nn.sigmoid(outputs[:, 0]), labels, budget=budget, weight=weight
+    )
+    # Where the highest score is a negative's, "never" is a number that JSON knows.
+    return jnp.minimum(threshold, jnp.nextafter(jnp.ones_like(threshold), 2))
+
+
 def decision_metrics(
-    outputs: Float[Array, "n 1"], labels: Int[Array, " n"], threshold: Array, costs: Costs
+    outputs: Float[Array, "n 1"],
+    labels: Int[Array, " n"],
+    threshold: Array,
+    costs: Costs,
+    weight: Float[Array, " n"] | None = None,
 ) -> dict[str, Array]:
     """Rates of the decision `probability >= threshold`, and its mean cost, for one network."""
     positive = jax.nn.sigmoid(outputs[:, 0]) >= threshold
     predictions = positive.astype(labels.dtype)
-    (true_negative, false_positive), (false_negative, true_positive) = metrics.confusion_matrix(
-        labels, predictions, num_classes=2
-    )
+    counts = metrics.confusion_matrix(labels, predictions, num_classes=2, weight=weight)
+    (true_negative, false_positive), (false_negative, true_positive) = counts
+    total = counts.sum()
     cost = costs.false_positive * false_positive + costs.false_negative * false_negative
     return {
         "threshold": threshold,
-        "accuracy_at_threshold": (true_negative + true_positive) / len(labels),
+        "accuracy_at_threshold": (true_negative + true_positive) / total,
         "false_positive_rate": false_positive / (false_positive + true_negative),
         "false_negative_rate": false_negative / (false_negative + true_positive),
         "precision": true_positive / jnp.maximum(true_positive + false_positive, 1),
         "recall": true_positive / (true_positive + false_negative),
-        "cost": cost / len(labels),
+        "cost": cost / total,
     }
 
 
@@ -161,6 +215,6 @@ def draw(
         directory.save_figure("threshold", figure)
         captions["threshold"] = (
             "Rates on the test set against the threshold on the mean probability of all networks. "
-            "The dashed line is the mean of the thresholds of least cost on validation data."
+            "The dashed line is the mean of the thresholds that were chosen on validation data."
         )
     return captions

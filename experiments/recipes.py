@@ -45,6 +45,14 @@ _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
     ("breast_cancer", "mlp"): {"hidden_dims": (64,), "l2": 1e-2, "dropout": 0.2, "batch_size": 32},
     ("wine", "mlp"): {"hidden_dims": (64,), "dropout": 0.2, "batch_size": 16},
     ("iris", "mlp"): {"hidden_dims": (32,), "batch_size": 16, "learning_rate": 1e-2},
+    ("emails", "linear"): {"learning_rate": 2e-2, "num_epochs": 15, "num_seeds": 5},
+    ("emails", "mlp"): {
+        "hidden_dims": (32,),
+        "dropout": 0.5,
+        "learning_rate": 5e-3,
+        "num_epochs": 10,
+        "num_seeds": 5,
+    },
     ("mnist", "linear"): {"num_epochs": 20, "batch_size": 128, "num_seeds": 3},
     ("mnist", "mlp"): {
         "hidden_dims": (512, 512),
@@ -65,13 +73,6 @@ _CLASSIFICATION_BY_DATASET: dict[tuple[str, str], dict[str, Any]] = {
         "num_seeds": 1,
     },
 }
-for _pair in (("emails", "linear"), ("emails", "mlp")):
-    _CLASSIFICATION_BY_DATASET[_pair] = {
-        "hidden_dims": (32,),
-        "dropout": 0.5,
-        "num_epochs": 15,
-        "num_seeds": 5,
-    }
 for _pair in (("mnist", "cnn"), ("fashion_mnist", "cnn")):
     _CLASSIFICATION_BY_DATASET[_pair] = {
         "hidden_dims": (),
@@ -207,7 +208,7 @@ def reconstruction_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
             recipe |= {"hidden_dims": (200, 200), "code_dim": 50, "binarize": True}
         elif model == "rbm":
             recipe |= {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": None}
-            recipe |= {"batch_size": 100, "code_dim": 500, "binarize": True}
+            recipe |= {"batch_size": 100, "code_dim": 500, "binarize": True, "num_epochs": 10}
         elif model == "deep_belief":
             recipe |= _DEEP | {"pretrain_epochs": 10}
         elif not config.channels:
@@ -256,6 +257,12 @@ def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
     """
     method = config.method or "dec"
     recipe = {"method": method} | _CLUSTERING
+    recipe["batch_size"] = min(recipe["batch_size"], len(dataset.x))
+    if method == "idec":
+        # Of the authors' program, whose squared error is a mean over the features.
+        recipe["strength"] = 0.1 * dataset.x[0].size
+    if method == "dcn":
+        recipe["strength"] = 1.0
     if dataset.num_classes:
         recipe["num_clusters"] = dataset.num_classes
     return recipe

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import tyro
 
-from experiments import classification, optimizers, reconstruction, regression
+from experiments import classification, clustering, optimizers, reconstruction, regression
 from experiments.environment import available_threads, differences, fix_environment, manifest
 from experiments.run import main, recorded_config
 from experiments.run_directory import read_json, read_log
@@ -23,6 +23,7 @@ from experiments.run_directory import read_json, read_log
 # By name: what a file says is looked up here and never imported.
 EXPERIMENTS: dict[str, Any] = {
     "classification": classification,
+    "clustering": clustering,
     "optimizers": optimizers,
     "reconstruction": reconstruction,
     "regression": regression,

@@ -14,6 +14,12 @@ else:
     )
 
 from jaxnet.architectures import cnn, mlp
+from jaxnet.augmentation import (
+    augmented,
+    augmented_learner,
+    random_affine,
+    transform_pictures,
+)
 from jaxnet.autoencoders import (
     Autoencoder,
     autoencoder,
@@ -40,7 +46,12 @@ from jaxnet.layers import (
 )
 from jaxnet.likelihoods import Likelihood, bernoulli_likelihood, gaussian_likelihood
 from jaxnet.network import Chain, Network, chain, parallel
-from jaxnet.noise import gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.noise import (
+    bernoulli_sampling,
+    gaussian_noise,
+    masking_noise,
+    salt_and_pepper_noise,
+)
 from jaxnet.objectives import (
     binary_classification,
     classification,
@@ -91,10 +102,13 @@ __all__ = [
     "VariationalAutoencoder",
     "activation",
     "advance",
+    "augmented",
+    "augmented_learner",
     "autoencoder",
     "begin_epoch",
     "bernoulli_likelihood",
     "bernoulli_reconstruction",
+    "bernoulli_sampling",
     "binarized",
     "binary_classification",
     "chain",
@@ -142,6 +156,7 @@ __all__ = [
     "parallel",
     "pca",
     "predict",
+    "random_affine",
     "reconstruction",
     "regression",
     "reshape",
@@ -153,6 +168,7 @@ __all__ = [
     "schedule_names",
     "supervised",
     "takes_schedule",
+    "transform_pictures",
     "upsample",
     "variational_autoencoder",
     "weighted_mean",

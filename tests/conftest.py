@@ -1,9 +1,17 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and how fast their many small programs compile."""
+
+import os
 
 import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+
+# Read when the first array is made. Most of the time of the suite is LLVM's, which optimizes
+# programs that run for milliseconds. Commands in processes of their own run as users run them.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+)
 
 
 @pytest.fixture

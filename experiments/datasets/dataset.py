@@ -21,13 +21,16 @@ class Dataset:
         name: its name on the command line.
         x: features `(n, features)` or pictures `(n, height, width, channels)`, float32.
         y: labels `(n,)`, int32, or targets `(n,)`, float32.
-        feature_names: one for each feature, with its unit; empty for pictures.
+        feature_names: one for each feature, with its unit; the words of texts; empty for pictures.
         class_names: one for each class; empty for a regression.
         num_official_test: so many last examples are the official test set; 0 where there is none.
         coefficients: the true slope of each feature, for generated data.
         intercept: the true intercept, for generated data.
         unit: what `y` measures, for a regression.
         preprocessing: how `x` came from the columns of the user's own table.
+        titles: one for each example of a data set of texts, for people; empty otherwise.
+        groups: finer classes `(n,)`, int32, where there are any; nothing is trained on them.
+        group_names: one for each of `groups`.
     """
 
     name: str
@@ -40,6 +43,14 @@ class Dataset:
     intercept: float | None = None
     unit: str = ""
     preprocessing: Preprocessing | None = None
+    titles: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    group_names: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the features are weights of words, 0 where a text does not hold the word."""
+        return bool(self.titles)
 
     @property
     def is_image(self) -> bool:

@@ -6,17 +6,14 @@ another way, and then the bytes of the `.gz` file differ.
 
 import gzip
 import hashlib
-import http.client
 import math
-import os
-import sys
-import urllib.error
-import urllib.request
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from experiments.datasets.download import fetch
 
 
 class IdxFile(NamedTuple):
@@ -74,7 +71,6 @@ FILES = {
         ),
     ),
 }
-_SECONDS_OF_SILENCE = 30
 MIRRORS = {
     "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -96,58 +92,14 @@ def fetch_idx(folder: str, file: IdxFile, *, data_dir: Path | None = None) -> np
     Raises:
         ValueError: a file that is corrupt, with both hashes; a download that fails.
     """
-    own = [Path(place) for place in (data_dir, os.environ.get("JAXNET_DATA")) if place]
-    for place in own:
-        path = place / folder / file.name
-        if path.is_file():
-            return read_idx(path, file)
-    import pooch
-
-    path = Path(pooch.os_cache("jaxnet")) / folder / file.name
-    if path.is_file():
-        return read_idx(path, file)
-    url = MIRRORS[folder] + file.name
-    try:
-        return _download(url, path, file)
-    except (OSError, ValueError) as error:
-        places = ", ".join(str(place / folder) for place in (*own, path.parent.parent))
-        raise ValueError(
-            f"{file.name} is in none of {places}, and its download from {url} failed "
-            f"({type(error).__name__}: {error}); set JAXNET_DATA to a folder that holds "
-            f"{folder}/{file.name}, or try again with a network"
-        ) from error
-
-
-def _download(url: str, path: Path, file: IdxFile) -> np.ndarray:
-    """Download under a temporary name; the file gets its own name only once it is checked."""
-    print(f"downloading {url} to {path.parent}", file=sys.stderr, flush=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        problem = _copy(url, temporary, 2 * _num_bytes(file))
-        try:
-            array = read_idx(temporary, file)
-        except ValueError as error:
-            raise ValueError(f"{problem}{error}") from error
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return array
-
-
-def _copy(url: str, path: Path, limit: int) -> str:
-    """Write at most `limit` bytes of what a server sends to a file; what went wrong, if anything.
-
-    The file is there either way: its hash then says what arrived.
-    """
-    with open(path, "wb") as file:
-        try:
-            with urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE) as response:
-                while piece := response.read(min(limit - file.tell(), 1 << 20)):
-                    file.write(piece)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-            return f"{error}; "
-    return ""
+    return fetch(
+        folder,
+        file.name,
+        MIRRORS[folder] + file.name,
+        read=lambda path: read_idx(path, file),
+        max_bytes=2 * _num_bytes(file),
+        data_dir=data_dir,
+    )
 
 
 def read_idx(path: Path, file: IdxFile) -> np.ndarray:

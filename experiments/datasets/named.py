@@ -8,9 +8,20 @@ from typing import Literal
 import numpy as np
 
 from experiments.datasets.dataset import Dataset
+from experiments.datasets.emails import FOLDERS, fetch_mails, term_weights, words_of
+from experiments.datasets.faces import load_faces
 from experiments.datasets.idx import FILES, fetch_idx
 
-CLASSIFICATION = ("digits", "breast_cancer", "wine", "iris", "mnist", "fashion_mnist")
+CLASSIFICATION = (
+    "digits",
+    "breast_cancer",
+    "wine",
+    "iris",
+    "mnist",
+    "fashion_mnist",
+    "olivetti_faces",
+    "emails",
+)
 REGRESSION = ("line", "crop_yield", "diabetes")
 
 _DIGITS = tuple(str(digit) for digit in range(10))
@@ -36,9 +47,10 @@ def load(
 ) -> Dataset:
     """Load a data set by name.
 
-    MNIST and Fashion-MNIST are looked for in `mnist/` and `fashion-mnist/` below `data_dir`, then
-    below the folder that the environment variable JAXNET_DATA names, then in the user's cache, and
-    are downloaded into the cache otherwise. All others need no file and no network.
+    MNIST, Fashion-MNIST, the Olivetti faces and the mails of SpamAssassin are looked for in
+    `mnist/`, `fashion-mnist/`, `olivetti-faces/` and `spamassassin/` below `data_dir`, then below
+    the folder that the environment variable JAXNET_DATA names, then in the user's cache, and are
+    downloaded into the cache otherwise. All others need no file and no network.
 
     Args:
         name: one of `CLASSIFICATION` or `REGRESSION`.
@@ -82,6 +94,10 @@ def load(
         return _idx_dataset(name, "mnist", _DIGITS, data_dir)
     if name == "fashion_mnist":
         return _idx_dataset(name, "fashion-mnist", _CLOTHES, data_dir)
+    if name == "emails":
+        return _emails(data_dir)
+    if name == "olivetti_faces":
+        return load_faces(data_dir)
     return _SMALL[name]()
 
 
@@ -96,6 +112,35 @@ def _idx_dataset(
         np.concatenate([arrays[1], arrays[3]]).astype(np.int32),
         class_names=class_names,
         num_official_test=len(arrays[3]),
+    )
+
+
+def _emails(data_dir: Path | None) -> Dataset:
+    """Spam or not. Of mails with the same words in the same order the first is kept.
+
+    The others would be in training and test data at once. Of 6 046 mails they are 205, of which
+    144 are spam.
+    """
+    from experiments.datasets.preprocessing import Number, Preprocessing
+
+    unique = {tuple(words_of(mail.text)): mail for mail in reversed(fetch_mails(data_dir))}
+    mails = [*reversed(unique.values())]
+    x, words = term_weights([*reversed(unique)])
+    folders = tuple(FOLDERS)
+    groups = np.array([folders.index(mail.folder) for mail in mails], np.int32)
+    is_spam = np.array([folder.startswith("spam") for folder in folders])
+    class_names = ("ham", "spam")
+    return Dataset(
+        "emails",
+        x,
+        is_spam[groups].astype(np.int32),
+        feature_names=words,
+        class_names=class_names,
+        # A column may have any name, "class" too.
+        preprocessing=Preprocessing(tuple(map(Number, words)), None, class_names),
+        titles=tuple(mail.text.subject or "(no subject)" for mail in mails),
+        groups=groups,
+        group_names=folders,
     )
 
 

@@ -38,9 +38,12 @@ class Command:
 
     def __init__(self, cache: Path) -> None:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        flags = os.environ.get("XLA_FLAGS", "").split()
         self._outputs = (cache / f"output-{number}" for number in itertools.count())
         self.environment = os.environ | {
             "PYTHONPATH": path,
+            # Tests optimize less.
+            "XLA_FLAGS": " ".join(flag for flag in flags if "optimization_level" not in flag),
             "JAX_COMPILATION_CACHE_DIR": str(cache),
             # Each program that is read from the cache would be a long warning.
             "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -1,0 +1,317 @@
+"""The methods of experiments.clustering: how each starts, how it learns, and what it says."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import jaxnet as jn
+from jaxnet import clustering
+from jaxnet.objectives import Objective
+from jaxnet.training.learner import Optimizer, Stream
+
+DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
+_ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu}
+# As DEC-DA: pictures of digits, that stay what they are.
+_SHIFT, _ROTATION, _SCALE = 0.1, 10.0, 0.1
+
+
+class Method(NamedTuple):
+    """A way to cluster examples, given as vectors.
+
+    Attributes:
+        network: the autoencoder; None where the codes are the examples themselves.
+        pretrain: from an optimizer to what trains the autoencoder first; None without one.
+        start: `(key, autoencoder's parameters, x)` to the parameters of the clustering.
+        codes: `(params, x) -> codes`.
+        memberships: `(params, codes)` to probabilities of the clusters, `(n, k)`.
+        learner: `(optimizer, data, init)` to what trains network and clusters together, where
+            `init(key)` are parameters of `start`; None where the method ends with these.
+    """
+
+    network: jn.Autoencoder | None
+    pretrain: Callable[[Optimizer], jn.Learner] | None
+    start: Callable[[Array, Any, Array], Any]
+    codes: Callable[[Any, Array], Array]
+    memberships: Callable[[Any, Array], Array]
+    learner: Callable[[Optimizer, Any, Callable[[Array], Any]], jn.Learner] | None = None
+
+
+def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Method:
+    """The method of a resolved config of `experiments.clustering`.
+
+    Args:
+        config: the options.
+        num_features: size of an example as a vector.
+        in_shape: the shape of one example, for changes of pictures.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+    if config.method == "kmeans":
+        return Method(None, None, functools.partial(_start_kmeans, config), _same, _by_distance)
+    if config.method == "gmm":
+        return Method(None, None, functools.partial(_start_mixture, config), _same, _by_mixture)
+    dims = [num_features, *config.hidden_dims, config.code_dim]
+    activation = _ACTIVATIONS[config.activation]
+    if config.method == "vade":
+        network = jn.mlp_variational_autoencoder(dims, activation=activation)
+    else:
+        network = jn.mlp_autoencoder(dims, activation=activation)
+    change = _changing(config, in_shape)
+    pretraining = jn.reconstruction(network)
+    if config.method == "vade":
+        # Without its key a variational autoencoder rebuilds from the mean of the code.
+        pretraining = _without_key(pretraining)
+
+    def pretrain(optimizer: Optimizer) -> jn.Learner:
+        return change(jn.gradient_learner(network.init, pretraining, optimizer))
+
+    def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
+        learner, *more = _LEARNERS[config.method](config, network, init, optimizer, data)
+        return _with_resets(config, network, change(learner), data, *more)
+
+    method = Method(
+        network, pretrain, _start_centers(config, network), _codes(network), _by_distance, train
+    )
+    match config.method:
+        case "autoencoder_kmeans":
+            return method._replace(learner=None)
+        case "n2d":
+            start = _start_embedding(config, network)
+            return method._replace(
+                start=start, codes=_embedding, memberships=_by_mixture, learner=None
+            )
+        case "vade":
+            return method._replace(start=_start_prior(config, network), memberships=_by_prior)
+    return method
+
+
+def _same(params: Any, x: Array) -> Array:
+    return x
+
+
+def _codes(network: jn.Autoencoder) -> Callable[[Any, Array], Array]:
+    return lambda params, x: jn.predict(network.encode, params["autoencoder"], x)
+
+
+def _embedding(params: Any, x: Array) -> Array:
+    return params["embedding"]
+
+
+def _by_distance(params: Any, codes: Array) -> Array:
+    return clustering.student_t_assignments(codes, params["centers"])
+
+
+def _by_mixture(params: Any, codes: Array) -> Array:
+    return clustering.responsibilities(params["mixture"], codes)
+
+
+def _by_prior(params: Any, codes: Array) -> Array:
+    return clustering.mixture_responsibilities(params["mixture"], codes)
+
+
+def _start_kmeans(config: Any, key: Array, params: Any, x: Array) -> Any:
+    found = clustering.kmeans(key, x, config.num_clusters, num_restarts=config.num_restarts)
+    return {"centers": found.centers}
+
+
+def _start_mixture(config: Any, key: Array, params: Any, x: Array) -> Any:
+    fitted = clustering.gaussian_mixture(
+        key,
+        x,
+        config.num_clusters,
+        covariance=config.covariance,
+        num_restarts=config.num_restarts,
+        min_variance=config.min_variance,
+    )
+    return {"mixture": fitted.mixture}
+
+
+def _start_centers(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
+    def start(key: Array, params: Any, x: Array) -> Any:
+        codes = jn.predict(network.encode, params, x)
+        return {"autoencoder": params} | _start_kmeans(config, key, params, codes)
+
+    return start
+
+
+def _start_prior(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
+    def start(key: Array, params: Any, x: Array) -> Any:
+        codes = jn.predict(network.encode, params, x)
+        fitted = clustering.gaussian_mixture(
+            key,
+            codes,
+            config.num_clusters,
+            covariance="diagonal",
+            num_restarts=config.num_restarts,
+            min_variance=config.min_variance,
+        )
+        mixture = clustering.mixture_params(
+            fitted.mixture.weights, fitted.mixture.means, fitted.mixture.covariances
+        )
+        return {"autoencoder": params, "mixture": mixture}
+
+    return start
+
+
+def _start_embedding(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
+    """N2D: UMAP on the codes, on the host, then a Gaussian mixture. McConville et al. (2020)."""
+    from umap import UMAP
+
+    def embed(codes: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        # Of the paper, section 4: 20 neighbors, distance 0, as many dimensions as clusters.
+        reducer = UMAP(
+            n_neighbors=20,
+            min_dist=0.0,
+            n_components=config.num_clusters,
+            random_state=int(seed),
+            n_jobs=1,
+        )
+        return np.asarray(reducer.fit_transform(np.asarray(codes)), np.float32)
+
+    def start(key: Array, params: Any, x: Array) -> Any:
+        codes = np.asarray(jn.predict(network.encode, params, x))
+        seed_key, key = jax.random.split(key)
+        seed = np.asarray(jax.random.randint(seed_key, (), 0, 2**31 - 1))
+        embedding = jnp.asarray(embed(codes, seed))
+        return {"embedding": embedding} | _start_mixture(config, key, params, embedding)
+
+    return start
+
+
+def _without_key(objective: Objective) -> Objective:
+    return lambda params, batch, key: objective(params, batch, None)
+
+
+def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn.Learner]:
+    """Let a learner see changed pictures, where that is asked for."""
+    if not config.augment:
+        return lambda learner: learner
+    augmentation = jn.random_affine(
+        in_shape, max_shift=_SHIFT, max_rotation=_ROTATION, max_scale=_SCALE
+    )
+    return lambda learner: jn.augmented_learner(learner, augmentation)
+
+
+def _with_resets(
+    config: Any, network: Any, learner: jn.Learner, data: Any, *more: clustering.Intervention
+) -> jn.Learner:
+    """BRB: every so many epochs a soft reset, then k-means on the codes, and what follows."""
+    if not config.reset:
+        return learner
+    recluster = clustering.reset_and_recluster(
+        network, config.num_clusters, factor=config.reset_factor, num_restarts=config.num_restarts
+    )
+
+    def intervene(state: jn.TrainState, data: Any) -> jn.TrainState:
+        for intervention in (recluster, *more):
+            state = intervention(state, data)
+        return state
+
+    every = config.reset_every * (len(data["x"]) // config.batch_size)
+    return clustering.periodically(learner, intervene, data, every=every, first=every)
+
+
+def _embedded_clustering(
+    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+) -> tuple[jn.Learner, clustering.Intervention]:
+    if config.method == "dec":
+        objective = clustering.deep_embedded_clustering(network)
+    else:
+        objective = clustering.improved_deep_embedded_clustering(
+            network, jn.reconstruction(network), strength=config.strength
+        )
+    learner = clustering.embedded_clustering_learner(
+        init, objective, optimizer, network, data, every=config.refresh_every
+    )
+    return learner, clustering.refresh_targets(network)
+
+
+def _clustering_network(
+    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+) -> tuple[jn.Learner]:
+    return (
+        clustering.deep_clustering_network_learner(
+            init, network, jn.reconstruction(network), optimizer, strength=config.strength
+        ),
+    )
+
+
+def _variational(
+    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+) -> tuple[jn.Learner]:
+    return (jn.gradient_learner(init, clustering.variational_deep_embedding(network), optimizer),)
+
+
+_LEARNERS = {
+    "dec": _embedded_clustering,
+    "idec": _embedded_clustering,
+    "dcn": _clustering_network,
+    "vade": _variational,
+}
+
+
+def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:
+    """The parameters with which the clustering of each network starts, stacked.
+
+    Networks take turns, so that the memory is that of one.
+
+    Args:
+        method: the method.
+        keys: one for each network.
+        params: of the trained autoencoders, stacked; None where there are none.
+        x: the examples.
+    """
+    # UMAP runs outside of JAX.
+    start = method.start if method.codes is _embedding else jax.jit(method.start)
+    starts = [
+        start(
+            jax.random.fold_in(key, Stream.PRETRAINING),
+            None if params is None else jax.tree.map(lambda leaf, i=index: leaf[i], params),
+            x,
+        )
+        for index, key in enumerate(keys)
+    ]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+
+
+class Clustered(NamedTuple):
+    """What all networks make of the data, on the host.
+
+    Attributes:
+        codes: of each network, `(n, code)`.
+        clusters: `(networks, n)`.
+        memberships: probabilities of the clusters by the first network, `(n, k)`.
+    """
+
+    codes: list[np.ndarray]
+    clusters: np.ndarray
+    memberships: np.ndarray
+
+
+def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clustered:
+    """Codes and clusters of all examples by each network, which take turns.
+
+    Args:
+        method: the method.
+        params: of `start_all` or trained, stacked.
+        x: the examples.
+    """
+
+    @jax.jit
+    def one(params: Any, x: Array) -> tuple[Array, Array]:
+        codes = method.codes(params, x)
+        return codes, method.memberships(params, codes)
+
+    codes, memberships = [], []
+    for index in range(len(jax.tree.leaves(params)[0])):
+        found = jax.device_get(one(jax.tree.map(lambda leaf, i=index: leaf[i], params), x))
+        # Of examples that are their own codes one copy is enough.
+        codes.append(codes[0] if codes and method.network is None else found[0])
+        memberships.append(found[1])
+    return Clustered(codes, np.stack([each.argmax(axis=1) for each in memberships]), memberships[0])

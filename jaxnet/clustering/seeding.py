@@ -1,0 +1,146 @@
+"""Before clustering: centers to start from, and data that cannot be clustered."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
+
+from jaxnet.checks import check_data, require_positive
+from jaxnet.clustering.distances import squared_distances
+
+
+@functools.partial(jax.jit, static_argnums=2, static_argnames="num_candidates")
+def kmeans_plus_plus(
+    key: Array, x: Float[Array, "n dim"], num_clusters: int, *, num_candidates: int = 1
+) -> Float[Array, "num_clusters dim"]:
+    """Choose examples as centers, each with a probability that grows with its distance to others.
+
+    The first is any example. Each further one is example i with probability
+    `D_i^2 / sum_j D_j^2`, where `D_i` is its distance to the nearest center so far: algorithm 1 of
+    Arthur and Vassilvitskii (2007), "k-means++: the advantages of careful seeding". With several
+    candidates, so many examples are drawn in each step, and the one that leaves the smallest sum
+    of `D_j^2` is taken: the greedy variant, which their section 6 mentions.
+
+    Deviation: an example is never chosen twice, and one at distance 0 of a center only where all
+    others are at distance 0 too. So the centers differ where enough examples differ by more than
+    the rounding of `squared_distances` (the data are centered first).
+
+    Args:
+        key: PRNG key.
+        x: data, `(n, dim)`.
+        num_clusters: number of centers.
+        num_candidates: examples drawn in each step after the first.
+
+    Returns:
+        Centers, rows of `x`, in the order in which they were chosen.
+
+    Raises:
+        ValueError: a number of centers below 1 or above that of the examples; a number of
+            candidates below 1.
+
+    >>> x = jnp.array([[0.0], [0.0], [5.0], [5.0]])
+    >>> sorted(kmeans_plus_plus(jax.random.key(0), x, 2).ravel().tolist())
+    [0.0, 5.0]
+    """
+    require_positive("kmeans_plus_plus", num_candidates=num_candidates)
+    require_num_clusters("kmeans_plus_plus", num_clusters, len(x))
+    n = len(x)
+    centered = x - jnp.mean(x, axis=0)
+    limits = jnp.finfo(x.dtype)
+
+    def step(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        chosen, nearest = carry
+        # Squared distances to the nearest center: infinite before the first, -1 for the centers.
+        logits = jnp.log(jnp.clip(nearest, limits.tiny, limits.max))
+        logits = jnp.where(nearest < 0, -jnp.inf, logits)
+        # Drawn by comparison, not from cumulative sums: rounding cannot make 0 probable.
+        candidates = jax.random.categorical(
+            jax.random.fold_in(key, index), logits, shape=(num_candidates, 1), axis=-1
+        )[:, 0]
+        distances = squared_distances(centered, centered[candidates])
+        distances = jnp.minimum(nearest[:, None], distances)
+        distances = jnp.where(jnp.arange(n)[:, None] == candidates, -1, distances)
+        best = jnp.argmin(jnp.sum(distances, axis=0))
+        best = jnp.where(index == 0, 0, best)
+        return chosen.at[index].set(candidates[best]), distances[:, best]
+
+    start = jnp.zeros(num_clusters, jnp.int32), jnp.full(n, jnp.inf, x.dtype)
+    chosen, _ = jax.lax.fori_loop(0, num_clusters, step, start)
+    return x[chosen]
+
+
+def check_clusters(x: ArrayLike, num_clusters: int) -> None:
+    """Refuse data that cannot be so many clusters.
+
+    It reads the data once, on the host, and compares rows only until enough of them differ.
+
+    Args:
+        x: data, `(n, dim)`.
+        num_clusters: number of clusters.
+
+    Raises:
+        ValueError: as `check_data`; data that are not one vector for each example; a number of
+            clusters below 2 or above that of the examples; fewer different examples than clusters.
+
+    >>> check_clusters([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]], 2)
+    >>> check_clusters([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]], 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: x: only 2 of its 3 rows are different, fewer than the 3 clusters; ask for at most 2
+    """
+    check_data(x)
+    rows = np.asarray(x)
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(
+            f"x must hold one vector for each example, found shape {rows.shape}; flatten pictures "
+            "with x.reshape(len(x), -1)"
+        )
+    n = len(rows)
+    if not 2 <= num_clusters <= n:
+        raise ValueError(
+            f"num_clusters must lie between 2 and {n}, the number of examples, found {num_clusters}"
+        )
+    different: set[bytes] = set()
+    for start in range(0, n, 256):
+        # Adding 0 makes -0 and 0 the same bytes.
+        different.update(row.tobytes() for row in rows[start : start + 256] + 0)
+        if len(different) >= num_clusters:
+            return
+    if len(different) == 1:
+        raise ValueError(
+            f"x: all {n} rows are the same; they cannot be {num_clusters} clusters, look at how "
+            "the data were read"
+        )
+    raise ValueError(
+        f"x: only {len(different)} of its {n} rows are different, fewer than the {num_clusters} "
+        f"clusters; ask for at most {len(different)}"
+    )
+
+
+def require_num_clusters(
+    function: str, num_clusters: int, num_examples: int, *, name: str = "num_clusters"
+) -> None:
+    """Refuse fewer clusters than 1 and more than examples.
+
+    Args:
+        function: whose argument it is, for the message.
+        num_clusters: number of clusters.
+        num_examples: number of examples.
+        name: what the function calls the number of clusters.
+
+    Raises:
+        ValueError: a number of clusters out of range.
+
+    >>> require_num_clusters("kmeans", 4, 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: kmeans: num_clusters must lie between 1 and 3, the number of examples, found 4
+    """
+    if not 1 <= num_clusters <= num_examples:
+        raise ValueError(
+            f"{function}: {name} must lie between 1 and {num_examples}, the number of examples, "
+            f"found {num_clusters}"
+        )

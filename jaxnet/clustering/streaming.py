@@ -1,0 +1,82 @@
+"""k-means on batches: a learner as any, for data that do not fit into memory or never end."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxnet.clustering.distances import EXACT, require_same_dim, squared_distances
+from jaxnet.objectives import Batch, Metrics, weighted_mean
+from jaxnet.training.learner import Learner, Stream, TrainState
+
+
+def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
+    """Cluster by k-means, one batch at a time, with a learning rate for each center.
+
+    Examples are assigned to the nearest of the centers as they are before the batch. Then center j
+    takes in its examples one after the other, `v_j <- v_j + 1`, `c_j <- c_j + (x_i - c_j) / v_j`,
+    where `v_j` counts all examples that it ever had: algorithm 1 of Sculley (2010), "Web-scale
+    k-means clustering". Their order does not matter: it is `c_j <- (v_j c_j + sum_i x_i) / (v_j +
+    m)` for m examples, and computed so. The start of a center has no weight beside its first
+    examples.
+
+    As in the paper, a center that no example is near stays where it started, so start from
+    `kmeans_plus_plus` on some of the data. In float32 counts are exact up to 16 million; far
+    beyond it a center hardly moves in any case.
+
+    Args:
+        init: `init(key) -> centers`, `(num_clusters, dim)`.
+
+    Returns:
+        A learner on batches whose `x` has shape `(batch, dim)`; `weight`, where there is one,
+        counts an example so many times. `state.params` holds `centers` and `counts`. Metrics:
+        `loss`, the mean squared distance to the nearest center before the update.
+
+    Raises:
+        ValueError: (of `init`) centers that are not one vector each; (of `step`) examples and
+            centers of different dimension.
+
+    >>> import jaxnet as jn
+    >>> x = jnp.array([[0.0], [2.0], [10.0], [12.0]])
+    >>> learner = minibatch_kmeans_learner(lambda key: jnp.array([[0.0], [10.0]]))
+    >>> state, history = jn.fit(learner, jax.random.key(0), {"x": x}, batch_size=4, num_epochs=3)
+    >>> state.params["centers"].ravel().tolist(), history["loss"].tolist()
+    ([1.0, 11.0], [2.0, 1.0, 1.0])
+    """
+
+    def init_state(key: Array) -> TrainState:
+        centers = init(jax.random.fold_in(key, Stream.INIT))
+        if centers.ndim != 2:
+            raise ValueError(
+                "minibatch_kmeans_learner: init must return centers (num_clusters, dim), found "
+                f"shape {centers.shape}"
+            )
+        params = {"centers": centers, "counts": jnp.zeros(len(centers), centers.dtype)}
+        return TrainState(params, (), key, jnp.zeros((), jnp.int32))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        x, weight = batch["x"], batch.get("weight")
+        centers, counts = state.params["centers"], state.params["counts"]
+        require_same_dim("minibatch_kmeans_learner", x, centers=centers)
+        middle = jnp.mean(centers, axis=0)
+        distances = squared_distances(x - middle, centers - middle)
+        members = jax.nn.one_hot(jnp.argmin(distances, axis=1), len(centers), dtype=x.dtype)
+        if weight is not None:
+            members *= weight[:, None]
+        new = jnp.sum(members, axis=0)
+        # What they differ by is summed: a running mean of large numbers would lose digits.
+        change = jnp.matmul(members.T, x - middle, precision=EXACT)
+        change -= new[:, None] * (centers - middle)
+        counts += new
+        centers += change / jnp.where(counts > 0, counts, 1)[:, None]
+        loss = weighted_mean(jnp.min(distances, axis=1), weight)
+        state = TrainState(
+            {"centers": centers, "counts": counts},
+            state.optimizer_state,
+            state.key,
+            state.step + 1,
+        )
+        return state, {"loss": loss}
+
+    return Learner(init_state, step)

@@ -1,0 +1,144 @@
+"""The clustering command: what it leaves behind, what it refuses, that it resumes to the bit."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.metrics import normalized_mutual_info_score
+
+from experiments.clustering import Config, load_data, run
+from experiments.datasets import load
+from experiments.run import main
+
+DEEP = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1, "num_epochs": 2}
+METHODS = {
+    "kmeans": {"query": 5},
+    "gmm": {"covariance": "diagonal"},
+    "autoencoder_kmeans": DEEP,
+    "dec": DEEP | {"reset": True, "reset_every": 1, "augment": True, "query": 0},
+    "idec": DEEP | {"refresh_every": 3},
+    "dcn": DEEP | {"augment": True},
+    "vade": DEEP,
+}
+SCORES = ("accuracy", "nmi", "adjusted_rand_index", "homogeneity", "completeness")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_run_directory_keeps_the_contract(method, tmp_path):
+    out, trained = tmp_path / "run", method in ("dec", "idec", "dcn", "vade")
+    options = {"num_seeds": 2, "num_restarts": 2} | METHODS[method]
+    summary = run(Config(method=method, out=out, **options))
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert len(set(summary["params_sha256"])) == 2
+    expected = {*SCORES, "silhouette_of_codes"}
+    assert set(summary["metrics"]) == expected | (
+        {"accuracy_before_clustering"} if trained else set()
+    )
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == ([1, 2] if trained else [])
+    figures = {"clusters", "codes", "contingency"}
+    figures |= {"learning_curves", "codes_before"} if trained else set()
+    figures |= {"neighbors"} if "query" in options else set()
+    assert {path.stem for path in (out / "figures").iterdir()} == figures
+    with open(out / "clusters.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["example", "network_0", "network_1"]
+    found, labels = np.array(rows, int).T, load("digits").y
+    assert found[0].tolist() == list(range(1797))
+    nmi = [normalized_mutual_info_score(labels, each) for each in found[1:]]
+    assert summary["metrics"]["nmi"]["values"] == pytest.approx(nmi)
+    if trained:
+        last = lines[-1]["validation"]
+        assert last["accuracy"] == pytest.approx(summary["metrics"]["accuracy"]["values"])
+
+
+def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_path):
+    options = ["--method", "dcn", "--hidden-dims", 8, "--code-dim", 3, "--num-seeds", 2]
+    options += ["--pretrain-epochs", 2, "--num-epochs", 3, "--reset", True, "--reset-every", 1]
+    whole = tmp_path / "whole"
+    command("clustering", *options, "--checkpoint-every", 5, "--out", whole)
+    first = json.loads((whole / "summary.json").read_text())
+    for part in ("checkpoints", "pretraining/checkpoints"):
+        other = tmp_path / part.replace("/", "-")
+        shutil.copytree(whole, other)
+        (other / "summary.json").unlink()
+        if part.startswith("pretraining"):
+            shutil.rmtree(other / "checkpoints")
+        newest = max((other / part).iterdir(), key=lambda path: int(path.name))
+        shutil.rmtree(newest)
+        output = command("clustering", "--resume", other)
+        assert re.search(r"resuming at step [1-9]", output)
+        second = json.loads((other / "summary.json").read_text())
+        for name in ("params_sha256", "state_sha256", "metrics"):
+            assert first[name] == second[name]
+    assert "identical: parameters, state and metrics" in command("replay", whole)
+
+
+def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
+    table, out = tmp_path / "own.csv", tmp_path / "run"
+    rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
+    table.write_text("\n".join(["size,rest,kind", *rows]))
+    summary = run(Config(data=table, method="kmeans", num_clusters=2, num_seeds=1, out=out))
+    assert set(summary["metrics"]) == {"silhouette_of_codes"}
+    found = np.loadtxt(out / "clusters.csv", delimiter=",", skiprows=1, dtype=int)[:, 1]
+    assert len(set(found[::2])) == len(set(found[1::2])) == 1
+    _, *marks = summary["tables"]["Clusters"]
+    assert [size for _, size, _ in marks] == ["20", "20"]
+    assert sorted(marked.split(", ")[0] for *_, marked in marks) == ["kind=a", "kind=b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "digit"], "unknown data set 'digit'.*digits"),
+        (["--num-clusters", "1"], "num_clusters must lie from 2 to the 1797 examples, found 1"),
+        (["--num-clusters", "1798"], "num_clusters must lie from 2 to the 1797 examples"),
+        (["--method", "kmeans", "--hidden-dims", "8"], "hidden_dims is for method .*found method"),
+        (["--method", "kmeans", "--reset", "True"], "reset is for method dec or idec or dcn"),
+        (["--method", "vade", "--reset", "True"], "reset is for method dec or idec or dcn"),
+        (["--method", "dec", "--strength", "1"], "strength is for method idec or dcn"),
+        (["--method", "idec", "--strength", "-1"], "strength must be at least 0"),
+        (["--dataset", "wine", "--augment", "True"], "augment needs pictures, and wine is a table"),
+        (["--reset-factor", "2", "--method", "dec"], r"reset_factor must lie in \[0, 1\], found 2"),
+        (["--pretrain-epochs", "0", "--method", "dec"], "pretrain_epochs must be at least 1"),
+        (["--pretrain-rate", "-1", "--method", "dec"], "pretrain_rate must be greater than 0"),
+        (["--refresh-every", "0", "--method", "dec"], "refresh_every must be at least 1, found 0"),
+        (["--num-restarts", "0"], "num_restarts must be at least 1, found 0"),
+        (["--method", "gmm", "--min-variance", "-1"], "min_variance must be at least 0"),
+        (["--query", "1797"], "query must lie from 0 to 1796, found 1797"),
+        (["--patience", "3"], "patience needs a validation loss, and clustering has none"),
+        (["--batch-size", "2000"], "batch_size must not exceed the 1797 training examples"),
+    ],
+)
+def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
+    out = tmp_path / "run"
+    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(f"error: .*{message}.*\n", error), error
+    assert not out.exists()
+
+
+def test_data_that_no_clustering_can_split_are_refused(tmp_path, capsys):
+    out = tmp_path / "run"
+    table = tmp_path / "same.csv"
+    table.write_text("a,b\n" + "1,2\n" * 30)
+    options = ["--data", str(table), "--method", "kmeans", "--out", str(out)]
+    assert main(Config, run, [*options, "--num-clusters", "3"]) == 2
+    assert "distinct" in capsys.readouterr().err
+    assert main(Config, run, options) == 2
+    assert "num_clusters is needed where the data have no labels" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_mnist_test_is_the_test_part_of_mnist():
+    try:
+        whole = load("mnist")
+    except ValueError as error:
+        pytest.skip(str(error))
+    test = load_data(Config(dataset="mnist_test"))
+    assert test.name == "mnist_test"
+    np.testing.assert_array_equal(test.x, whole.x[60_000:])
+    np.testing.assert_array_equal(test.y, whole.y[60_000:])
