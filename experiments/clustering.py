@@ -161,8 +161,7 @@ def run(config: Config) -> dict[str, Any]:
     RunDirectory.check(config)
     dataset = load_data(config)
     recipe = clustering_recipe(dataset, config)
-    _check_method(config, config.method or recipe["method"])
-    config = resolve(config, recipe)
+    config = resolve(config, _for_method(config, recipe))
     _check(config, dataset)
     counts = ("num_restarts", "code_dim", "pretrain_epochs", "refresh_every", "reset_every")
     require_positive(config, *counts)
@@ -309,11 +308,19 @@ def _metrics(
     return metrics
 
 
-def _check_method(config: Config, method: str) -> None:
-    """Refuse options that have no meaning for the method."""
-    for name, methods in _METHODS.items():
-        if getattr(config, name) not in (None, False) and method not in methods:
-            raise ValueError(f"{name} is for method {' or '.join(methods)}, found method {method}")
+def _for_method(config: Config, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The part of a recipe that has a meaning for the method.
+
+    Raises:
+        ValueError: an option of the command line that has none.
+    """
+    method = config.method or recipe["method"]
+    without = [name for name, methods in _METHODS.items() if method not in methods]
+    for name in without:
+        if getattr(config, name) not in (None, False):
+            known = " or ".join(_METHODS[name])
+            raise ValueError(f"{name} is for method {known}, found method {method}")
+    return {name: value for name, value in recipe.items() if name not in without}
 
 
 def _check(config: Config, dataset: Dataset) -> None:

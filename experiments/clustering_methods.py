@@ -199,7 +199,7 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
 
 
 def _with_resets(
-    config: Any, network: Any, learner: jn.Learner, data: Any, *more: clustering.Intervention
+    config: Any, network: Any, learner: jn.Learner, data: Any, *more: jn.Intervention
 ) -> jn.Learner:
     """BRB: every so many epochs a soft reset, then k-means on the codes, and what follows."""
     if not config.reset:
@@ -214,12 +214,12 @@ def _with_resets(
         return state
 
     every = config.reset_every * (len(data["x"]) // config.batch_size)
-    return clustering.periodically(learner, intervene, data, every=every, first=every)
+    return jn.periodically(learner, intervene, data, every=every, first=every)
 
 
 def _embedded_clustering(
     config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
-) -> tuple[jn.Learner, clustering.Intervention]:
+) -> tuple[jn.Learner, jn.Intervention]:
     if config.method == "dec":
         objective = clustering.deep_embedded_clustering(network)
     else:

@@ -137,8 +137,10 @@ def tables(dataset: Dataset, x: np.ndarray, found: Clustered) -> dict[str, list[
         surplus = (x[members].mean(axis=0) - mean) / deviation
         marks = np.argsort(-surplus, kind="stable")[:_NUM_WORDS]
         names = ", ".join(dataset.feature_names[index] for index in marks if surplus[index] > 0)
-        titles = " | ".join(dataset.titles[index] for index in members[:_NUM_TITLES])
-        rows.append((str(number), str(len(members)), names, *([titles] if titles else [])))
+        row = [str(number), str(len(members)), names]
+        if dataset.titles:
+            row.append(" | ".join(dataset.titles[index] for index in members[:_NUM_TITLES]))
+        rows.append(tuple(row))
     return {"Clusters": rows}
 
 

@@ -83,6 +83,7 @@ from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
 from jaxnet.training.early_stopping import Best, keep_best, no_best, out_of_patience
 from jaxnet.training.fit import fit, run_epoch, run_steps
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
+from jaxnet.training.periodic import Intervention, periodically
 from jaxnet.variational import (
     VariationalAutoencoder,
     mlp_variational_autoencoder,
@@ -94,6 +95,7 @@ __all__ = [
     "Autoencoder",
     "Best",
     "Chain",
+    "Intervention",
     "Learner",
     "Likelihood",
     "Network",
@@ -155,6 +157,7 @@ __all__ = [
     "out_of_patience",
     "parallel",
     "pca",
+    "periodically",
     "predict",
     "random_affine",
     "reconstruction",

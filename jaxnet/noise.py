@@ -113,6 +113,4 @@ def bernoulli_sampling() -> Network:
     >>> sorted(set(x.tolist())), bool(0.25 < x.mean() < 0.35)
     ([0.0, 1.0], True)
     """
-    return _noise(
-        "bernoulli_sampling", lambda key, x: jax.random.bernoulli(key, x).astype(x.dtype)
-    )
+    return _noise("bernoulli_sampling", lambda key, x: jax.random.bernoulli(key, x).astype(x.dtype))

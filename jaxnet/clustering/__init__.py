@@ -3,8 +3,8 @@
 `kmeans` and `gaussian_mixture` find clusters in vectors, and `minibatch_kmeans_learner` in streams.
 `deep_embedded_clustering`, `improved_deep_embedded_clustering`, `deep_clustering_network` and
 `variational_deep_embedding` go on from a trained autoencoder, whose codes and clusters are then
-learned together; `periodically` puts between their steps what needs the whole data set, such as
-`reset_and_recluster`. `clustering_accuracy` and its neighbors score a clustering by labels,
+learned together; `jaxnet.periodically` puts between their steps what needs the whole data set, such
+as `reset_and_recluster`. `clustering_accuracy` and its neighbors score a clustering by labels,
 `silhouette` without any. `nearest_neighbors` searches by similarity.
 
 >>> import jax, jax.numpy as jnp
@@ -40,7 +40,6 @@ from jaxnet.clustering.embedded import (
 from jaxnet.clustering.kmeans import KMeans, assign, kmeans, lloyd
 from jaxnet.clustering.mixture import GaussianMixture, bic, log_density, responsibilities
 from jaxnet.clustering.neighbors import Neighbors, nearest_neighbors
-from jaxnet.clustering.periodic import Intervention, periodically
 from jaxnet.clustering.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
 from jaxnet.clustering.scores import (
     adjusted_rand_index,
@@ -64,7 +63,6 @@ from jaxnet.clustering.vade import (
 __all__ = [
     "CenterState",
     "GaussianMixture",
-    "Intervention",
     "KMeans",
     "MixtureFit",
     "Neighbors",
@@ -101,7 +99,6 @@ __all__ = [
     "move_centers",
     "nearest_neighbors",
     "normalized_mutual_information",
-    "periodically",
     "refresh_targets",
     "reset_and_recluster",
     "responsibilities",

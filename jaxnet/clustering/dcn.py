@@ -11,7 +11,6 @@ from jaxnet.autoencoders import Autoencoder
 from jaxnet.clustering.deep import flat_codes
 from jaxnet.clustering.distances import EXACT
 from jaxnet.clustering.kmeans import assign
-from jaxnet.clustering.periodic import require_no_average, update_params
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.training.learner import (
@@ -21,6 +20,7 @@ from jaxnet.training.learner import (
     evaluation_params,
     gradient_learner,
 )
+from jaxnet.training.periodic import require_no_average, update_params
 
 
 def deep_clustering_network(

@@ -13,7 +13,6 @@ from jaxnet.clustering.assignments import (
     target_distribution,
 )
 from jaxnet.clustering.deep import encode_all, flat_codes
-from jaxnet.clustering.periodic import Intervention, periodically
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.training.learner import (
@@ -23,6 +22,7 @@ from jaxnet.training.learner import (
     evaluation_params,
     gradient_learner,
 )
+from jaxnet.training.periodic import Intervention, periodically
 
 
 def deep_embedded_clustering(

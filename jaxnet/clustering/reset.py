@@ -9,13 +9,10 @@ from jaxtyping import Array, PyTree
 from jaxnet.autoencoders import Autoencoder
 from jaxnet.checks import require_positive
 from jaxnet.clustering.deep import cluster_codes
-from jaxnet.clustering.periodic import Intervention, require_no_average, update_params
 from jaxnet.network import Chain, Params
 from jaxnet.objectives import Batch
-from jaxnet.training.learner import TrainState, evaluation_params
-
-# Folded into the key of the run; far from the numbers of the streams of training.
-_STREAM = 1000
+from jaxnet.training.learner import Stream, TrainState, evaluation_params
+from jaxnet.training.periodic import Intervention, require_no_average, update_params
 
 Where = Callable[[str, Array], bool]
 
@@ -168,7 +165,7 @@ def reset_and_recluster(
 
     def intervene(state: TrainState, data: Batch) -> TrainState:
         require_no_average("reset_and_recluster", state)
-        key = jax.random.fold_in(jax.random.fold_in(state.key, _STREAM), state.step)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, Stream.RESET), state.step)
         fresh_key, subsample_key, kmeans_key = jax.random.split(key, 3)
 
         def blend(params: Params) -> Params:

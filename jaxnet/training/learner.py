@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     DATA = 5
     PRETRAINING = 6
     EVALUATION = 7
+    RESET = 8
 
 
 class TrainState(NamedTuple):

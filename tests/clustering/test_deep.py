@@ -22,8 +22,8 @@ from jaxnet.clustering.embedded import (
     embedded_clustering_learner,
     improved_deep_embedded_clustering,
 )
-from jaxnet.clustering.periodic import periodically, update_params
 from jaxnet.clustering.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
+from jaxnet.training.periodic import periodically, update_params
 
 N, K, CODE, BATCH = 24, 3, 2, 6
 NETWORK = jn.mlp_autoencoder([5, 4, CODE])

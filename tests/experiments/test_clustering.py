@@ -127,7 +127,7 @@ def test_data_that_no_clustering_can_split_are_refused(tmp_path, capsys):
     table.write_text("a,b\n" + "1,2\n" * 30)
     options = ["--data", str(table), "--method", "kmeans", "--out", str(out)]
     assert main(Config, run, [*options, "--num-clusters", "3"]) == 2
-    assert "distinct" in capsys.readouterr().err
+    assert "all 30 rows are the same; they cannot be 3 clusters" in capsys.readouterr().err
     assert main(Config, run, options) == 2
     assert "num_clusters is needed where the data have no labels" in capsys.readouterr().err
     assert not out.exists()
