@@ -65,6 +65,7 @@ from jaxnet.checkpoint import params_sha256
 _METHODS = {
     "covariance": ("gmm", "n2d"),
     "min_variance": ("gmm", "n2d", "vade"),
+    "embedding_dim": ("n2d",),
     "hidden_dims": DEEP,
     "activation": DEEP,
     "code_dim": DEEP,
@@ -97,13 +98,15 @@ class Config(TrainingConfig):
     ) = None
     """How to cluster; kmeans and gmm see the data themselves, all others what a network learns."""
     num_clusters: int | None = None
-    """Clusters to find; by default as many as the labels of a data set have classes."""
+    """Clusters to find; by default as many as the labels have classes, of mails 12."""
     num_restarts: int | None = None
     """Runs of k-means or of a mixture from other starts, of which the best is taken."""
     covariance: Literal["full", "diagonal", "spherical"] | None = None
     """Of the components of a Gaussian mixture."""
     min_variance: float | None = None
     """Added to the variances of a Gaussian mixture."""
+    embedding_dim: int | None = None
+    """Numbers that UMAP makes of a code; by default as many as there are clusters."""
     hidden_dims: tuple[int, ...] | None = None
     """Sizes of the hidden layers of the encoder; the decoder has them backwards."""
     activation: Literal["relu", "silu"] | None = None
@@ -163,7 +166,8 @@ def run(config: Config) -> dict[str, Any]:
     recipe = clustering_recipe(dataset, config)
     config = resolve(config, _for_method(config, recipe))
     _check(config, dataset)
-    counts = ("num_restarts", "code_dim", "pretrain_epochs", "refresh_every", "reset_every")
+    counts = ("num_restarts", "code_dim", "embedding_dim", "pretrain_epochs")
+    counts += ("refresh_every", "reset_every")
     require_positive(config, *counts)
     x = _vectors(dataset, config)
     clustering.check_clusters(x, config.num_clusters or 0)

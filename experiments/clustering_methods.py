@@ -164,11 +164,11 @@ def _start_embedding(config: Any, network: jn.Autoencoder) -> Callable[[Array, A
     from umap import UMAP
 
     def embed(codes: np.ndarray, seed: np.ndarray) -> np.ndarray:
-        # Of the paper, section 4: 20 neighbors, distance 0, as many dimensions as clusters.
+        # 20 neighbors and a distance of 0 are those of the paper.
         reducer = UMAP(
             n_neighbors=20,
             min_dist=0.0,
-            n_components=config.num_clusters,
+            n_components=config.embedding_dim,
             random_state=int(seed),
             n_jobs=1,
         )

@@ -1,15 +1,22 @@
-"""Speed: the same training on jaxnet, scikit-learn and PyTorch, in one run, as ratios.
+"""Speed: the same training on jaxnet and on other libraries, in one run, as ratios.
 
     python -m experiments.speed                                      # both networks
     python -m experiments.speed --workload small --repeats 9
     python -m experiments.speed --workload large --optimizer sgd
     python -m experiments.speed --torch-python OTHER_VENV/bin/python # PyTorch from elsewhere
+    python -m experiments.speed --workload kmeans                    # MNIST, beside scikit-learn
+    python -m experiments.speed --workload dec --torch-python OTHER_VENV/bin/python
 
-Two workloads, each the same network, batch, epochs and optimizer for every peer: `small` is
-64-128-10 on the digits, batch 64, 20 epochs; `large` is 784-512-10 on MNIST, batch 128, one epoch.
+Two workloads are classifiers, each the same network, batch, epochs and optimizer for every peer:
+`small` is 64-128-10 on the digits, batch 64, 20 epochs; `large` is 784-512-10 on MNIST, batch 128,
+one epoch.
 Each peer runs with one thread and with all, as processes that take turns, and is held against the
-others at its best setting. Compilation is not timed. `large` also shows which share of the measured
-peak of float32 matrix products training reaches.
+others at its best setting. Compilation is not timed. `large` and `dec` also show which share of the
+measured peak of float32 matrix products training reaches.
+
+`kmeans` is Lloyd's algorithm with 10 clusters on all of MNIST, from the same examples as centers.
+`dec` is deep embedded clustering of the digits, 64-500-500-2000-10, batch 256, 50 epochs for the
+autoencoder and 50 for the clusters, beside ClustPy. The results of these are inertia and accuracy.
 """
 
 import contextlib
@@ -31,7 +38,6 @@ from experiments.run import finish, main, print_table, statistics, stopwatch
 from experiments.run_directory import RunDirectory
 
 SCRIPT = Path(__file__).with_name("speed_peers.py")
-PEERS = ("jaxnet", "scikit-learn", "PyTorch", "PyTorch compiled")
 PEAK = "matrix product"
 RATES = {"adam": 1e-3, "sgd": 0.1}
 
@@ -42,8 +48,9 @@ class Config:
 
     experiment: ClassVar[str] = "speed"
 
-    workload: Literal["small", "large", "all"] = "all"
-    """small: 64-128-10 on digits, 20 epochs; large: 784-512-10 on MNIST, one epoch."""
+    workload: Literal["small", "large", "kmeans", "dec", "all"] = "all"
+    """small: 64-128-10 on digits, 20 epochs; large: 784-512-10 on MNIST, one epoch; all: these two.
+    kmeans and dec: clustering."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or plain stochastic gradient descent."""
     repeats: int = 5
@@ -66,8 +73,11 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What every peer trains."""
+    """What every peer trains: a classifier, or clusters with the last of the sizes as their number
+    or the size of a code."""
 
+    kind: Literal["classifier", "kmeans", "dec"]
+    peers: tuple[str, ...]
     dataset: str
     dims: tuple[int, ...]
     batch_size: int
@@ -81,13 +91,21 @@ class Workload:
         """
         sizes = [fan_in * units for fan_in, units in itertools.pairwise(self.dims)]
         per_example = 6 * sum(sizes) - 2 * sizes[0]
+        if self.kind == "dec":
+            # The autoencoder, which has the sizes twice; then its encoder alone.
+            per_example += 12 * sum(sizes) - 2 * sizes[0]
         steps = num_examples // self.batch_size * self.num_epochs
         return float(per_example * steps * self.batch_size)
 
 
+_CLASSIFIERS = ("jaxnet", "scikit-learn", "PyTorch", "PyTorch compiled", PEAK)
 WORKLOADS = {
-    "small": Workload("digits", (64, 128, 10), batch_size=64, num_epochs=20),
-    "large": Workload("mnist", (784, 512, 10), batch_size=128, num_epochs=1),
+    "small": Workload("classifier", _CLASSIFIERS, "digits", (64, 128, 10), 64, 20),
+    "large": Workload("classifier", _CLASSIFIERS, "mnist", (784, 512, 10), 128, 1),
+    "kmeans": Workload("kmeans", ("jaxnet", "scikit-learn"), "mnist", (784, 10), 1, 1),
+    "dec": Workload(
+        "dec", ("jaxnet", "ClustPy", PEAK), "digits", (64, 500, 500, 2000, 10), 256, 50
+    ),
 }
 
 
@@ -100,7 +118,7 @@ class Peer:
         version: of its package, or None where that is not installed.
         missing: why not.
         seconds: of each training so far.
-        results: accuracy of each training (or, for the matrix products, operations).
+        results: quality of each training (or, for the matrix products, operations).
     """
 
     def __init__(self, name: str, num_threads: int, python: Path, workload_file: Path) -> None:
@@ -169,8 +187,10 @@ def measure(
         options |= dataclasses.asdict(workload) | {"data": str(data)}
         description.write_text(json.dumps(options), encoding="utf-8")
         peers: list[Peer] = []
-        for peer, threads in itertools.product((*PEERS, PEAK), num_threads):
-            python = config.torch_python if peer.startswith("PyTorch") else Path(sys.executable)
+        for peer, threads in itertools.product(workload.peers, num_threads):
+            python = Path(sys.executable)
+            if peer.startswith(("PyTorch", "ClustPy")):
+                python = config.torch_python
             peers.append(Peer(peer, threads, python, description))
             stack.callback(peers[-1].close)
         for repeat in range(config.repeats):
@@ -191,7 +211,7 @@ def training_data(workload: Workload) -> tuple[np.ndarray, np.ndarray, str | Non
         y = rng.integers(0, workload.dims[-1], len(x)).astype(np.int32)
         return x, y, f"random numbers in place of {workload.dataset}: {error}"
     x, y = dataset.x, dataset.y
-    if dataset.num_official_test:
+    if dataset.num_official_test and workload.kind == "classifier":
         x, y = x[: -dataset.num_official_test], y[: -dataset.num_official_test]
     x = np.asarray(x.reshape(len(x), -1) / x.max(), np.float32)
     return x, y.astype(np.int32), None
@@ -209,7 +229,7 @@ def summarize(
     """Ratios and share of the peak as metrics, and a table of all settings."""
     ours = best_setting(peers, "jaxnet")
     assert ours is not None
-    rows = [("peer", "version", "threads", "median s", "min s", "accuracy", "times jaxnet")]
+    rows = [("peer", "version", "threads", "median s", "min s", "result", "times jaxnet")]
     metrics: dict[str, Any] = {}
     for peer in peers:
         if peer.name == PEAK:
@@ -219,7 +239,7 @@ def summarize(
             continue
         ratios = np.array(peer.seconds) / np.array(ours.seconds)
         cells = (f"{np.median(peer.seconds):.3f}", f"{min(peer.seconds):.3f}")
-        cells += (f"{np.mean(peer.results):.4f}", f"{np.median(ratios):.2f}")
+        cells += (f"{np.mean(peer.results):.6g}", f"{np.median(ratios):.2f}")
         rows.append((peer.name, peer.version or "", str(peer.num_threads), *cells))
         if peer is not ours and peer is best_setting(peers, peer.name):
             metrics[f"{name}: time of {peer.name} / time of jaxnet"] = statistics(ratios)
@@ -250,7 +270,7 @@ def run(config: Config) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     tables: dict[str, Any] = {}
     with stopwatch() as seconds:
-        for name in WORKLOADS if config.workload == "all" else (config.workload,):
+        for name in ("small", "large") if config.workload == "all" else (config.workload,):
             peers, num_examples, remark = measure(name, config, num_threads)
             found, rows = summarize(name, peers, num_examples)
             metrics |= found

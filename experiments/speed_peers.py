@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-Workload = dict[str, Any]
-Train = Callable[[int], Callable[[], float]]
-"""Trains from a seed; what it returns computes the accuracy on the training data, untimed."""
+from experiments import clustering_peers
+from experiments.clustering_peers import Train, Workload
 
 
 def jaxnet_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Train]:
@@ -136,12 +135,24 @@ def compiled_pytorch_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> t
     return pytorch_peer(workload, x, y, compiled=True)
 
 
+# What is trained -> peer -> how it trains.
 PEERS = {
-    "jaxnet": jaxnet_peer,
-    "scikit-learn": scikit_learn_peer,
-    "PyTorch": pytorch_peer,
-    "PyTorch compiled": compiled_pytorch_peer,
-    "matrix product": peak_peer,
+    "classifier": {
+        "jaxnet": jaxnet_peer,
+        "scikit-learn": scikit_learn_peer,
+        "PyTorch": pytorch_peer,
+        "PyTorch compiled": compiled_pytorch_peer,
+        "matrix product": peak_peer,
+    },
+    "kmeans": {
+        "jaxnet": clustering_peers.jaxnet_kmeans,
+        "scikit-learn": clustering_peers.scikit_learn_kmeans,
+    },
+    "dec": {
+        "jaxnet": clustering_peers.jaxnet_dec,
+        "ClustPy": clustering_peers.clustpy_dec,
+        "matrix product": peak_peer,
+    },
 }
 
 
@@ -155,7 +166,7 @@ def main(peer: str, num_threads: str, path: str) -> None:
     with np.load(workload["data"]) as arrays:
         x, y = arrays["x"], arrays["y"]
     try:
-        version, train = PEERS[peer](workload, x, y)
+        version, train = PEERS[workload["kind"]][peer](workload, x, y)
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return

@@ -128,6 +128,22 @@ def test_gradient_and_bound_on_the_evidence(x64, key):
     assert float(bounds.mean()) + 4 * error < evidence
 
 
+def test_a_component_far_away_leaves_the_gradient_finite():
+    # Its responsibility is exactly 0 in float32, where the logarithm has no finite derivative.
+    far = {
+        "logits": jnp.zeros(2),
+        "means": jnp.array([[0.0], [1e3]]),
+        "log_variances": -jnp.ones((2, 1)),
+    }
+
+    def divergence(codes):
+        gamma = mixture_responsibilities(far, codes)
+        return mixture_kl(codes, jnp.zeros_like(codes), gamma, far).sum()
+
+    value, gradient = jax.value_and_grad(divergence)(jnp.array([[0.5]]))
+    assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
+
+
 def test_the_decoder_must_rebuild_the_input(key):
     model = jn.variational_autoencoder(jn.dense(5, 4), jn.dense(2, 6), 2)
     params = {"autoencoder": random_params(model), "mixture": mixture()}

@@ -45,10 +45,10 @@ def test_ratios_hold_each_peer_at_its_best_setting():
 
 
 def test_peers_learn_the_same_and_the_missing_one_is_named(tmp_path, monkeypatch, capsys):
-    small = speed.Workload("iris", (4, 8, 3), batch_size=16, num_epochs=60)
+    peers = ("jaxnet", "scikit-learn", "PyTorch", speed.PEAK)
+    small = speed.Workload("classifier", peers, "iris", (4, 8, 3), batch_size=16, num_epochs=60)
     monkeypatch.setattr(speed, "WORKLOADS", {"small": small})
     monkeypatch.setattr(speed, "RATES", {"adam": 0.02})
-    monkeypatch.setattr(speed, "PEERS", ("jaxnet", "scikit-learn", "PyTorch"))
     fake = tmp_path / "torch"
     fake.mkdir()
     (fake / "__init__.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
@@ -58,10 +58,19 @@ def test_peers_learn_the_same_and_the_missing_one_is_named(tmp_path, monkeypatch
     assert "not installed" in text
     assert "small: time of scikit-learn / time of jaxnet" in summary["metrics"]
     header, *rows = summary["tables"]["small"]
-    accuracies = [float(row[header.index("accuracy")]) for row in rows if row[3]]
+    accuracies = [float(row[header.index("result")]) for row in rows if row[3]]
     assert len(accuracies) in (2, 4)
     assert min(accuracies) > 0.85
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_clustering_peers_reach_the_same_inertia(tmp_path, monkeypatch):
+    kmeans = speed.Workload("kmeans", ("jaxnet", "scikit-learn"), "iris", (4, 3), 1, 1)
+    monkeypatch.setattr(speed, "WORKLOADS", {"kmeans": kmeans})
+    summary = speed.run(Config(workload="kmeans", repeats=1, out=tmp_path / "run"))
+    header, *rows = summary["tables"]["kmeans"]
+    inertias = [float(row[header.index("result")]) for row in rows]
+    assert inertias == pytest.approx([inertias[0]] * len(inertias), rel=1e-3)
 
 
 @pytest.mark.parametrize(
