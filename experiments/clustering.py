@@ -40,6 +40,7 @@ from experiments.clustering_methods import (
 from experiments.clustering_outputs import draw, draw_query, tables, write_clusters
 from experiments.datasets import (
     Dataset,
+    fit_idf,
     fit_standardization,
     fit_unit_interval,
     load,
@@ -78,8 +79,8 @@ _METHODS = {
     "reset_every": ("dec", "idec", "dcn"),
     "reset_factor": ("dec", "idec", "dcn"),
 }
-# Examples for the silhouette, which needs all distances.
-_MAX_SILHOUETTE = 10_000
+# For the silhouette, which needs all distances: examples, and products of numbers.
+_MAX_SILHOUETTE, _MAX_PRODUCTS = 10_000, 2e10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -233,13 +234,17 @@ def _pretrained(
 def _vectors(dataset: Dataset, config: Config) -> np.ndarray:
     """Examples as vectors: pixels and shares as they are, other features brought to one scale.
 
-    Networks rebuild numbers in [0, 1]; k-means and mixtures see features of equal variance.
+    Networks rebuild numbers in [0, 1]; k-means and mixtures see features of equal variance. Words
+    get their TF-IDF weights, and mails the length 1, so that distances are those of angles.
     """
     x = dataset.x.reshape(len(dataset.x), -1)
     if dataset.is_image:
         jn.check_unit_interval(x)
         return x
     jn.check_data(x)
+    if dataset.is_text:
+        x = standardize(fit_idf(x), x)
+        return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     if x.min() >= 0 and x.max() <= 1:
         return x
     fit = fit_unit_interval if config.method in DEEP else fit_standardization
@@ -299,7 +304,8 @@ def _metrics(
             metrics["nmi_of_groups"] = clustering.normalized_mutual_information(
                 dataset.groups, clusters
             )
-    chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:_MAX_SILHOUETTE]
+    limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
+    chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
     num_clusters = found.memberships.shape[1]
     metrics["silhouette_of_codes"] = np.array(
         [

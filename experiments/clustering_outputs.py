@@ -5,8 +5,8 @@ import io
 
 import jax.numpy as jnp
 import numpy as np
+from sklearn.decomposition import PCA
 
-import jaxnet as jn
 from experiments import figures
 from experiments.clustering_methods import Clustered
 from experiments.datasets import Dataset
@@ -68,8 +68,9 @@ def draw(
         if each is None or each.codes[0].shape[1] < 2:
             continue
         chosen = np.random.default_rng(0).permutation(len(dataset.y))[:_MAX_POINTS]
-        codes = jnp.asarray(each.codes[0])
-        points = np.asarray(jn.pca(codes, 2).project(codes[chosen]))
+        # Of thousands of words, exact components would take minutes.
+        plane = PCA(2, random_state=0).fit(each.codes[0])
+        points = plane.transform(each.codes[0][chosen])
         labels, names = dataset.y[chosen], dataset.class_names
         if not names:
             labels = each.clusters[0][chosen]

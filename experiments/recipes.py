@@ -267,6 +267,8 @@ def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
     if dataset.group_names:
         recipe["num_clusters"] = 12
     recipe["batch_size"] = min(recipe["batch_size"], len(dataset.x))
+    if dataset.x[0].size > 1000:
+        recipe |= {"covariance": "diagonal", "num_restarts": 3}
     if dataset.name == "mnist_test":
         recipe |= _MNIST_CLUSTERING | {"num_seeds": 3, "pretrain_epochs": 60, "num_epochs": 40}
     elif dataset.name in ("mnist", "fashion_mnist"):

@@ -1,9 +1,14 @@
 """The clustering command: what it leaves behind, what it refuses, that it resumes to the bit."""
 
 import csv
+import dataclasses
+import importlib.machinery
+import importlib.util
 import json
 import re
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -131,6 +136,35 @@ def test_data_that_no_clustering_can_split_are_refused(tmp_path, capsys):
     assert main(Config, run, options) == 2
     assert "num_clusters is needed where the data have no labels" in capsys.readouterr().err
     assert not out.exists()
+
+
+class PlainUMAP:
+    """Stands in for that of umap-learn, which is optional: the first columns of the codes."""
+
+    def __init__(self, *, n_components, random_state, **options):
+        self.num_columns = n_components
+        assert options == {"n_neighbors": 20, "min_dist": 0.0, "n_jobs": 1}
+        assert random_state >= 0
+
+    def fit_transform(self, codes):
+        return codes[:, : self.num_columns]
+
+
+def test_n2d_clusters_what_umap_makes_of_the_codes(tmp_path, monkeypatch):
+    module = types.ModuleType("umap")
+    module.__spec__ = importlib.machinery.ModuleSpec("umap", None)
+    module.UMAP = PlainUMAP
+    monkeypatch.setitem(sys.modules, "umap", module)
+    config = Config(method="n2d", num_seeds=1, hidden_dims=(8,), code_dim=3, pretrain_epochs=1)
+    config = dataclasses.replace(config, num_restarts=1, out=tmp_path / "run")
+    summary = run(config)
+    assert summary["metrics"]["accuracy"]["mean"] > 0.15
+
+
+def test_n2d_says_what_it_needs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(Config, run, ["--method", "n2d", "--out", str(tmp_path / "run")]) == 2
+    assert "pip install 'functional-jaxnet[umap]'" in capsys.readouterr().err
 
 
 def test_mnist_test_is_the_test_part_of_mnist():
