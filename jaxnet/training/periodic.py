@@ -72,7 +72,11 @@ def periodically(
 
         def change(carry: tuple[Array, Params, PyTree[Any]]) -> tuple[Array, Params, PyTree[Any]]:
             due, params, optimizer_state = carry
-            old = state._replace(params=params, optimizer_state=optimizer_state)
+            # What does not change in a loop, XLA computes before it, whether it takes a turn or
+            # not: that would be nearly all, at every step. So all depends on what does change.
+            masked = jax.tree.map(lambda leaf: jnp.where(due, leaf, 0), params)
+            step = jnp.where(due, state.step, 0)
+            old = state._replace(params=masked, optimizer_state=optimizer_state, step=step)
             new = intervene(old, data)
             changed = jax.tree.map(
                 _of_dtype, (params, optimizer_state), (new.params, new.optimizer_state)
