@@ -1,6 +1,8 @@
 """Peers of experiments.speed that cluster; each imports only what it needs."""
 
+import contextlib
 import functools
+import io
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -95,14 +97,16 @@ def clustpy_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, 
     torch.set_num_threads(workload["num_threads"])
 
     def train(seed: int) -> Callable[[], float]:
-        found = DEC(
-            10,
-            batch_size=workload["batch_size"],
-            pretrain_epochs=workload["num_epochs"],
-            clustering_epochs=workload["num_epochs"],
-            embedding_size=workload["dims"][-1],
-            random_state=seed,
-        ).fit(x)
+        # It prints its progress, where the peer's answers belong.
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = DEC(
+                10,
+                batch_size=workload["batch_size"],
+                pretrain_epochs=workload["num_epochs"],
+                clustering_epochs=workload["num_epochs"],
+                embedding_size=workload["dims"][-1],
+                random_state=seed,
+            ).fit(x)
 
         def accuracy() -> float:
             counts = np.zeros((10, 10))

@@ -11,7 +11,7 @@ from experiments.datasets import Dataset, Split
 from jaxnet import metrics
 from jaxnet.training.learner import Stream
 
-_RATE, _NUM_EPOCHS, _BATCH_SIZE, _L2 = 5e-3, 40, 128, 5e-5
+_RATE, _NUM_EPOCHS, _BATCH_SIZE, _L2 = 5e-3, 40, 128, 1e-6
 
 
 def probe_errors(codes: np.ndarray, dataset: Dataset, parts: Split, keys: Array) -> np.ndarray:
