@@ -13,6 +13,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; } td, th { padding: .25rem .8rem; text-align: left;
        border-bottom: 1px solid #ddd; vertical-align: top; overflow-wrap: anywhere; }
+th { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #555; }
 code { background: #f4f4f4; padding: .1rem .3rem; }
