@@ -9,7 +9,8 @@
 Labels, where there are any, only score: accuracy under the best one-to-one assignment of clusters
 to classes, and normalized mutual information. They choose nothing and train nothing. A deep method
 is two trainings in one run: an autoencoder, whose directory is `pretraining/`, and then the network
-together with its clusters. `clusters.csv` holds the cluster of each example.
+together with its clusters. `clusters.csv` holds the cluster of each example, and
+`model.safetensors` the parameters of all networks and clusters, stacked.
 
 Published: on MNIST, all 70 000 pictures, DEC 0.843 (Xie, Girshick, Farhadi 2016), IDEC 0.881 (Guo
 et al. 2017), DCN with soft resets 0.964 (Miklautz et al. 2025). Measured figures: docs/results.md.
@@ -60,7 +61,7 @@ from experiments.run import finish, main, statistics, stopwatch
 from experiments.run_directory import RunDirectory
 from experiments.training import train
 from jaxnet import clustering
-from jaxnet.checkpoint import params_sha256
+from jaxnet.checkpoint import export_params, params_sha256
 
 # The methods that each option is for, where it is not for all.
 _METHODS = {
@@ -199,6 +200,7 @@ def run(config: Config) -> dict[str, Any]:
             found = cluster(method, params, data["x"])
             metrics = _metrics(found, first, dataset, config.seed)
         write_clusters(directory, found.clusters)
+        export_params(directory.path / "model.safetensors", {"params": params})
         captions = draw(directory, dataset, history, first, found)
         if config.query is not None:
             captions |= draw_query(directory, dataset, x, found.codes[0], config.query)

@@ -12,6 +12,7 @@ import types
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from sklearn.metrics import normalized_mutual_info_score
 
 from experiments.clustering import Config, load_data, run
@@ -48,6 +49,8 @@ def test_the_run_directory_keeps_the_contract(method, tmp_path):
     figures |= {"learning_curves", "codes_before"} if trained else set()
     figures |= {"neighbors"} if "query" in options else set()
     assert {path.stem for path in (out / "figures").iterdir()} == figures
+    saved = load_file(out / "model.safetensors")
+    assert any("centers" in name or "means" in name for name in saved)
     with open(out / "clusters.csv", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["example", "network_0", "network_1"]
