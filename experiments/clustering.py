@@ -309,14 +309,14 @@ def _metrics(
     limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
     chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
     num_clusters = found.memberships.shape[1]
-    metrics["silhouette_of_codes"] = np.array(
-        [
-            clustering.silhouette(
-                jnp.asarray(codes[chosen]), jnp.asarray(own[chosen]), num_clusters=num_clusters
-            )
-            for codes, own in zip(found.codes, found.clusters, strict=True)
-        ]
-    )
+    silhouettes = [
+        clustering.silhouette(
+            jnp.asarray(codes[chosen]), jnp.asarray(own[chosen]), num_clusters=num_clusters
+        )
+        for codes, own in zip(found.codes, found.clusters, strict=True)
+    ]
+    # All examples in one cluster have none: as bad as no structure at all.
+    metrics["silhouette_of_codes"] = np.nan_to_num(np.array(silhouettes), nan=0.0)
     return metrics
 
 

@@ -13,6 +13,7 @@ import jaxnet as jn
 from jaxnet import clustering
 from jaxnet.objectives import Objective
 from jaxnet.training.learner import Optimizer, Stream
+from jaxnet.training.periodic import Intervention
 
 DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
 _ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu}
@@ -199,7 +200,7 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
 
 
 def _with_resets(
-    config: Any, network: Any, learner: jn.Learner, data: Any, *more: jn.Intervention
+    config: Any, network: Any, learner: jn.Learner, data: Any, *more: Intervention
 ) -> jn.Learner:
     """BRB: every so many epochs a soft reset, then k-means on the codes, and what follows."""
     if not config.reset:
@@ -219,7 +220,7 @@ def _with_resets(
 
 def _embedded_clustering(
     config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
-) -> tuple[jn.Learner, jn.Intervention]:
+) -> tuple[jn.Learner, Intervention]:
     if config.method == "dec":
         objective = clustering.deep_embedded_clustering(network)
     else:

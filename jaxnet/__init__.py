@@ -83,7 +83,7 @@ from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
 from jaxnet.training.early_stopping import Best, keep_best, no_best, out_of_patience
 from jaxnet.training.fit import fit, run_epoch, run_steps
 from jaxnet.training.learner import Learner, TrainState, evaluation_params, gradient_learner
-from jaxnet.training.periodic import Intervention, periodically
+from jaxnet.training.periodic import periodically
 from jaxnet.variational import (
     VariationalAutoencoder,
     mlp_variational_autoencoder,
@@ -95,7 +95,6 @@ __all__ = [
     "Autoencoder",
     "Best",
     "Chain",
-    "Intervention",
     "Learner",
     "Likelihood",
     "Network",

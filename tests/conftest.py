@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 # Read when the first array is made. Most of the time of the suite is LLVM's, which optimizes
 # programs that run for milliseconds. Commands in processes of their own run as users run them.
 os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 )
 
 

@@ -109,7 +109,7 @@ def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
         (["--method", "vade", "--reset", "True"], "reset is for method dec or idec or dcn"),
         (["--method", "dec", "--strength", "1"], "strength is for method idec or dcn"),
         (["--method", "idec", "--strength", "-1"], "strength must be at least 0"),
-        (["--dataset", "wine", "--augment", "True"], "augment needs pictures, and wine is a table"),
+        (["--dataset", "wine", "--method", "dec", "--augment", "True"], "augment needs pictures"),
         (["--reset-factor", "2", "--method", "dec"], r"reset_factor must lie in \[0, 1\], found 2"),
         (["--pretrain-epochs", "0", "--method", "dec"], "pretrain_epochs must be at least 1"),
         (["--pretrain-rate", "-1", "--method", "dec"], "pretrain_rate must be greater than 0"),
