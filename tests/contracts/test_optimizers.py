@@ -55,7 +55,9 @@ def test_takes_a_traced_rate_weight_decay_and_clipping(name, digits, key):
     assert jnp.isfinite(metrics["loss"]).all()
     # The installed Optax's cocob, a betting scheme, takes a rate and ignores it.
     ignores = rate is None or name == "cocob"
-    assert (metrics["loss"][0] == metrics["loss"][1]) == ignores
+    # The two networks of a program may differ in the last bit.
+    small, large = metrics["loss"]
+    assert bool(jnp.allclose(small, large, rtol=5e-7, atol=0)) == ignores
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
