@@ -21,7 +21,6 @@ import functools
 import importlib.util
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -32,13 +31,13 @@ import numpy as np
 import jaxnet as jn
 from experiments.clustering_methods import (
     DEEP,
-    Clustered,
     Method,
     build_method,
     cluster,
     start_all,
 )
 from experiments.clustering_outputs import draw, draw_query, tables, write_clusters
+from experiments.clustering_scores import final_metrics, scores
 from experiments.datasets import (
     Dataset,
     fit_idf,
@@ -51,7 +50,9 @@ from experiments.model import stacked_sha256
 from experiments.options import (
     TrainingConfig,
     load_unsupervised,
+    refuse_meaningless,
     require_positive,
+    require_rate,
     resolve,
     seed_keys,
     training_optimizer,
@@ -59,7 +60,7 @@ from experiments.options import (
 from experiments.recipes import clustering_recipe
 from experiments.run import finish, main, statistics, stopwatch
 from experiments.run_directory import RunDirectory
-from experiments.training import train
+from experiments.training import start_from, train
 from jaxnet import clustering
 from jaxnet.checkpoint import export_params, params_sha256
 
@@ -80,8 +81,6 @@ _METHODS = {
     "reset_every": ("dec", "idec", "dcn"),
     "reset_factor": ("dec", "idec", "dcn"),
 }
-# For the silhouette, which needs all distances: examples, and products of numbers.
-_MAX_SILHOUETTE, _MAX_PRODUCTS = 10_000, 2e10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,16 +188,16 @@ def run(config: Config) -> dict[str, Any]:
                 make = functools.partial(method.learner, optimizer, data)
                 trained = train(
                     make(lambda key: jax.tree.map(lambda leaf: leaf[0], starts)),
-                    _initial_states(make, keys, starts),
+                    start_from(make, keys, starts),
                     data | {"index": jnp.arange(len(x))},
-                    _scores(method, data["x"], dataset),
+                    scores(method, data["x"], dataset),
                     config,
                     directory,
                 )
                 params, hashes["clustering"] = trained.params, trained.state_sha256
                 history = dict(trained.history)
             found = cluster(method, params, data["x"])
-            metrics = _metrics(found, first, dataset, config.seed)
+            metrics = final_metrics(found, first, dataset, config.seed)
         write_clusters(directory, found.clusters)
         export_params(directory.path / "model.safetensors", {"params": params})
         captions = draw(directory, dataset, history, first, found)
@@ -253,73 +252,6 @@ def _vectors(dataset: Dataset, config: Config) -> np.ndarray:
     return standardize(fit(x), x)
 
 
-def _initial_states(
-    make: Callable[[Callable[[jax.Array], Any]], jn.Learner], keys: jax.Array, starts: Any
-) -> jn.TrainState:
-    """States of networks that start from given parameters, stacked."""
-
-    def state(key: jax.Array, start: Any) -> jn.TrainState:
-        return make(lambda _: start).init(key)
-
-    return jax.jit(jax.vmap(state))(keys, starts)
-
-
-def _scores(method: Method, x: jax.Array, dataset: Dataset) -> Callable[[Any], dict[str, Any]]:
-    """How well the clusters of all networks agree with the labels, after each epoch."""
-    if not dataset.class_names:
-        return lambda params: {}
-
-    @jax.jit
-    def clusters(params: Any, x: jax.Array) -> jax.Array:
-        def one(params: Any) -> jax.Array:
-            return method.memberships(params, method.codes(params, x)).argmax(axis=1)
-
-        return jax.lax.map(one, params)
-
-    def scores(params: Any) -> dict[str, Any]:
-        found = np.asarray(clusters(params, x))
-        return {
-            "accuracy": clustering.clustering_accuracy(dataset.y, found),
-            "nmi": clustering.normalized_mutual_information(dataset.y, found),
-        }
-
-    return scores
-
-
-def _metrics(
-    found: Clustered, first: Clustered | None, dataset: Dataset, seed: int
-) -> dict[str, np.ndarray]:
-    metrics = {}
-    if dataset.class_names:
-        y, clusters = dataset.y, found.clusters
-        metrics = {
-            "accuracy": clustering.clustering_accuracy(y, clusters),
-            "nmi": clustering.normalized_mutual_information(y, clusters),
-            "adjusted_rand_index": clustering.adjusted_rand_index(y, clusters),
-            "homogeneity": clustering.homogeneity(y, clusters),
-            "completeness": clustering.completeness(y, clusters),
-        }
-        if first is not None:
-            before = clustering.clustering_accuracy(y, first.clusters)
-            metrics["accuracy_before_clustering"] = before
-        if dataset.group_names:
-            metrics["nmi_of_groups"] = clustering.normalized_mutual_information(
-                dataset.groups, clusters
-            )
-    limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
-    chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
-    num_clusters = found.memberships.shape[1]
-    silhouettes = [
-        clustering.silhouette(
-            jnp.asarray(codes[chosen]), jnp.asarray(own[chosen]), num_clusters=num_clusters
-        )
-        for codes, own in zip(found.codes, found.clusters, strict=True)
-    ]
-    # All examples in one cluster have none: as bad as no structure at all.
-    metrics["silhouette_of_codes"] = np.nan_to_num(np.array(silhouettes), nan=0.0)
-    return metrics
-
-
 def _for_method(config: Config, recipe: dict[str, Any]) -> dict[str, Any]:
     """The part of a recipe that has a meaning for the method.
 
@@ -327,12 +259,10 @@ def _for_method(config: Config, recipe: dict[str, Any]) -> dict[str, Any]:
         ValueError: an option of the command line that has none.
     """
     method = config.method or recipe["method"]
-    without = [name for name, methods in _METHODS.items() if method not in methods]
-    for name in without:
-        if getattr(config, name) not in (None, False):
-            known = " or ".join(_METHODS[name])
-            raise ValueError(f"{name} is for method {known}, found method {method}")
-    return {name: value for name, value in recipe.items() if name not in without}
+    refuse_meaningless(config, _METHODS, "method", method)
+    return {
+        name: value for name, value in recipe.items() if method in _METHODS.get(name, (method,))
+    }
 
 
 def _check(config: Config, dataset: Dataset) -> None:
@@ -361,10 +291,7 @@ def _check(config: Config, dataset: Dataset) -> None:
             raise ValueError(f"{name} must be at least 0 and finite, found {value}")
     if config.reset_factor is not None and not 0 <= config.reset_factor <= 1:
         raise ValueError(f"reset_factor must lie in [0, 1], found {config.reset_factor}")
-    if config.pretrain_rate is not None and not 0 < config.pretrain_rate < math.inf:
-        raise ValueError(
-            f"pretrain_rate must be greater than 0 and finite, found {config.pretrain_rate}"
-        )
+    require_rate(config, "pretrain_rate")
 
 
 if __name__ == "__main__":

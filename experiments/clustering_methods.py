@@ -295,6 +295,12 @@ class Clustered(NamedTuple):
     memberships: np.ndarray
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _codes_and_memberships(method: Method, params: Any, x: Array) -> tuple[Array, Array]:
+    codes = method.codes(params, x)
+    return codes, method.memberships(params, codes)
+
+
 def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clustered:
     """Codes and clusters of all examples by each network, which take turns.
 
@@ -303,15 +309,10 @@ def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clust
         params: of `start_all` or trained, stacked.
         x: the examples.
     """
-
-    @jax.jit
-    def one(params: Any, x: Array) -> tuple[Array, Array]:
-        codes = method.codes(params, x)
-        return codes, method.memberships(params, codes)
-
     codes, memberships = [], []
     for index in range(len(jax.tree.leaves(params)[0])):
-        found = jax.device_get(one(jax.tree.map(lambda leaf, i=index: leaf[i], params), x))
+        own = jax.tree.map(lambda leaf, i=index: leaf[i], params)
+        found = jax.device_get(_codes_and_memberships(method, own, x))
         # Of examples that are their own codes one copy is enough.
         codes.append(codes[0] if codes and method.network is None else found[0])
         memberships.append(found[1])

@@ -49,10 +49,10 @@ def draw(
     captions = {}
     if history:
         # The scores are those of all examples.
+        called = {"train": "train", "validation": "all examples"}
         shown = {
-            name: {"all examples" if part == "validation" else part: curve}
+            name: {called[part]: curve for part, curve in parts.items()}
             for name, parts in history.items()
-            for part, curve in parts.items()
         }
         directory.save_figure("learning_curves", figures.learning_curves(shown))
         captions["learning_curves"] = (

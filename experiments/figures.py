@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -60,12 +61,17 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title("confusion on the test set (%)")
-    for row, column in np.ndindex(*percent.shape):
-        if percent[row, column] >= 0.05:
-            color = "white" if percent[row, column] > 55 else "black"
-            text = f"{percent[row, column]:.1f}".removesuffix(".0")
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
+    _write_percent(axes, percent, num_digits=1)
     return figure
+
+
+def _write_percent(axes: Axes, percent: np.ndarray, *, num_digits: int) -> None:
+    """Write numbers into the cells of a picture, but those that would round to 0."""
+    for row, column in np.ndindex(*percent.shape):
+        if percent[row, column] >= 0.5 * 10.0**-num_digits:
+            color = "white" if percent[row, column] > 55 else "black"
+            text = f"{percent[row, column]:.{num_digits}f}".removesuffix(".0")
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
 
 
 def contingency_table(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
@@ -85,11 +91,7 @@ def contingency_table(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.set_yticks(np.arange(num_classes), class_names)
     axes.set_xlabel("cluster")
     axes.set_ylabel("class")
-    for row, column in np.ndindex(*percent.shape):
-        if percent[row, column] >= 0.5:
-            color = "white" if percent[row, column] > 55 else "black"
-            text = f"{percent[row, column]:.0f}"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
+    _write_percent(axes, percent, num_digits=0)
     return figure
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -109,10 +109,7 @@ def resolve(config: Config, recipe: dict[str, Any]) -> Config:
     require_positive(config, "num_epochs", "batch_size", "num_seeds", "patience")
     if config.seed < 0:
         raise ValueError(f"seed must not be negative, found {config.seed}")
-    if config.learning_rate is not None and not 0 < config.learning_rate < math.inf:
-        raise ValueError(
-            f"learning_rate must be greater than 0 and finite, found {config.learning_rate}"
-        )
+    require_rate(config, "learning_rate")
     if config.checkpoint_every is not None and config.checkpoint_every < 0:
         raise ValueError(f"checkpoint_every must not be negative, found {config.checkpoint_every}")
     if config.tensorboard and importlib.util.find_spec("tensorboardX") is None:
@@ -218,6 +215,36 @@ def require_positive(config: Any, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, found {value}")
+
+
+def require_rate(config: Any, name: str) -> None:
+    """Refuse a learning rate that is not above 0 and finite; None passes.
+
+    Raises:
+        ValueError: such a rate.
+    """
+    rate = getattr(config, name)
+    if rate is not None and not 0 < rate < math.inf:
+        raise ValueError(f"{name} must be greater than 0 and finite, found {rate}")
+
+
+def refuse_meaningless(
+    config: Any, meaning: Mapping[str, Sequence[str]], kind: str, chosen: str
+) -> None:
+    """Refuse options that were given and have no meaning for what was chosen.
+
+    Args:
+        config: the options of the command line.
+        meaning: option -> what it is for.
+        kind: what is chosen between, such as "model".
+        chosen: what was chosen.
+
+    Raises:
+        ValueError: such an option.
+    """
+    for name, known in meaning.items():
+        if getattr(config, name) not in (None, 0, ()) and chosen not in known:
+            raise ValueError(f"{name} is for {kind} {' or '.join(known)}, found {kind} {chosen}")
 
 
 def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.Array], Any]:

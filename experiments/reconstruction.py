@@ -18,7 +18,7 @@ values in [0, 1]; each feature of a table is put there by the range of its train
 """
 
 import dataclasses
-import math
+import functools
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -35,7 +35,9 @@ from experiments.optimizer_comparison import compare
 from experiments.options import (
     TrainingConfig,
     load_unsupervised,
+    refuse_meaningless,
     require_positive,
+    require_rate,
     resolve,
     seed_keys,
     training_optimizer,
@@ -45,7 +47,7 @@ from experiments.reconstruction_models import Model, build_model
 from experiments.reconstruction_outputs import draw, draw_codes, draw_model, export_features
 from experiments.run import finish, main, statistics, stopwatch
 from experiments.run_directory import RunDirectory
-from experiments.training import train
+from experiments.training import start_from, train
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.training.learner import Stream
 
@@ -195,20 +197,20 @@ def run(config: Config) -> dict[str, Any]:
             errors = ((rebuilt - x[parts.test]) ** 2).sum(axis=-1)
             pca_errors = ((by_pca - x[parts.test]) ** 2).sum(axis=-1)
             metrics = _metrics(model, params, x[parts.test], errors, pca_errors, config)
-            codes = _outputs(model.encode, params, x)
-            if config.linear_probe:
-                metrics["probe_error"] = probe_errors(codes, dataset, parts, seed_keys(config))
-            if config.export_features is not None:
-                export_features(config.export_features, codes, dataset.y, parts)
+            codes = _outputs(model.encode, params, x[parts.test])
+            if config.linear_probe or config.export_features is not None:
+                every = _outputs(model.encode, params, x)
+                if config.linear_probe:
+                    metrics["probe_error"] = probe_errors(every, dataset, parts, seed_keys(config))
+                if config.export_features is not None:
+                    export_features(config.export_features, every, dataset.y, parts)
         save_model(directory, SavedModel.of(dataset, inputs, params))
         history = dict(trained.history)
         if model.loss is None:
             # Contrastive divergence is near zero from beginning to end and shows nothing.
             history.pop("loss")
         captions = draw(directory, dataset, x[parts.test], parts.test, history, rebuilt, by_pca)
-        captions |= draw_codes(
-            directory, dataset, parts.test, codes[0, parts.test], errors, pca_errors
-        )
+        captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
         captions |= draw_model(directory, model, params, dataset, config.seed)
         summary = {
             "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
@@ -250,30 +252,19 @@ def _initial_states(
     if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
         # What is resumed takes but the shapes from here, so nothing is pretrained again.
         return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
-
-    def state(key: jax.Array, start: Any) -> jn.TrainState:
-        return model.learner(optimizer, lambda _: start).init(key)
-
-    return jax.jit(jax.vmap(state))(keys, model.pretrain(keys))
+    return start_from(functools.partial(model.learner, optimizer), keys, model.pretrain(keys))
 
 
 def _check(config: Config) -> None:
     """Refuse options that do not fit the model, and a file that cannot be written."""
-    for name, models in _MODELS.items():
-        if getattr(config, name) not in (None, 0, ()) and config.model not in models:
-            raise ValueError(
-                f"{name} is for model {' or '.join(models)}, found model {config.model}"
-            )
+    refuse_meaningless(config, _MODELS, "model", config.model)
     if config.likelihood_samples < 0:
         raise ValueError(
             f"likelihood_samples must not be negative, found {config.likelihood_samples}"
         )
     if config.ais_betas != 0 and config.ais_betas < 4:
         raise ValueError(f"ais_betas must be 0 or at least 4, found {config.ais_betas}")
-    if config.pretrain_rate is not None and not 0 < config.pretrain_rate < math.inf:
-        raise ValueError(
-            f"pretrain_rate must be greater than 0 and finite, found {config.pretrain_rate}"
-        )
+    require_rate(config, "pretrain_rate")
     path = config.export_features
     if path is None:
         return

@@ -101,6 +101,23 @@ def train(
     return run.trained()
 
 
+def start_from(
+    make: Callable[[Callable[[jax.Array], Any]], jn.Learner], keys: jax.Array, starts: Any
+) -> jn.TrainState:
+    """Initial states of networks that start from given parameters, stacked.
+
+    Args:
+        make: from `init(key) -> params` to what trains.
+        keys: one for each network.
+        starts: their parameters, stacked.
+    """
+
+    def state(key: jax.Array, start: Any) -> jn.TrainState:
+        return make(lambda _: start).init(key)
+
+    return jax.jit(jax.vmap(state))(keys, starts)
+
+
 @dataclasses.dataclass
 class _Pace:
     """How many steps fit into a piece, from the time that the last piece took."""

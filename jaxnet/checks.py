@@ -103,6 +103,26 @@ def require_positive(function: str, **sizes: Any) -> None:
             raise ValueError(f"{function}: {name} must be at least 1, found {size}")
 
 
+def require_not_negative(function: str, **numbers: Any) -> None:
+    """Refuse numbers below 0; a traced one cannot be looked at.
+
+    Args:
+        function: whose arguments they are, for the message.
+        numbers: argument -> value.
+
+    Raises:
+        ValueError: a number below 0.
+
+    >>> require_not_negative("l2_penalty", strength=-1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: l2_penalty: strength must not be negative, found -1.0
+    """
+    for name, number in numbers.items():
+        if isinstance(number, (int, float)) and number < 0:
+            raise ValueError(f"{function}: {name} must not be negative, found {number}")
+
+
 def _require_finite(name: str, kind: str, values: np.ndarray) -> None:
     if not np.issubdtype(values.dtype, np.number) and values.dtype != np.bool_:
         raise ValueError(f"{name}: {kind} must be numbers, found dtype {values.dtype}")

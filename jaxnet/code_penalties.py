@@ -9,17 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxnet.autoencoders import Autoencoder
+from jaxnet.checks import require_not_negative
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.reconstructions import sum_per_example
 
 # Rows of the Jacobian that are held at once: enough for full use of a processor.
 _ROWS = 32
-
-
-def _require_strength(function: str, strength: float | Array) -> None:
-    if isinstance(strength, (int, float)) and strength < 0:
-        raise ValueError(f"{function}: strength must not be negative, found {strength}")
 
 
 def _codes(network: Autoencoder, params: Params, x: Array) -> Array:
@@ -51,7 +47,7 @@ def l1_sparsity_penalty(
     >>> float(objective(network.init(jax.random.key(0)), batch, None)[0])
     1.5
     """
-    _require_strength("l1_sparsity_penalty", strength)
+    require_not_negative("l1_sparsity_penalty", strength=strength)
 
     def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         loss, metrics = objective(params, batch, key)
@@ -99,7 +95,7 @@ def kl_sparsity_penalty(
     >>> bool(abs(loss) < 1e-6), float(metrics["activity"])
     (True, 0.5)
     """
-    _require_strength("kl_sparsity_penalty", strength)
+    require_not_negative("kl_sparsity_penalty", strength=strength)
     if isinstance(target, (int, float)) and not 0 < target < 1:
         raise ValueError(
             f"kl_sparsity_penalty: target must lie in (0, 1), found {target}; it is the desired "
@@ -157,7 +153,7 @@ def contractive_penalty(
     >>> float(objective(params, {"x": jnp.zeros((5, 2))}, None)[0])
     30.0
     """
-    _require_strength("contractive_penalty", strength)
+    require_not_negative("contractive_penalty", strength=strength)
     if num_probes is not None and num_probes < 1:
         raise ValueError(
             f"contractive_penalty: num_probes must be at least 1, found {num_probes}; None "

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet.checks import require_not_negative
 from jaxnet.network import Network, Params
 
 Batch = Mapping[str, Any]
@@ -185,8 +186,7 @@ def _penalized(
     where: Callable[[str, Array], bool],
     penalty: Callable[[Array], Array],
 ) -> Objective:
-    if isinstance(strength, (int, float)) and strength < 0:
-        raise ValueError(f"penalty: strength must not be negative, found {strength}")
+    require_not_negative("penalty", strength=strength)
 
     def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         leaves = [

@@ -11,7 +11,9 @@ import jax
 import optax
 from jaxtyping import Array
 
+from jaxnet.augmentation import augmented
 from jaxnet.network import Network, Params
+from jaxnet.noise import bernoulli_sampling
 from jaxnet.objectives import Batch, Metrics, Objective, supervised
 
 
@@ -169,17 +171,14 @@ def binarized(objective: Objective) -> Objective:
     ([0.0, 1.0], True)
     """
 
+    sampled = augmented(objective, bernoulli_sampling())
+
     def drawn(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         if "target" in batch:
             raise ValueError(
                 "binarized: the batch has a target already, so the pixels to rebuild would differ "
                 "from those drawn; write binarized(denoising(...)), with binarized outermost"
             )
-        if key is None:
-            return objective(params, batch, None)
-        pixel_key, key = jax.random.split(key)
-        x = batch["x"]
-        pixels = jax.random.bernoulli(pixel_key, x).astype(x.dtype)
-        return objective(params, {**batch, "x": pixels}, key)
+        return sampled(params, batch, key)
 
     return drawn

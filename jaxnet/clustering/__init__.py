@@ -25,7 +25,6 @@ from jaxnet.clustering.dcn import (
     CenterState,
     deep_clustering_network,
     deep_clustering_network_learner,
-    move_centers,
 )
 from jaxnet.clustering.deep import assign_codes, cluster_codes, encode_all
 from jaxnet.clustering.distances import squared_distances
@@ -52,7 +51,7 @@ from jaxnet.clustering.scores import (
 )
 from jaxnet.clustering.seeding import check_clusters, kmeans_plus_plus
 from jaxnet.clustering.silhouette import silhouette, silhouette_samples
-from jaxnet.clustering.streaming import minibatch_kmeans_learner
+from jaxnet.clustering.streaming import minibatch_kmeans_learner, move_centers
 from jaxnet.clustering.vade import (
     mixture_kl,
     mixture_params,

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from jaxnet.autoencoders import Autoencoder
+from jaxnet.checks import require_not_negative
 from jaxnet.clustering.deep import flat_codes
-from jaxnet.clustering.distances import EXACT
 from jaxnet.clustering.kmeans import assign
+from jaxnet.clustering.streaming import move_centers
 from jaxnet.network import Params
 from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
 from jaxnet.training.learner import (
@@ -52,10 +53,7 @@ def deep_clustering_network(
     >>> sorted(jax.eval_shape(objective, params, {"x": jnp.ones((5, 4))}, None)[1])
     ['squared_distance', 'squared_error']
     """
-    if isinstance(strength, (int, float)) and strength < 0:
-        raise ValueError(
-            f"deep_clustering_network: strength must not be negative, found {strength}"
-        )
+    require_not_negative("deep_clustering_network", strength=strength)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         loss, metrics = reconstruction(params["autoencoder"], batch, key)
@@ -67,49 +65,6 @@ def deep_clustering_network(
         return loss + strength / 2 * distance, metrics | {"squared_distance": distance}
 
     return objective
-
-
-def move_centers(
-    centers: Float[Array, "k code"],
-    counts: Float[Array, " k"],
-    codes: Float[Array, "n code"],
-    labels: Int[Array, " n"],
-    weight: Float[Array, " n"] | None = None,
-) -> tuple[Float[Array, "k code"], Float[Array, " k"]]:
-    """Move each center to the mean of all that was ever assigned to it.
-
-    One example after the other: `n_k <- n_k + 1`, `c_k <- c_k - (c_k - z_i) / n_k`, Yang et al.
-    (2017), eq. 8, as in the online k-means of Sculley (2010). For assignments that are given, the
-    order of the examples does not matter, and a batch is
-    `c_k <- (n_k c_k + sum of its codes) / (n_k + their number)`.
-
-    Args:
-        centers: centers `c`, `(k, code)`.
-        counts: how many examples each center stands for so far, `n`.
-        codes: codes `z` of a batch, `(n, code)`.
-        labels: their clusters.
-        weight: as how many examples each of them counts, by default 1.
-
-    Returns:
-        The new centers and counts; a center without examples stays.
-
-    >>> centers, counts = move_centers(
-    ...     jnp.array([[0.0], [5.0]]), jnp.array([1.0, 1.0]), jnp.array([[1.0], [2.0]]),
-    ...     jnp.array([0, 0]),
-    ... )
-    >>> centers.tolist(), counts.tolist()
-    ([[1.0], [5.0]], [3.0, 1.0])
-    """
-    members = (labels == jnp.arange(len(centers))[:, None]).astype(codes.dtype)
-    if weight is not None:
-        members = members * weight
-        # What is masked may be anything, NaN too.
-        codes = jnp.where(weight[:, None] > 0, codes, 0)
-    total = counts + jnp.sum(members, axis=1)
-    # From the center, so that a large count does not round the small change away.
-    change = jnp.matmul(members, codes, precision=EXACT)
-    change -= jnp.sum(members, axis=1, keepdims=True) * centers
-    return centers + change / jnp.maximum(total, 1)[:, None], total
 
 
 class CenterState(NamedTuple):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jaxnet.autoencoders import Autoencoder
+from jaxnet.checks import require_not_negative
 from jaxnet.clustering.assignments import (
     assignment_divergence,
     student_t_assignments,
@@ -108,10 +109,7 @@ def improved_deep_embedded_clustering(
     >>> sorted(jax.eval_shape(objective, params, batch, None)[1])
     ['divergence', 'squared_error']
     """
-    if isinstance(strength, (int, float)) and strength < 0:
-        raise ValueError(
-            f"improved_deep_embedded_clustering: strength must not be negative, found {strength}"
-        )
+    require_not_negative("improved_deep_embedded_clustering", strength=strength)
     clustering = deep_embedded_clustering(network, degrees_of_freedom=degrees_of_freedom)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:

@@ -4,11 +4,56 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from jaxnet.clustering.distances import EXACT, require_same_dim, squared_distances
 from jaxnet.objectives import Batch, Metrics, weighted_mean
 from jaxnet.training.learner import Learner, Stream, TrainState
+
+
+def move_centers(
+    centers: Float[Array, "k code"],
+    counts: Float[Array, " k"],
+    codes: Float[Array, "n code"],
+    labels: Int[Array, " n"],
+    weight: Float[Array, " n"] | None = None,
+) -> tuple[Float[Array, "k code"], Float[Array, " k"]]:
+    """Move each center to the mean of all that was ever assigned to it.
+
+    One example after the other: `n_k <- n_k + 1`, `c_k <- c_k - (c_k - z_i) / n_k`, Sculley (2010),
+    algorithm 1, and Yang et al. (2017), eq. 8. For assignments that are given, the
+    order of the examples does not matter, and a batch is
+    `c_k <- (n_k c_k + sum of its codes) / (n_k + their number)`.
+
+    Args:
+        centers: centers `c`, `(k, code)`.
+        counts: how many examples each center stands for so far, `n`.
+        codes: codes `z` of a batch, `(n, code)`.
+        labels: their clusters.
+        weight: as how many examples each of them counts, by default 1.
+
+    Returns:
+        The new centers and counts; a center without examples stays.
+
+    >>> centers, counts = move_centers(
+    ...     jnp.array([[0.0], [5.0]]), jnp.array([1.0, 1.0]), jnp.array([[1.0], [2.0]]),
+    ...     jnp.array([0, 0]),
+    ... )
+    >>> centers.tolist(), counts.tolist()
+    ([[1.0], [5.0]], [3.0, 1.0])
+    """
+    members = (labels == jnp.arange(len(centers))[:, None]).astype(codes.dtype)
+    if weight is not None:
+        members = members * weight
+        # What is masked may be anything, NaN too.
+        codes = jnp.where(weight[:, None] > 0, codes, 0)
+    new = jnp.sum(members, axis=1)
+    total = counts + new
+    # What they differ by is summed: a running mean of large numbers would lose digits.
+    middle = jnp.mean(centers, axis=0)
+    change = jnp.matmul(members, codes - middle, precision=EXACT)
+    change -= new[:, None] * (centers - middle)
+    return centers + change / jnp.where(total > 0, total, 1)[:, None], total
 
 
 def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
@@ -61,15 +106,8 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
         require_same_dim("minibatch_kmeans_learner", x, centers=centers)
         middle = jnp.mean(centers, axis=0)
         distances = squared_distances(x - middle, centers - middle)
-        members = jax.nn.one_hot(jnp.argmin(distances, axis=1), len(centers), dtype=x.dtype)
-        if weight is not None:
-            members *= weight[:, None]
-        new = jnp.sum(members, axis=0)
-        # What they differ by is summed: a running mean of large numbers would lose digits.
-        change = jnp.matmul(members.T, x - middle, precision=EXACT)
-        change -= new[:, None] * (centers - middle)
-        counts += new
-        centers += change / jnp.where(counts > 0, counts, 1)[:, None]
+        labels = jnp.argmin(distances, axis=1)
+        centers, counts = move_centers(centers, counts, x, labels, weight)
         loss = weighted_mean(jnp.min(distances, axis=1), weight)
         state = TrainState(
             {"centers": centers, "counts": counts},
