@@ -39,11 +39,18 @@ def bernoulli_likelihood() -> Likelihood:
     return Likelihood(jax.nn.sigmoid, _bernoulli_log_prob)
 
 
-def gaussian_likelihood(scale: float | Array = 1.0) -> Likelihood:
-    """Each number is normal around the output, with a fixed standard deviation.
+def _identity(outputs: Array) -> Array:
+    return outputs
+
+
+def gaussian_likelihood(
+    scale: float | Array = 1.0, *, mean: Callable[[Array], Array] = _identity
+) -> Likelihood:
+    """Each number is normal around `mean(output)`, with a fixed standard deviation.
 
     Args:
         scale: the standard deviation, above 0; may be traced.
+        mean: from outputs to the expected data: `jax.nn.sigmoid` for numbers in [0, 1].
 
     Raises:
         ValueError: a scale of 0 or below.
@@ -57,6 +64,6 @@ def gaussian_likelihood(scale: float | Array = 1.0) -> Likelihood:
 
     def log_prob(outputs: Array, x: Array) -> Array:
         constant = jnp.log(scale) + math.log(2 * math.pi) / 2
-        return -(((x - outputs) / scale) ** 2) / 2 - constant
+        return -(((x - mean(outputs)) / scale) ** 2) / 2 - constant
 
-    return Likelihood(lambda outputs: outputs, log_prob)
+    return Likelihood(mean, log_prob)

@@ -144,6 +144,14 @@ def linear_model(dim=6, latent_dim=2):
     return model, jax.tree.map(jnp.asarray, params), jnp.asarray(x), exact
 
 
+def test_a_gaussian_likelihood_is_normal_around_the_mean_of_its_outputs(x64):
+    outputs, x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5)))
+    likelihood = jn.gaussian_likelihood(0.3, mean=jax.nn.sigmoid)
+    np.testing.assert_allclose(likelihood.mean(outputs), special.expit(outputs), rtol=1e-12)
+    expected = stats.norm(special.expit(outputs), 0.3).logpdf(x)
+    np.testing.assert_allclose(likelihood.log_prob(outputs, x), expected, rtol=1e-12)
+
+
 def test_log_likelihood_of_a_linear_gaussian_model_is_exact(x64, key):
     model, params, x, exact = linear_model()
     # With the exact posterior every importance weight is p(x): no sample is needed beyond one.
