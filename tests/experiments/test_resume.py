@@ -145,16 +145,15 @@ for name in jn.optimizer_names():
     learner = jn.gradient_learner(
         network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
     )
-    start = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(1), 2))
+    start = jax.vmap(learner.init)(jax.random.split(jax.random.key(1), 2))
     state = (start, jn.begin_epoch(learner, start, data, batch_size=32))
     if mode == "resumed":
         # Saved by another process, inside the first epoch and inside a cycle of lookahead or SAM.
         state = restore(f"{folder}/{name}", like=state)
-    pieces = {"whole": [6, 6], "first": [3], "resumed": [3, 6]}[mode]
-    for num_steps in pieces:
-        state = jn.advance(learner, *state, data, batch_size=32, num_steps=num_steps)
-    if mode == "first":
-        save(f"{folder}/{name}", state)
+    for piece in {"whole": range(4), "resumed": range(1, 4)}[mode]:
+        state = jn.advance(learner, *state, data, batch_size=32, num_steps=3)
+        if mode == "whole" and piece == 0:
+            save(f"{folder}/{name}", state)
     hashes[name] = params_sha256(state)
 print(json.dumps(hashes))
 """
@@ -172,9 +171,8 @@ def test_resume_under_every_optimizer(command, tmp_path):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
-    whole, first, resumed = run("whole"), run("first"), run("resumed")
+    whole, resumed = run("whole"), run("resumed")
     assert len(whole) >= 40
-    assert not {name for name in whole if whole[name] == first[name]}
     assert whole == resumed
 
 
