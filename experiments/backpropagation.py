@@ -100,9 +100,9 @@ def learning(example: Example, learning_rate: float, num_steps: int) -> Iterator
         out = forward(problem)[-1][1]
         distance = jnp.mean(jnp.abs(problem.targets - out))
         yield f"{stop:>10}  {error(problem):>22.16g}  {distance:>22.12g}"
-    yield f"\noutputs  {format_numbers(forward(problem)[-1][1])}"
+    yield f"\noutputs  {format_numbers(np.asarray(forward(problem)[-1][1]))}"
     for index, weights in enumerate(problem.weights):
-        yield f"weights of layer {index + 1}  {format_numbers(weights.T)}"
+        yield f"weights of layer {index + 1}  {format_numbers(np.asarray(weights.T))}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,7 @@ from experiments.datasets import (
     split,
     standardize,
 )
-from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.model import SavedModel, save_model
 from experiments.options import (
     TrainingConfig,
     load_dataset,
@@ -41,7 +41,7 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import classification_recipe, own_recipe
-from experiments.run import finish, main, statistics, stopwatch
+from experiments.run import finish, main, stopwatch, summarize
 from experiments.run_directory import RunDirectory
 from experiments.training import train
 
@@ -171,15 +171,14 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             images=dataset.x[parts.test] if dataset.is_image else None,
             threshold=threshold,
         )
-        summary = {
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(trained.params)),
-            "num_examples": {name: len(part) for name, part in parts._asdict().items()},
-            "metrics": {name: statistics(values) for name, values in metrics.items()},
-            "params_sha256": stacked_sha256(trained.params),
-            "state_sha256": trained.state_sha256,
-            "best_epochs": trained.best_epochs,
-            "seconds": seconds,
-        }
+        summary = summarize(
+            trained.params,
+            metrics,
+            num_examples={name: len(part) for name, part in parts._asdict().items()},
+            state_sha256=trained.state_sha256,
+            seconds=seconds,
+        )
+        summary["best_epochs"] = trained.best_epochs
         return finish(directory, config, summary, captions)
 
 
@@ -233,14 +232,17 @@ def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
                 test = cross_validation.HeldOut(tested, labels, weights)
                 metrics |= cross_validation.decide(pooled, dataset.y, np.asarray(budgets), test)
                 metrics |= cross_validation.pooled_metrics(test, config.repeats, rate)
-        summary = {
-            "num_seeds": num_folds,
-            "unit": f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)",
-            "metrics": {name: statistics(values) for name, values in metrics.items()},
-            "params_sha256": stacked_sha256(trained.params),
-            "state_sha256": trained.state_sha256,
-            "seconds": seconds,
-        }
+        summary = summarize(
+            trained.params,
+            metrics,
+            num_examples={"all": len(dataset.x)},
+            state_sha256=trained.state_sha256,
+            seconds=seconds,
+        )
+        summary["num_seeds"] = num_folds
+        summary["unit"] = (
+            f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"
+        )
         return finish(directory, config, summary, _draw(directory, trained.history))
 
 

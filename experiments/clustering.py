@@ -46,7 +46,6 @@ from experiments.datasets import (
     load,
     standardize,
 )
-from experiments.model import stacked_sha256
 from experiments.options import (
     TrainingConfig,
     load_unsupervised,
@@ -58,17 +57,19 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import clustering_recipe
-from experiments.run import finish, main, statistics, stopwatch
+from experiments.run import finish, main, stopwatch, summarize
 from experiments.run_directory import RunDirectory
 from experiments.training import start_from, train
 from jaxnet import clustering
 from jaxnet.checkpoint import export_params, params_sha256
+from jaxnet.training.learner import Stream
 
 # The methods that each option is for, where it is not for all.
 _METHODS = {
     "covariance": ("gmm", "n2d"),
     "min_variance": ("gmm", "n2d", "vade"),
     "embedding_dim": ("n2d",),
+    "num_neighbors": ("n2d",),
     "hidden_dims": DEEP,
     "activation": DEEP,
     "code_dim": DEEP,
@@ -77,6 +78,7 @@ _METHODS = {
     "pretrain_rate": DEEP,
     "refresh_every": ("dec", "idec"),
     "strength": ("idec", "dcn"),
+    "output_std": ("vade",),
     "reset": ("dec", "idec", "dcn"),
     "reset_every": ("dec", "idec", "dcn"),
     "reset_factor": ("dec", "idec", "dcn"),
@@ -108,6 +110,8 @@ class Config(TrainingConfig):
     """Added to the variances of a Gaussian mixture."""
     embedding_dim: int | None = None
     """Numbers that UMAP makes of a code; by default as many as there are clusters."""
+    num_neighbors: int | None = None
+    """Nearest codes of each code that UMAP sees."""
     hidden_dims: tuple[int, ...] | None = None
     """Sizes of the hidden layers of the encoder; the decoder has them backwards."""
     activation: Literal["relu", "silu"] | None = None
@@ -124,6 +128,8 @@ class Config(TrainingConfig):
     """For dec and idec: steps from one computation of the targets to the next."""
     strength: float | None = None
     """For idec and dcn: weight of the clusters beside the squared error of the rebuilt input."""
+    output_std: float | None = None
+    """For vade: standard deviation of inputs around what is rebuilt; 0 for Bernoulli pixels."""
     reset: bool | None = None
     """Soft resets of the encoder with new centers, as BRB."""
     reset_every: int | None = None
@@ -176,9 +182,9 @@ def run(config: Config) -> dict[str, Any]:
     optimizer = training_optimizer(config, len(x))
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            keys, data = seed_keys(config), {"x": jnp.asarray(x)}
+            data = {"x": jnp.asarray(x)}
             params, hashes = _pretrained(method, config, data, directory)
-            starts = start_all(method, keys, params, data["x"])
+            starts = start_all(method, seed_keys(config, Stream.START), params, data["x"])
             first, history = None, {}
             if method.learner is None:
                 params = starts
@@ -188,7 +194,7 @@ def run(config: Config) -> dict[str, Any]:
                 make = functools.partial(method.learner, optimizer, data)
                 trained = train(
                     make(lambda key: jax.tree.map(lambda leaf: leaf[0], starts)),
-                    start_from(make, keys, starts),
+                    start_from(make, seed_keys(config, Stream.CLUSTERING), starts),
                     data | {"index": jnp.arange(len(x))},
                     scores(method, data["x"], dataset),
                     config,
@@ -203,16 +209,14 @@ def run(config: Config) -> dict[str, Any]:
         captions = draw(directory, dataset, history, first, found)
         if config.query is not None:
             captions |= draw_query(directory, dataset, x, found.codes[0], config.query)
-        summary = {
-            "method": config.method,
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
-            "num_examples": {"all": len(x)},
-            "metrics": {name: statistics(values) for name, values in metrics.items()},
-            "params_sha256": stacked_sha256(params),
-            "state_sha256": hashes or params_sha256(params),
-            "seconds": seconds,
-            "tables": tables(dataset, x, found),
-        }
+        summary = summarize(
+            params,
+            metrics,
+            num_examples={"all": len(x)},
+            state_sha256=hashes or params_sha256(params),
+            seconds=seconds,
+        )
+        summary |= {"method": config.method, "tables": tables(dataset, x, found)}
         return finish(directory, config, summary, captions)
 
 
@@ -280,12 +284,17 @@ def _check(config: Config, dataset: Dataset) -> None:
         raise ValueError(f"query must lie from 0 to {len(dataset.x) - 1}, found {config.query}")
     if config.patience is not None:
         raise ValueError("patience needs a validation loss, and clustering has none; leave it out")
+    if config.num_neighbors is not None and not 2 <= config.num_neighbors < len(dataset.x):
+        raise ValueError(
+            f"num_neighbors must lie from 2 to {len(dataset.x) - 1}, one less than the examples, "
+            f"found {config.num_neighbors}"
+        )
     if config.method == "n2d" and importlib.util.find_spec("umap") is None:
         raise ValueError(
             "method n2d needs the package umap-learn, which is not installed; "
             "run: pip install 'functional-jaxnet[umap]'"
         )
-    for name in ("min_variance", "strength"):
+    for name in ("min_variance", "strength", "output_std"):
         value = getattr(config, name)
         if value is not None and not 0 <= value < math.inf:
             raise ValueError(f"{name} must be at least 0 and finite, found {value}")

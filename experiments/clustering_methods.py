@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from jaxnet import clustering
 from jaxnet.objectives import Objective
-from jaxnet.training.learner import Optimizer, Stream
+from jaxnet.training.learner import Optimizer
 from jaxnet.training.periodic import Intervention
 
 DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
@@ -60,7 +60,10 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
     dims = [num_features, *config.hidden_dims, config.code_dim]
     activation = _ACTIVATIONS[config.activation]
     if config.method == "vade":
-        network = jn.mlp_variational_autoencoder(dims, activation=activation)
+        likelihood = jn.bernoulli_likelihood()
+        if config.output_std:
+            likelihood = jn.gaussian_likelihood(config.output_std, mean=jax.nn.sigmoid)
+        network = jn.mlp_variational_autoencoder(dims, activation=activation, likelihood=likelihood)
     else:
         network = jn.mlp_autoencoder(dims, activation=activation)
     change = _changing(config, in_shape)
@@ -162,13 +165,12 @@ def _start_prior(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, 
 
 def _start_embedding(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
     """N2D: UMAP on the codes, on the host, then a Gaussian mixture. McConville et al. (2020)."""
-    from umap import UMAP
+    from umap import UMAP  # pyright: ignore[reportMissingImports]
 
     def embed(codes: np.ndarray, seed: np.ndarray) -> np.ndarray:
-        # 20 neighbors and a distance of 0 are those of the paper.
         reducer = UMAP(
-            n_neighbors=20,
-            min_dist=0.0,
+            n_neighbors=config.num_neighbors,
+            min_dist=0.0,  # as in the paper, whose number of neighbors is 20
             n_components=config.embedding_dim,
             random_state=int(seed),
             n_jobs=1,
@@ -272,7 +274,7 @@ def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n featu
     start = method.start if method.codes is _embedding else jax.jit(method.start)
     starts = [
         start(
-            jax.random.fold_in(key, Stream.PRETRAINING),
+            key,
             None if params is None else jax.tree.map(lambda leaf, i=index: leaf[i], params),
             x,
         )

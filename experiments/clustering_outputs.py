@@ -129,7 +129,7 @@ def tables(dataset: Dataset, x: np.ndarray, found: Clustered) -> dict[str, list[
         return {}
     mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
     header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     for number in range(found.memberships.shape[1]):
         members = _by_certainty(found, number)
         if not len(members):

@@ -5,7 +5,7 @@ import functools
 import io
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -36,10 +36,13 @@ def scikit_learn_kmeans(workload: Workload, x: np.ndarray, y: np.ndarray) -> tup
     import sklearn
     from sklearn.cluster import KMeans
 
+    # It has no annotations, and its defaults do not show all that its options may be.
+    kmeans = cast(Callable[..., KMeans], KMeans)
+
     def train(seed: int) -> Callable[[], float]:
         centers = _centers(workload, x, seed)
-        found = KMeans(len(centers), init=centers, n_init=1, tol=1e-4).fit(x)
-        return lambda: float(found.inertia_)
+        found = kmeans(len(centers), init=centers, n_init=1, tol=1e-4).fit(x)
+        return lambda: float(cast(float, found.inertia_))
 
     return f"scikit-learn {sklearn.__version__}", train
 
@@ -88,9 +91,9 @@ def jaxnet_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, T
 
 def clustpy_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Train]:
     """`clustpy.deep.DEC` with its own autoencoder of the same sizes; targets of each batch."""
-    import torch
-    from clustpy import __version__ as version
-    from clustpy.deep import DEC
+    import torch  # pyright: ignore[reportMissingImports]
+    from clustpy import __version__ as version  # pyright: ignore[reportMissingImports]
+    from clustpy.deep import DEC  # pyright: ignore[reportMissingImports]
     from scipy.optimize import linear_sum_assignment
 
     warnings.simplefilter("ignore")

@@ -65,7 +65,7 @@ def final_metrics(
         if first is not None:
             before = clustering.clustering_accuracy(y, first.clusters)
             metrics["accuracy_before_clustering"] = before
-        if dataset.group_names:
+        if dataset.groups is not None:
             metrics["nmi_of_groups"] = clustering.normalized_mutual_information(
                 dataset.groups, clusters
             )

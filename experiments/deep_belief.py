@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 import jaxnet as jn
 from jaxnet import boltzmann
-from jaxnet.training.learner import Stream
 
 # Hinton and Salakhutdinov (2006), supplement: Gaussian units need a rate a hundred times smaller.
 _GAUSSIAN_SHARE, _MOMENTUM = 0.01, 0.9
@@ -45,7 +44,6 @@ def pretrain(
     Raises:
         FloatingPointError: a machine that diverges.
     """
-    keys = jax.vmap(jax.random.fold_in, (0, None))(keys, Stream.PRETRAINING)
     stacked, data_axis = [], None
     for index, rbm in enumerate(rbms):
         gaussian = rbm.hidden == boltzmann.GAUSSIAN

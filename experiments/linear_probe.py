@@ -9,9 +9,8 @@ from jaxtyping import Array
 import jaxnet as jn
 from experiments.datasets import Dataset, Split
 from jaxnet import metrics
-from jaxnet.training.learner import Stream
 
-_RATE, _NUM_EPOCHS, _BATCH_SIZE, _L2 = 5e-3, 40, 128, 1e-6
+_RATE, _NUM_EPOCHS, _BATCH_SIZE, _L2 = 5e-3, 40, 128, 1e-4
 
 
 def probe_errors(codes: np.ndarray, dataset: Dataset, parts: Split, keys: Array) -> np.ndarray:
@@ -52,6 +51,5 @@ def probe_errors(codes: np.ndarray, dataset: Dataset, parts: Split, keys: Array)
     # Networks take turns, so that the memory is that of one.
     for key, own in zip(keys, codes, strict=True):
         x = own / max(float(own[parts.train].std()), np.finfo(np.float32).tiny)
-        key = jax.random.fold_in(key, Stream.EVALUATION)
-        errors.append(error(jax.random.fold_in(key, 1), part(x, parts.train), part(x, parts.test)))
+        errors.append(error(key, part(x, parts.train), part(x, parts.test)))
     return np.array(errors)

@@ -15,6 +15,8 @@ from experiments.reconstruction_models import Model
 from experiments.run import finish, print_table, statistics, stopwatch
 from experiments.run_directory import RunDirectory
 from jaxnet.checkpoint import params_sha256
+from jaxnet.objectives import Objective
+from jaxnet.training.learner import Stream
 
 # Shares of the default rate of each optimizer.
 _GRID = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -66,10 +68,13 @@ def compare(
         The summary, as it is written to `summary.json`.
 
     Raises:
-        ValueError: an unknown optimizer, before anything is written; a run to resume.
+        ValueError: an unknown optimizer, before anything is written; a run to resume; a model
+            without a loss.
     """
     if config.resume is not None:
         raise ValueError("resume: a comparison of optimizers starts anew; leave --resume out")
+    if model.loss is None:
+        raise ValueError("model: it has no loss to compare; choose an autoencoder (--model)")
     config = dataclasses.replace(config, optimizer=None, learning_rate=None, weight_decay=None)
     for name in config.compare_optimizers:
         jn.default_learning_rate(name)
@@ -77,7 +82,7 @@ def compare(
         with stopwatch() as seconds:
             compared = {}
             for name in config.compare_optimizers:
-                compared[name] = _train(name, config, model, x, parts)
+                compared[name] = _train(name, config, model, model.loss, x, parts)
                 print("  ".join(_row(name, compared[name])), flush=True)
                 directory.log(_record(name, compared[name]))
         epoch_length = len(parts.train) // config.batch_size
@@ -121,7 +126,9 @@ def compare(
         return finish(directory, config, summary, captions)
 
 
-def _train(name: str, config: Any, model: Model, x: np.ndarray, parts: Split) -> Compared:
+def _train(
+    name: str, config: Any, model: Model, loss: Objective, x: np.ndarray, parts: Split
+) -> Compared:
     default = jn.default_learning_rate(name)
     rates = None if default is None else default * np.array(_GRID)
     grid = jnp.asarray([0.0] if rates is None else rates, jnp.float32)
@@ -149,12 +156,12 @@ def _train(name: str, config: Any, model: Model, x: np.ndarray, parts: Split) ->
     keys, grid = jnp.tile(keys, len(grid)), jnp.repeat(grid, num_seeds)
     states = jax.jit(jax.vmap(init))(keys, grid)
     validation = {"x": jnp.asarray(x[parts.validation])}
-    key = jax.random.key(config.seed)
+    key = seed_keys(config, Stream.VALIDATION)[0]
 
     @jax.jit
     @jax.vmap
     def evaluate(state: jn.TrainState) -> jax.Array:
-        return model.loss(params_of(state), validation, key)[0]
+        return loss(params_of(state), validation, key)[0]
 
     stacked = jn.Learner(lambda key: init(key, grid[0]), step)
     data = {"x": jnp.asarray(x[parts.train])}

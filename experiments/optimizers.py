@@ -101,7 +101,9 @@ def run(config: Config) -> dict[str, Any]:
             log = directory.path / "metrics.jsonl"
             records = read_log(log) if log.exists() else []
             directory.write_log(records)
-            rows = [("optimizer", "default rate", "test accuracy", "seconds")]
+            rows: list[tuple[str, ...]] = [
+                ("optimizer", "default rate", "test accuracy", "seconds")
+            ]
             for name in names:
                 found = next((each for each in records if each["optimizer"] == name), None)
                 if found is None:

@@ -19,6 +19,7 @@ from experiments.datasets import (
     load_table,
 )
 from experiments.environment import available_threads
+from jaxnet.training.learner import Stream
 
 Task = Literal["classification", "regression"]
 
@@ -284,7 +285,8 @@ def training_optimizer(config: TrainingConfig, num_train: int) -> Callable[[jax.
     return make_optimizer(config, num_steps=num_steps)
 
 
-def seed_keys(config: RunConfig) -> jax.Array:
-    """One key for each network of the run, `(num_seeds,)`."""
+def seed_keys(config: RunConfig, stream: Stream | None = None) -> jax.Array:
+    """One key for each network of the run, `(num_seeds,)`: of its training, or of a stream."""
     indices = np.arange(config.num_seeds or 1)
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(config.seed), indices)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(config.seed), indices)
+    return keys if stream is None else jax.vmap(jax.random.fold_in, (0, None))(keys, stream)

@@ -244,6 +244,7 @@ _CLUSTERING: dict[str, Any] = {
     "num_restarts": 10,
     "covariance": "full",
     "min_variance": 1e-3,
+    "num_neighbors": 20,
     "hidden_dims": (256, 256, 512),
     "activation": "relu",
     "code_dim": 10,
@@ -255,6 +256,7 @@ _CLUSTERING: dict[str, Any] = {
     "reset_every": 10,
     "reset_factor": 0.8,
 }
+_MNIST = ("mnist", "mnist_test", "fashion_mnist")
 # The sizes of DEC, and as few seeds and epochs as two processors bear.
 _MNIST_CLUSTERING: dict[str, Any] = {
     "hidden_dims": (500, 500, 2000),
@@ -280,10 +282,11 @@ def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
     recipe["batch_size"] = min(recipe["batch_size"], len(dataset.x))
     if dataset.x[0].size > 1000:
         recipe |= {"covariance": "diagonal", "num_restarts": 3}
+    if dataset.name in _MNIST:
+        recipe |= _MNIST_CLUSTERING | {"num_seeds": 1, "pretrain_epochs": 40, "num_epochs": 10}
     if dataset.name == "mnist_test":
-        recipe |= _MNIST_CLUSTERING | {"num_seeds": 3, "pretrain_epochs": 60, "num_epochs": 40}
-    elif dataset.name in ("mnist", "fashion_mnist"):
-        recipe |= _MNIST_CLUSTERING | {"num_seeds": 1, "pretrain_epochs": 20, "num_epochs": 10}
+        recipe |= {"num_seeds": 3, "pretrain_epochs": 60, "num_epochs": 40}
+    recipe["num_neighbors"] = max(2, min(recipe["num_neighbors"], len(dataset.x) - 1))
     recipe["embedding_dim"] = config.num_clusters or recipe.get("num_clusters")
     if method == "idec":
         # Of the authors' program, whose squared error is a mean over the features.
@@ -291,8 +294,12 @@ def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
     elif method == "dcn":
         recipe["strength"] = 1.0
     elif method == "vade":
-        recipe |= {"learning_rate": 2e-4, "min_variance": 0.1}
+        if dataset.name in _MNIST:
+            recipe |= {"output_std": 0.0, "learning_rate": 2e-4, "min_variance": 0.1}
+        else:
+            # The cross-entropy of few pixels weighs too little: codes would shrink to the prior.
+            recipe |= {"output_std": 0.3, "min_variance": 0.01, "num_epochs": 100}
     elif method == "n2d" and dataset.name == "digits":
         recipe |= {"hidden_dims": (256,), "code_dim": 32, "pretrain_epochs": 60}
-        recipe |= {"embedding_dim": 2, "covariance": "spherical"}
+        recipe["num_neighbors"] = 5
     return recipe

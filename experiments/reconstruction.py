@@ -30,7 +30,7 @@ import numpy as np
 import jaxnet as jn
 from experiments.datasets import Dataset, Standardization, fit_unit_interval, split, standardize
 from experiments.linear_probe import probe_errors
-from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.model import SavedModel, save_model
 from experiments.optimizer_comparison import compare
 from experiments.options import (
     TrainingConfig,
@@ -45,7 +45,7 @@ from experiments.options import (
 from experiments.recipes import reconstruction_recipe
 from experiments.reconstruction_models import Model, build_model
 from experiments.reconstruction_outputs import draw, draw_codes, draw_model, export_features
-from experiments.run import finish, main, statistics, stopwatch
+from experiments.run import finish, main, stopwatch, summarize
 from experiments.run_directory import RunDirectory
 from experiments.training import start_from, train
 from jaxnet.checkpoint import Checkpoints
@@ -201,7 +201,9 @@ def run(config: Config) -> dict[str, Any]:
             if config.linear_probe or config.export_features is not None:
                 every = _outputs(model.encode, params, x)
                 if config.linear_probe:
-                    metrics["probe_error"] = probe_errors(every, dataset, parts, seed_keys(config))
+                    metrics["probe_error"] = probe_errors(
+                        every, dataset, parts, seed_keys(config, Stream.PROBE)
+                    )
                 if config.export_features is not None:
                     export_features(config.export_features, every, dataset.y, parts)
         save_model(directory, SavedModel.of(dataset, inputs, params))
@@ -211,16 +213,16 @@ def run(config: Config) -> dict[str, Any]:
             history.pop("loss")
         captions = draw(directory, dataset, x[parts.test], parts.test, history, rebuilt, by_pca)
         captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
-        captions |= draw_model(directory, model, params, dataset, config.seed)
-        summary = {
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
-            "num_examples": {name: len(part) for name, part in parts._asdict().items()},
-            "metrics": {name: statistics(values) for name, values in metrics.items()},
-            "params_sha256": stacked_sha256(params),
-            "state_sha256": trained.state_sha256,
-            "best_epochs": trained.best_epochs,
-            "seconds": seconds,
-        }
+        key = seed_keys(config, Stream.SAMPLES)[0]
+        captions |= draw_model(directory, model, params, dataset, key)
+        summary = summarize(
+            params,
+            metrics,
+            num_examples={name: len(part) for name, part in parts._asdict().items()},
+            state_sha256=trained.state_sha256,
+            seconds=seconds,
+        )
+        summary["best_epochs"] = trained.best_epochs
         return finish(directory, config, summary, captions)
 
 
@@ -252,7 +254,11 @@ def _initial_states(
     if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
         # What is resumed takes but the shapes from here, so nothing is pretrained again.
         return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
-    return start_from(functools.partial(model.learner, optimizer), keys, model.pretrain(keys))
+    return start_from(
+        functools.partial(model.learner, optimizer),
+        keys,
+        model.pretrain(seed_keys(config, Stream.PRETRAINING)),
+    )
 
 
 def _check(config: Config) -> None:
@@ -278,7 +284,7 @@ def _check(config: Config) -> None:
 
 def _watch(model: Model, x: np.ndarray, config: Config) -> Any:
     """What is learned, on validation data and with the same random numbers after each epoch."""
-    batch, key = {"x": jnp.asarray(x)}, jax.random.key(config.seed)
+    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, Stream.VALIDATION)[0]
 
     def watched(params: Any) -> dict[str, jax.Array]:
         squared = ((model.rebuild(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
@@ -308,9 +314,10 @@ def _metrics(
         # As many components as features leave no error but that of rounding.
         metrics["relative_to_pca"] = squared / by_pca
     # Networks take turns, so that the memory is that of one.
-    keys = jax.vmap(jax.random.fold_in, (0, None))(seed_keys(config), Stream.EVALUATION)
+    keys = seed_keys(config, Stream.EVALUATION)
     if config.binarize:
-        key = jax.random.fold_in(jax.random.key(config.seed), Stream.DATA)
+        # The same pictures for all networks.
+        key = seed_keys(config, Stream.TEST_DATA)[0]
         x = np.asarray(jax.random.bernoulli(key, x), np.float32)
     order = np.random.default_rng(config.seed).permutation(len(x))[:_MAX_SAMPLED]
     for judge, own in ((model.judge, x), (model.judge_by_sampling, x[np.sort(order)])):

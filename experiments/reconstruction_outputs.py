@@ -132,7 +132,7 @@ def draw_codes(
 
 
 def draw_model(
-    directory: RunDirectory, model: Model, params: Any, dataset: Dataset, seed: int
+    directory: RunDirectory, model: Model, params: Any, dataset: Dataset, key: jax.Array
 ) -> dict[str, str]:
     """Save what the first network looks for and, where it can draw, what it draws."""
     if not dataset.is_image:
@@ -148,7 +148,7 @@ def draw_model(
     directory.save_figure("filters", figures.filters(kernels[largest]))
     captions = {"filters": "Kernels of the first layer of the first network, largest first."}
     if model.sample is not None:
-        drawn = np.asarray(model.sample(first, jax.random.key(seed), 40))
+        drawn = np.asarray(model.sample(first, key, 40))
         figure = figures.pictures(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
         directory.save_figure("samples", figure)
         captions["samples"] = "Pictures that the first network draws: means of the pixels."

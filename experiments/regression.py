@@ -28,7 +28,7 @@ from experiments.datasets import (
     split,
     standardize,
 )
-from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.model import SavedModel, save_model
 from experiments.options import (
     TrainingConfig,
     load_dataset,
@@ -37,7 +37,7 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import own_recipe, regression_recipe
-from experiments.run import finish, main, print_table, statistics, stopwatch
+from experiments.run import finish, main, print_table, stopwatch, summarize
 from experiments.run_directory import RunDirectory
 from experiments.training import train
 from jaxnet import metrics
@@ -123,13 +123,14 @@ def run(config: Config) -> dict[str, Any]:
                 predicted, jnp.asarray(dataset.y[parts.test])
             )
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
-        summary: dict[str, Any] = {
-            "metrics": {name: statistics(values) for name, values in tested.items()},
-            "params_sha256": stacked_sha256(params),
-            "state_sha256": trained.state_sha256,
-            "best_epochs": trained.best_epochs,
-            "seconds": seconds,
-        }
+        summary = summarize(
+            params,
+            tested,
+            num_examples={name: len(part) for name, part in parts._asdict().items()},
+            state_sha256=trained.state_sha256,
+            seconds=seconds,
+        )
+        summary["best_epochs"] = trained.best_epochs
         if config.model == "linear":
             found = linear_coefficients(params, inputs, targets)
             rows = coefficient_table(dataset, parts.train, found)
@@ -195,7 +196,9 @@ def coefficient_table(
     else:
         true = [f"{value:g}" for value in (*dataset.coefficients, dataset.intercept)]
     spread = found.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(len(exact))
-    rows = [("coefficient", "true", "least squares", "network (mean)", "network (std)")]
+    rows: list[tuple[str, ...]] = [
+        ("coefficient", "true", "least squares", "network (mean)", "network (std)")
+    ]
     names = (*dataset.feature_names, "intercept")
     for row in zip(names, true, exact, found.mean(axis=0), spread, strict=True):
         name, value, *numbers = row

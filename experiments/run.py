@@ -5,9 +5,9 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -16,13 +16,21 @@ import tyro
 
 from experiments.environment import device_name, fix_environment
 from experiments.interruption import Interrupted, immediate_interruption
+from experiments.model import stacked_sha256
 from experiments.options import RunConfig
 from experiments.recipes import PUBLISHED
 from experiments.report import write_report
 from experiments.run_directory import RunDirectory, read_json
 from jaxnet.doctor import UnsoundBackendError
 
-Options = TypeVar("Options")
+
+class _Command(Protocol):
+    """The options of a command line."""
+
+    experiment: ClassVar[str]
+
+
+Options = TypeVar("Options", bound=_Command)
 Config = TypeVar("Config", bound=RunConfig)
 
 
@@ -37,9 +45,9 @@ def stopwatch() -> Iterator[dict[str, float]]:
     """
     seconds = {"compile": 0.0}
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            seconds["compile"] += duration
+            seconds["compile"] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     start = time.perf_counter()
@@ -51,7 +59,7 @@ def stopwatch() -> Iterator[dict[str, float]]:
         seconds["train"] = seconds["total"] - seconds["compile"]
 
 
-def statistics(values: np.ndarray) -> dict[str, Any]:
+def statistics(values: Any) -> dict[str, Any]:
     """Mean, standard deviation (of a sample: n - 1) and the values themselves.
 
     >>> statistics(np.array([1.0, 3.0]))
@@ -60,6 +68,33 @@ def statistics(values: np.ndarray) -> dict[str, Any]:
     values = np.asarray(values, np.float64)
     std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return {"mean": float(values.mean()), "std": std, "values": values.tolist()}
+
+
+def summarize(
+    params: Any,
+    metrics: Mapping[str, Any],
+    *,
+    num_examples: dict[str, int],
+    state_sha256: Any,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """What the summary says of every run that trains networks.
+
+    Args:
+        params: of all networks, stacked.
+        metrics: name -> one value for each network.
+        num_examples: part of the data -> how many.
+        state_sha256: hash, or hashes, of the state in which the training ended.
+        seconds: of a `stopwatch`.
+    """
+    return {
+        "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
+        "num_examples": num_examples,
+        "metrics": {name: statistics(values) for name, values in metrics.items()},
+        "params_sha256": stacked_sha256(params),
+        "state_sha256": state_sha256,
+        "seconds": seconds,
+    }
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

@@ -94,7 +94,7 @@ def pytorch_peer(
     workload: Workload, x: np.ndarray, y: np.ndarray, *, compiled: bool = False
 ) -> tuple[str, Train]:
     """An eager loop with a fused optimizer over tensors in memory, without a data loader."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(workload["num_threads"])
     inputs, labels = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64))

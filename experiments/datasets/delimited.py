@@ -111,7 +111,7 @@ def _decode(content: bytes) -> str:
 
 def _find_delimiter(text: str, preferred: str) -> str:
     header = text.lstrip("\r\n")[:100_000].splitlines()[:1]
-    unquoted = re.sub(r'"[^"]*"', "", *header) if header else ""
+    unquoted = re.sub(r'"[^"]*"', "", header[0]) if header else ""
     return max(_DELIMITERS, key=lambda mark: (unquoted.count(mark), mark == preferred))
 
 

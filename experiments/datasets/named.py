@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -146,16 +146,18 @@ def _emails(data_dir: Path | None) -> Dataset:
 
 def _digits() -> Dataset:
     from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
 
-    bunch = load_digits()
+    bunch = cast(Bunch, load_digits())
     x = (bunch.images / 16).astype(np.float32)[..., None]
     return Dataset("digits", x, bunch.target.astype(np.int32), class_names=_DIGITS)
 
 
 def _breast_cancer() -> Dataset:
     from sklearn.datasets import load_breast_cancer
+    from sklearn.utils import Bunch
 
-    bunch = load_breast_cancer()
+    bunch = cast(Bunch, load_breast_cancer())
     # scikit-learn has malignant = 0; the positive class is the finding that one looks for.
     return Dataset(
         "breast_cancer",
@@ -226,8 +228,9 @@ def _crop_yield() -> Dataset:
 
 def _diabetes() -> Dataset:
     from sklearn.datasets import load_diabetes
+    from sklearn.utils import Bunch
 
-    bunch = load_diabetes(scaled=False)
+    bunch = cast(Bunch, load_diabetes(scaled=False))
     return Dataset(
         "diabetes",
         bunch.data.astype(np.float32),

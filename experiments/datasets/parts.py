@@ -1,7 +1,7 @@
 """Training, validation and test parts; folds for cross-validation."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def _halve(dataset: Dataset, indices: np.ndarray, size: int, seed: int) -> list[
     from sklearn.model_selection import train_test_split
 
     labels = dataset.y[indices] if dataset.num_classes else None
-    return train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
+    halves = train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
+    return cast(list[np.ndarray], halves)
 
 
 def folds(

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
 import polars
@@ -273,7 +273,8 @@ def _fit_column(column: polars.Series, train: polars.Series | None) -> Number | 
         )
     if column.dtype.is_numeric():
         numbers(column)
-        return Number(column.name, None if train is None else float(numbers(train).median()))
+        median = None if train is None else float(cast(float, numbers(train).median()))
+        return Number(column.name, median)
     values = texts(column).drop_nulls().unique().sort().to_list()
     if len(values) > MAX_CATEGORIES:
         raise ValueError(
@@ -281,7 +282,7 @@ def _fit_column(column: polars.Series, train: polars.Series | None) -> Number | 
             f"at most {MAX_CATEGORIES} are taken; if it is an identifier or free text, leave it "
             f"out (--ignore {column.name})"
         )
-    most_frequent = None if train is None else texts(train).drop_nulls().mode().min()
+    most_frequent = None if train is None else cast(str, texts(train).drop_nulls().mode().min())
     return Category(column.name, tuple(values), most_frequent)
 
 

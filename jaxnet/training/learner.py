@@ -23,9 +23,15 @@ class Stream(enum.IntEnum):
     OPTIMIZER = 3
     CHAINS = 4
     DATA = 5
-    PRETRAINING = 6
+    START = 6
     EVALUATION = 7
     RESET = 8
+    PRETRAINING = 9
+    CLUSTERING = 10
+    PROBE = 11
+    VALIDATION = 12
+    TEST_DATA = 13
+    SAMPLES = 14
 
 
 class TrainState(NamedTuple):

@@ -10,6 +10,7 @@ import shutil
 import sys
 import types
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -17,7 +18,9 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from experiments.clustering import Config, load_data, run
 from experiments.datasets import load
+from experiments.options import seed_keys
 from experiments.run import main
+from jaxnet.training.learner import Stream
 
 DEEP = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1, "num_epochs": 2}
 METHODS = {
@@ -85,6 +88,13 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_pat
     assert "identical: parameters, state and metrics" in command("replay", whole)
 
 
+def test_autoencoder_and_clusters_never_share_their_random_numbers():
+    config = Config(num_seeds=3)
+    streams = (None, Stream.START, Stream.CLUSTERING)
+    keys = np.concatenate([jax.random.key_data(seed_keys(config, each)) for each in streams])
+    assert len({tuple(key) for key in keys.tolist()}) == 9
+
+
 def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
     table, out = tmp_path / "own.csv", tmp_path / "run"
     rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
@@ -116,6 +126,9 @@ def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
         (["--refresh-every", "0", "--method", "dec"], "refresh_every must be at least 1, found 0"),
         (["--num-restarts", "0"], "num_restarts must be at least 1, found 0"),
         (["--method", "gmm", "--min-variance", "-1"], "min_variance must be at least 0"),
+        (["--method", "vade", "--output-std", "-1"], "output_std must be at least 0 and finite"),
+        (["--method", "dec", "--output-std", "1"], "output_std is for method vade, found method"),
+        (["--method", "n2d", "--num-neighbors", "1"], "num_neighbors must lie from 2 to 1796"),
         (["--query", "1797"], "query must lie from 0 to 1796, found 1797"),
         (["--patience", "3"], "patience needs a validation loss, and clustering has none"),
         (["--batch-size", "2000"], "batch_size must not exceed the 1797 training examples"),
@@ -146,7 +159,7 @@ class PlainUMAP:
 
     def __init__(self, *, n_components, random_state, **options):
         self.num_columns = n_components
-        assert options == {"n_neighbors": 20, "min_dist": 0.0, "n_jobs": 1}
+        assert options == {"n_neighbors": 7, "min_dist": 0.0, "n_jobs": 1}
         assert random_state >= 0
 
     def fit_transform(self, codes):
@@ -159,7 +172,7 @@ def test_n2d_clusters_what_umap_makes_of_the_codes(tmp_path, monkeypatch):
     module.UMAP = PlainUMAP
     monkeypatch.setitem(sys.modules, "umap", module)
     config = Config(method="n2d", num_seeds=1, hidden_dims=(8,), code_dim=3, pretrain_epochs=1)
-    config = dataclasses.replace(config, num_restarts=1, out=tmp_path / "run")
+    config = dataclasses.replace(config, num_restarts=1, num_neighbors=7, out=tmp_path / "run")
     summary = run(config)
     assert summary["metrics"]["accuracy"]["mean"] > 0.15
 
