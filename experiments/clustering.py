@@ -79,9 +79,9 @@ _METHODS = {
     "refresh_every": ("dec", "idec"),
     "strength": ("idec", "dcn"),
     "output_std": ("vade",),
-    "reset": ("dec", "idec", "dcn"),
-    "reset_every": ("dec", "idec", "dcn"),
-    "reset_factor": ("dec", "idec", "dcn"),
+    "reset": ("dec", "idec", "dcn", "vade"),
+    "reset_every": ("dec", "idec", "dcn", "vade"),
+    "reset_factor": ("dec", "idec", "dcn", "vade"),
 }
 
 
@@ -131,7 +131,7 @@ class Config(TrainingConfig):
     output_std: float | None = None
     """For vade: standard deviation of inputs around what is rebuilt; 0 for Bernoulli pixels."""
     reset: bool | None = None
-    """Soft resets of the encoder with new centers, as BRB."""
+    """Soft resets of the encoder with new clusters, as BRB."""
     reset_every: int | None = None
     """Epochs from one reset to the next."""
     reset_factor: float | None = None

@@ -16,6 +16,8 @@ from jaxnet.training.learner import Optimizer
 from jaxnet.training.periodic import Intervention
 
 DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
+# From a key and codes to the parameters of the clusters, by name.
+Clusters = Callable[[Array, Array], Any]
 _ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu}
 # As DEC-DA: pictures of digits, that stay what they are.
 _SHIFT, _ROTATION, _SCALE = 0.1, 10.0, 0.1
@@ -54,9 +56,9 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
         ValueError: an option out of range.
     """
     if config.method == "kmeans":
-        return Method(None, None, functools.partial(_start_kmeans, config), _same, _by_distance)
+        return Method(None, None, _start(None, _centers(config)), _same, _by_distance)
     if config.method == "gmm":
-        return Method(None, None, functools.partial(_start_mixture, config), _same, _by_mixture)
+        return Method(None, None, _start(None, _mixture(config)), _same, _by_mixture)
     dims = [num_features, *config.hidden_dims, config.code_dim]
     activation = _ACTIVATIONS[config.activation]
     if config.method == "vade":
@@ -66,6 +68,7 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
         network = jn.mlp_variational_autoencoder(dims, activation=activation, likelihood=likelihood)
     else:
         network = jn.mlp_autoencoder(dims, activation=activation)
+    find = _prior(config) if config.method == "vade" else _centers(config)
     change = _changing(config, in_shape)
     pretraining = jn.reconstruction(network)
     if config.method == "vade":
@@ -77,11 +80,9 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
 
     def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
         learner, *more = _LEARNERS[config.method](config, network, init, optimizer, data)
-        return _with_resets(config, network, change(learner), data, *more)
+        return _with_resets(config, network, find, change(learner), data, *more)
 
-    method = Method(
-        network, pretrain, _start_centers(config, network), _codes(network), _by_distance, train
-    )
+    method = Method(network, pretrain, _start(network, find), _codes(network), _by_distance, train)
     match config.method:
         case "autoencoder_kmeans":
             return method._replace(learner=None)
@@ -91,7 +92,7 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
                 start=start, codes=_embedding, memberships=_by_mixture, learner=None
             )
         case "vade":
-            return method._replace(start=_start_prior(config, network), memberships=_by_prior)
+            return method._replace(memberships=_by_prior)
     return method
 
 
@@ -119,46 +120,41 @@ def _by_prior(params: Any, codes: Array) -> Array:
     return clustering.mixture_responsibilities(params["mixture"], codes)
 
 
-def _start_kmeans(config: Any, key: Array, params: Any, x: Array) -> Any:
-    found = clustering.kmeans(key, x, config.num_clusters, num_restarts=config.num_restarts)
-    return {"centers": found.centers}
+def _centers(config: Any) -> Clusters:
+    def find(key: Array, codes: Array) -> Any:
+        found = clustering.kmeans(key, codes, config.num_clusters, num_restarts=config.num_restarts)
+        return {"centers": found.centers}
+
+    return find
 
 
-def _start_mixture(config: Any, key: Array, params: Any, x: Array) -> Any:
-    fitted = clustering.gaussian_mixture(
-        key,
-        x,
-        config.num_clusters,
-        covariance=config.covariance,
-        num_restarts=config.num_restarts,
-        min_variance=config.min_variance,
-    )
-    return {"mixture": fitted.mixture}
-
-
-def _start_centers(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
-    def start(key: Array, params: Any, x: Array) -> Any:
-        codes = jn.predict(network.encode, params, x)
-        return {"autoencoder": params} | _start_kmeans(config, key, params, codes)
-
-    return start
-
-
-def _start_prior(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
-    def start(key: Array, params: Any, x: Array) -> Any:
-        codes = jn.predict(network.encode, params, x)
+def _mixture(config: Any) -> Clusters:
+    def find(key: Array, codes: Array) -> Any:
         fitted = clustering.gaussian_mixture(
             key,
             codes,
             config.num_clusters,
-            covariance="diagonal",
+            covariance="diagonal" if config.method == "vade" else config.covariance,
             num_restarts=config.num_restarts,
             min_variance=config.min_variance,
         )
-        mixture = clustering.mixture_params(
-            fitted.mixture.weights, fitted.mixture.means, fitted.mixture.covariances
-        )
-        return {"autoencoder": params, "mixture": mixture}
+        return {"mixture": fitted.mixture}
+
+    return find
+
+
+def _prior(config: Any) -> Clusters:
+    find = _mixture(config)
+    return lambda key, codes: {"mixture": clustering.mixture_params(*find(key, codes)["mixture"])}
+
+
+def _start(network: jn.Autoencoder | None, find: Clusters) -> Callable[[Array, Any, Array], Any]:
+    """Clusters of the codes beside the autoencoder; of the examples where there is none."""
+
+    def start(key: Array, params: Any, x: Array) -> Any:
+        if network is None:
+            return find(key, x)
+        return {"autoencoder": params} | find(key, jn.predict(network.encode, params, x))
 
     return start
 
@@ -177,12 +173,14 @@ def _start_embedding(config: Any, network: jn.Autoencoder) -> Callable[[Array, A
         )
         return np.asarray(reducer.fit_transform(np.asarray(codes)), np.float32)
 
+    find = _mixture(config)
+
     def start(key: Array, params: Any, x: Array) -> Any:
         codes = np.asarray(jn.predict(network.encode, params, x))
         seed_key, key = jax.random.split(key)
         seed = np.asarray(jax.random.randint(seed_key, (), 0, 2**31 - 1))
         embedding = jnp.asarray(embed(codes, seed))
-        return {"embedding": embedding} | _start_mixture(config, key, params, embedding)
+        return {"embedding": embedding} | find(key, embedding)
 
     return start
 
@@ -202,14 +200,17 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
 
 
 def _with_resets(
-    config: Any, network: Any, learner: jn.Learner, data: Any, *more: Intervention
+    config: Any,
+    network: Any,
+    find: Clusters,
+    learner: jn.Learner,
+    data: Any,
+    *more: Intervention,
 ) -> jn.Learner:
-    """BRB: every so many epochs a soft reset, then k-means on the codes, and what follows."""
+    """BRB: every so many epochs a soft reset, then new clusters, and what follows."""
     if not config.reset:
         return learner
-    recluster = clustering.reset_and_recluster(
-        network, config.num_clusters, factor=config.reset_factor, num_restarts=config.num_restarts
-    )
+    recluster = clustering.reset_and_recluster(network, find, factor=config.reset_factor)
 
     def intervene(state: jn.TrainState, data: Any) -> jn.TrainState:
         for intervention in (recluster, *more):

@@ -1,6 +1,6 @@
 """Soft resets: forget a part of what was learned, so that the clusters may change once more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from jaxnet.autoencoders import Autoencoder
 from jaxnet.checks import require_positive
-from jaxnet.clustering.deep import cluster_codes
+from jaxnet.clustering.deep import encode_all
 from jaxnet.network import Chain, Params
 from jaxnet.objectives import Batch
 from jaxnet.training.learner import Stream, TrainState, evaluation_params
@@ -110,15 +110,14 @@ def hidden_encoder_layers(network: Autoencoder) -> Where:
 
 def reset_and_recluster(
     network: Autoencoder,
-    num_clusters: int,
+    recluster: Callable[[Array, Array], Params],
     *,
     factor: float | Array = 0.8,
     where: Where | None = None,
-    num_restarts: int = 10,
     subsample: int = 10_000,
     batch_size: int = 1024,
 ) -> Intervention:
-    """Soft reset of the encoder, then new centers by k-means on codes of a part of the data.
+    """Soft reset of the encoder, then new clusters, found in the codes of a part of the data.
 
     Breaking the reclustering barrier (BRB), Miklautz et al. (2025), algorithm 1: every 20 epochs,
     with a factor of 0.8 for all layers of the encoder but the last, k-means on 10 000 codes, and
@@ -130,23 +129,25 @@ def reset_and_recluster(
 
     Args:
         network: the autoencoder.
-        num_clusters: number of clusters, that of the centers.
+        recluster: `(key, codes)`, with codes `(n, code)`, to the new parameters of the clusters, by
+            their names: `{"centers": ...}` of `kmeans` in BRB, `{"mixture": ...}` for VaDE.
         factor: share of the parameters that stays; may be traced.
         where: which parameters of the autoencoder are reset, by default
             `hidden_encoder_layers(network)`.
-        num_restarts: runs of k-means; the paper does not say how many.
-        subsample: how many examples k-means sees, at most.
+        subsample: how many codes `recluster` sees, at most.
         batch_size: examples that are encoded at once.
 
     Returns:
-        A function `(state, data) -> state` on params `{"autoencoder": ..., "centers": ...}`, which
-        sees `data["x"]`. What is drawn is a function of the key and the step in the state.
+        A function `(state, data) -> state` on params `{"autoencoder": ...}` with those of the
+        clusters beside them, which sees `data["x"]`. What is drawn is a function of the key and the
+        step in the state.
 
     Raises:
-        ValueError: a number below 1, a factor outside [0, 1]; (of the function) a schedule-free
-            optimizer.
+        ValueError: a number below 1, a factor outside [0, 1]; (of the function) parameters of
+            clusters that the state does not have, a schedule-free optimizer.
 
     >>> import jaxnet as jn, optax
+    >>> from jaxnet.clustering import kmeans
     >>> network = jn.mlp_autoencoder([4, 3, 2])
     >>> def init(key):
     ...     return {"autoencoder": network.init(key), "centers": jnp.eye(3, 2)}
@@ -154,19 +155,21 @@ def reset_and_recluster(
     >>> def objective(params, batch, key):
     ...     return reconstruction(params["autoencoder"], batch, key)
     >>> learner = jn.gradient_learner(init, objective, optax.adam(0.01))
-    >>> intervene = reset_and_recluster(network, 3, num_restarts=2)
+    >>> def recluster(key, codes):
+    ...     return {"centers": kmeans(key, codes, 3, num_restarts=10).centers}
+    >>> intervene = reset_and_recluster(network, recluster)
     >>> x = jnp.ones((20, 4))
     >>> state = jax.eval_shape(learner.init, jax.random.key(0))
     >>> jax.eval_shape(intervene, state, {"x": x}).params["centers"].shape
     (3, 2)
     """
-    require_positive("reset_and_recluster", num_clusters=num_clusters, subsample=subsample)
+    require_positive("reset_and_recluster", subsample=subsample)
     where = hidden_encoder_layers(network) if where is None else where
 
     def intervene(state: TrainState, data: Batch) -> TrainState:
         require_no_average("reset_and_recluster", state)
         key = jax.random.fold_in(jax.random.fold_in(state.key, Stream.RESET), state.step)
-        fresh_key, subsample_key, kmeans_key = jax.random.split(key, 3)
+        fresh_key, subsample_key, clusters_key = jax.random.split(key, 3)
 
         def blend(params: Params) -> Params:
             old = params["autoencoder"]
@@ -177,27 +180,27 @@ def reset_and_recluster(
         x = data["x"]
         if subsample < len(x):
             x = x[jax.random.permutation(subsample_key, len(x))[:subsample]]
-        centers = cluster_codes(
-            kmeans_key,
-            network.encode,
-            evaluation_params(state)["autoencoder"],
-            x,
-            num_clusters,
-            num_restarts=num_restarts,
-            batch_size=batch_size,
-        ).centers
-        params = update_params(state.params, lambda params: params | {"centers": centers})
+        params = evaluation_params(state)
+        codes = encode_all(network.encode, params["autoencoder"], x, batch_size=batch_size)
+        clusters = recluster(clusters_key, codes)
+        if not clusters.keys() <= params.keys() - {"autoencoder"}:
+            raise ValueError(
+                f"reset_and_recluster: recluster gave {sorted(clusters)}, expected parameters of "
+                f"clusters among {sorted(params.keys() - {'autoencoder'})}"
+            )
         return state._replace(
-            params=params, optimizer_state=_without_moments(state.optimizer_state, "centers")
+            params=update_params(state.params, lambda params: params | clusters),
+            optimizer_state=_without_moments(state.optimizer_state, clusters),
         )
 
     return intervene
 
 
-def _without_moments(optimizer_state: PyTree, name: str) -> PyTree:
-    """Zeros for what an optimizer remembers of the parameters of that name."""
+def _without_moments(optimizer_state: PyTree, names: Collection[str]) -> PyTree:
+    """Zeros for what an optimizer remembers of the parameters of these names."""
+    forgotten = {jax.tree_util.DictKey(name) for name in names}
 
     def forget(path: jax.tree_util.KeyPath, leaf: Array) -> Array:
-        return jnp.zeros_like(leaf) if jax.tree_util.DictKey(name) in path else leaf
+        return leaf if forgotten.isdisjoint(path) else jnp.zeros_like(leaf)
 
     return jax.tree_util.tree_map_with_path(forget, optimizer_state)

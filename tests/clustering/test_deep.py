@@ -22,6 +22,7 @@ from jaxnet.clustering.embedded import (
     embedded_clustering_learner,
     improved_deep_embedded_clustering,
 )
+from jaxnet.clustering.kmeans import kmeans
 from jaxnet.clustering.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
 from jaxnet.training.periodic import periodically, update_params
 
@@ -270,6 +271,10 @@ def test_both_weights_of_lookahead_are_updated():
     assert updated == optax.LookaheadParams({"a": 1, "b": 5}, {"a": 3, "b": 5})
 
 
+def recluster(key, codes):
+    return {"centers": kmeans(key, codes, K, num_restarts=2).centers}
+
+
 def test_soft_reset_blends(key):
     params = TRAINED
     reset = functools.partial(soft_reset, key, params, NETWORK.init)
@@ -290,7 +295,7 @@ def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
     batch = {"x": data["x"][:BATCH], "index": jnp.arange(BATCH)}
     for _ in range(3):
         state, _ = step(state, batch)
-    intervene = jax.jit(reset_and_recluster(NETWORK, K, factor=0.5, num_restarts=2))
+    intervene = jax.jit(reset_and_recluster(NETWORK, recluster, factor=0.5))
     new = intervene(state, data)
     # Each center is the mean of the codes that are nearest to it.
     codes = np.asarray(NETWORK.encode(new.params["autoencoder"], data["x"]))
@@ -343,6 +348,9 @@ def test_errors_name_the_argument(data, key):
     with pytest.raises(ValueError, match="every must be at least 1, found 0"):
         embedded(data, every=0)
     with pytest.raises(ValueError, match="subsample must be at least 1, found 0"):
-        reset_and_recluster(NETWORK, K, subsample=0)
+        reset_and_recluster(NETWORK, recluster, subsample=0)
+    with pytest.raises(ValueError, match=r"gave \['means'\], expected .* among \['centers'\]"):
+        intervene = reset_and_recluster(NETWORK, lambda key, codes: {"means": codes[:K]})
+        jax.eval_shape(intervene, jax.eval_shape(embedded(data).init, key), data)
     with pytest.raises(ValueError, match="first must be at least 0, found -1"):
         periodically(learner, lambda state, data: state, data, every=1, first=-1)
