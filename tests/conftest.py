@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-# Read when the first array is made. Most of the time of the suite is LLVM's, which optimizes
-# programs that run for milliseconds. Commands in processes of their own run as users run them.
-os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
-)
+# Read when the first array is made. Most of the time of the suite is XLA's, which optimizes programs
+# that run for milliseconds. Commands in processes of their own run as users run them.
+_QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")
+_others = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in _QUICK]
+os.environ["XLA_FLAGS"] = " ".join([*_others, *_QUICK])
+
+
+@pytest.fixture(scope="session")
+def user_flags() -> str:
+    """XLA_FLAGS without those that the tests add."""
+    return " ".join(_others)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def test_gradients_equal_finite_differences(x64, key):
     for objective, net, batch in objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3}):
         params = jax.tree.map(lambda leaf: leaf.astype(float), net.init(key))
 
+        @jax.jit
         def loss(params, objective=objective, batch=batch):
             # check_grads hands over NumPy arrays.
             return objective(jax.tree.map(jnp.asarray, params), batch, None)[0]

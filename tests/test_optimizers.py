@@ -36,6 +36,14 @@ def test_weight_decay_is_decoupled_where_the_optimizer_has_it():
         assert float(update["w"][0]) == pytest.approx(-0.1 * 0.5 * 2.0)
 
 
+def test_a_gradient_is_clipped_to_the_norm():
+    params, grads = {"w": jnp.array([1.0, -2.0])}, {"w": jnp.array([3.0, -4.0])}
+    for clip_norm, expected in ((0.5, [-0.03, 0.04]), (9.0, [-0.3, 0.4])):
+        sgd = jn.optimizer("sgd", 0.1, clip_norm=clip_norm)
+        update = sgd.update(grads, sgd.init(params), params)[0]
+        np.testing.assert_allclose(update["w"], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -45,26 +45,26 @@ def network(request):
 
 def test_leading_axes_are_batch(network, key):
     net, shape = network
-    params = net.init(key)
+    params, apply = jax.jit(net.init)(key), jax.jit(net.apply)
     x = jax.random.normal(key, (4, 3, *shape))
-    together = net.apply(params, x)
-    by_one = jax.vmap(net.apply, (None, 0))(params, x)
-    alone = jnp.stack([jnp.stack([net.apply(params, each) for each in row]) for row in x])
+    together = apply(params, x)
+    by_one = jax.jit(jax.vmap(net.apply, (None, 0)))(params, x)
+    alone = np.stack([np.stack([apply(params, each) for each in row]) for row in x])
     np.testing.assert_allclose(by_one, together, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_looks_across_examples(network, key):
     net, shape = network
-    params = net.init(key)
+    params = jax.jit(net.init)(key)
     x = jax.random.normal(key, (4, *shape))
-    gradient = jax.grad(lambda x: net.apply(params, x)[0].sum())(x)
+    gradient = jax.jit(jax.grad(lambda x: net.apply(params, x)[0].sum()))(x)
     assert not gradient[1:].any()
 
 
 def test_init_is_a_function_of_its_key(network, key):
-    net, _ = network
-    first, again, other = net.init(key), net.init(key), net.init(jax.random.key(99))
+    init = jax.jit(network[0].init)
+    first, again, other = jax.device_get([init(key), init(key), init(jax.random.key(99))])
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, again))
     kernels = [leaf for leaf in jax.tree.leaves(first) if leaf.ndim > 1]
     others = [leaf for leaf in jax.tree.leaves(other) if leaf.ndim > 1]
@@ -79,7 +79,7 @@ def test_params_are_nested_dicts_of_arrays(network, key):
         for value in node.values() if isinstance(node, dict) else ():
             check(value)
 
-    check(net.init(key))
+    check(jax.jit(net.init)(key))
 
 
 def test_init_and_apply_survive_jit_and_vmap_over_keys(network, key):

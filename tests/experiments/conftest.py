@@ -34,16 +34,15 @@ class Command:
 
     Args:
         cache: folder for the compiled programs.
+        flags: XLA_FLAGS.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, flags: str) -> None:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        flags = os.environ.get("XLA_FLAGS", "").split()
         self._outputs = (cache / f"output-{number}" for number in itertools.count())
         self.environment = os.environ | {
             "PYTHONPATH": path,
-            # Tests optimize less.
-            "XLA_FLAGS": " ".join(flag for flag in flags if "optimization_level" not in flag),
+            "XLA_FLAGS": flags,
             "JAX_COMPILATION_CACHE_DIR": str(cache),
             # Each program that is read from the cache would be a long warning.
             "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -72,9 +71,9 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def command(tmp_path_factory):
+def command(tmp_path_factory, user_flags):
     """Runs an experiment in a process of its own."""
-    return Command(tmp_path_factory.mktemp("compiled"))
+    return Command(tmp_path_factory.mktemp("compiled"), user_flags)
 
 
 @pytest.fixture

@@ -166,7 +166,10 @@ def test_resume_under_every_optimizer(command, tmp_path):
             capture_output=True,
             text=True,
             timeout=400,
-            env=command.environment | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
+            # Compiled as fast as programs of the tests themselves: there are hundreds.
+            env=command.environment
+            | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+            | {"XLA_FLAGS": os.environ["XLA_FLAGS"]},
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
