@@ -7,9 +7,8 @@ import jax
 from jaxtyping import Array
 
 from jaxnet import layers
+from jaxnet.initializers import he_normal
 from jaxnet.network import Chain, Network, chain
-
-_he_normal = jax.nn.initializers.he_normal()
 
 
 def _dropout_layers(rate: float | Array) -> list[Network]:
@@ -36,7 +35,7 @@ def mlp(
     activation: Callable[[Array], Array] = jax.nn.relu,
     dropout: float | Array = 0.0,
     input_dropout: float | Array = 0.0,
-    kernel_init: layers.Initializer = _he_normal,
+    kernel_init: layers.Initializer = he_normal,
 ) -> Chain:
     """Multi-layer perceptron: dense layers with an activation after each but the last.
 
@@ -76,7 +75,7 @@ def cnn(
     dropout: float | Array = 0.0,
     kernel_size: int = 3,
     convs_per_stage: int = 1,
-    kernel_init: layers.Initializer = _he_normal,
+    kernel_init: layers.Initializer = he_normal,
 ) -> Chain:
     """Convolutional network: stages of convolutions and 2x2 max pooling, then an `mlp`.
 

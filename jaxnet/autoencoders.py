@@ -12,10 +12,9 @@ from jaxtyping import Array
 
 from jaxnet import layers
 from jaxnet.architectures import cnn, mlp
+from jaxnet.initializers import he_normal
 from jaxnet.network import Chain, Network, Params, chain
 from jaxnet.shaping import reshape, upsample
-
-_he_normal = jax.nn.initializers.he_normal()
 
 # Places in the chain of an encoder and a decoder, folded into the key of the whole.
 _ENCODER, _DECODER = 0, 1
@@ -140,7 +139,7 @@ def mlp_autoencoder(
     activation: Callable[[Array], Array] = jax.nn.relu,
     code_activation: Callable[[Array], Array] | None = None,
     tied: bool = False,
-    kernel_init: layers.Initializer = _he_normal,
+    kernel_init: layers.Initializer = he_normal,
 ) -> Autoencoder:
     """Autoencoder of an `mlp` and its mirror image; its outputs are logits or plain numbers.
 
@@ -181,7 +180,7 @@ def cnn_autoencoder(
     activation: Callable[[Array], Array] = jax.nn.relu,
     code_activation: Callable[[Array], Array] | None = None,
     kernel_size: int = 3,
-    kernel_init: layers.Initializer = _he_normal,
+    kernel_init: layers.Initializer = he_normal,
 ) -> Autoencoder:
     """Convolutional autoencoder: a `cnn` to the code, and back by upsampling and convolutions.
 

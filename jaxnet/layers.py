@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from jaxnet.checks import require_positive
+from jaxnet.initializers import lecun_normal
 from jaxnet.network import Network, Params
 
 Initializer = Callable[..., Array]
 
-_lecun_normal = jax.nn.initializers.lecun_normal()
 _zeros = jax.nn.initializers.zeros
 _ones = jax.nn.initializers.ones
 
@@ -27,7 +27,7 @@ def dense(
     in_dim: int,
     out_dim: int,
     *,
-    kernel_init: Initializer = _lecun_normal,
+    kernel_init: Initializer = lecun_normal,
     bias_init: Initializer = _zeros,
     use_bias: bool = True,
 ) -> Network:
@@ -151,7 +151,7 @@ def conv(
     *,
     strides: Sequence[int] = (1, 1),
     padding: str = "SAME",
-    kernel_init: Initializer = _lecun_normal,
+    kernel_init: Initializer = lecun_normal,
     bias_init: Initializer = _zeros,
 ) -> Network:
     """Two-dimensional convolution (cross-correlation) of pictures.

@@ -11,10 +11,9 @@ from jaxnet import layers
 from jaxnet.architectures import mlp
 from jaxnet.autoencoders import Autoencoder, autoencoder
 from jaxnet.checks import require_positive
+from jaxnet.initializers import he_normal
 from jaxnet.likelihoods import Likelihood, bernoulli_likelihood
 from jaxnet.network import Network, Params
-
-_he_normal = jax.nn.initializers.he_normal()
 
 # Folded into the key of the model; its encoder and decoder fold in 0 and 1.
 _POSTERIOR = 2
@@ -112,7 +111,7 @@ def mlp_variational_autoencoder(
     *,
     activation: Callable[[Array], Array] = jax.nn.relu,
     likelihood: Likelihood | None = None,
-    kernel_init: layers.Initializer = _he_normal,
+    kernel_init: layers.Initializer = he_normal,
 ) -> VariationalAutoencoder:
     """Variational autoencoder of an `mlp` and its mirror image.
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-# Read when the first array is made. Most of the time of the suite is XLA's, which optimizes programs
-# that run for milliseconds. Commands in processes of their own run as users run them.
+# Read when the first array is made. Most of the time of the suite is XLA's, which optimizes small
+# programs that run for milliseconds. Commands in processes of their own run as users run them.
 _QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")
 _others = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag not in _QUICK]
 os.environ["XLA_FLAGS"] = " ".join([*_others, *_QUICK])

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from experiments import replay
+from experiments import classification, replay
+from experiments.run import main
 
 QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "8"]
 
@@ -22,7 +23,7 @@ def table(tmp_path):
     return path
 
 
-def test_a_replay_is_bit_identical_or_says_what_differs(table, command, tmp_path):
+def test_a_replay_is_bit_identical_or_says_what_differs(table, command, tmp_path, capsys):
     out = tmp_path / "run"
     command("classification", *QUICK, "--data", table, "--label", "kind", "--out", out)
     output = command("replay", out)
@@ -44,12 +45,14 @@ def test_a_replay_is_bit_identical_or_says_what_differs(table, command, tmp_path
     # Which rows train and which validate decides whether the parameters differ too.
     assert re.search("error: not identical: .*state_sha256", output)
     assert (again / "summary.json").exists()
-    output = command("classification", "--resume", out)
-    assert "the run is finished" in output
+    resume = [classification.Config, classification.run, ["--resume", str(out)]]
+    assert main(*resume) == 0
+    assert "the run is finished" in capsys.readouterr().out
     (out / "summary.json").unlink()
-    output = command("classification", "--resume", out, status=2)
-    assert "the data have changed" in output
-    assert "is not finished" in command("replay", out, status=2)
+    assert main(*resume) == 2
+    assert "the data have changed" in capsys.readouterr().err
+    assert main(replay.Config, replay.run, [str(out)]) == 2
+    assert "is not finished" in capsys.readouterr().err
 
 
 def test_the_other_experiments_replay(command, tmp_path):
@@ -60,12 +63,15 @@ def test_the_other_experiments_replay(command, tmp_path):
     assert "bit for bit" in command("replay", tmp_path / "adam")
 
 
-def test_mistakes(command, tmp_path):
-    assert "does not exist" in command("replay", tmp_path, status=2)
+def test_mistakes(tmp_path, capsys):
+    replayed = [replay.Config, replay.run, [str(tmp_path)]]
+    assert main(*replayed) == 2
+    assert "does not exist" in capsys.readouterr().err
     (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "config.json").write_text('{"experiment": "os"}')
-    output = command("replay", tmp_path, status=2)
-    assert "'os', which cannot be replayed; expected one of classification" in output
+    assert main(*replayed) == 2
+    expected = "'os', which cannot be replayed; expected one of classification"
+    assert expected in capsys.readouterr().err
 
 
 def test_every_part_of_a_result_is_compared(tmp_path):

@@ -11,6 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from experiments import classification, regression
+from experiments.run import main
 from jaxnet.checkpoint import Checkpoints
 
 NETWORK = ["--hidden-dims", "16", "--num-seeds", "2", "--patience", "1000"]
@@ -239,19 +241,22 @@ def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, command, t
     assert result(out) == whole
 
 
-def test_what_cannot_be_resumed_is_refused(command, tmp_path):
+def test_what_cannot_be_resumed_is_refused(tmp_path, capsys):
+    def refused(*options, experiment=classification):
+        assert main(experiment.Config, experiment.run, list(map(str, options))) == 2
+        return capsys.readouterr().err
+
     out = tmp_path / "run"
-    command("classification", *training(out, num_epochs=1))
-    refused = [
+    options = map(str, training(out, num_epochs=1))
+    assert main(classification.Config, classification.run, list(options)) == 0
+    for options, message in [
         (["--resume", tmp_path / "none"], "config.json does not exist"),
         (["--resume", out, "--num-epochs", 3], "has --num-epochs 1, found 3"),
         (["--resume", out, "--out", tmp_path / "x"], "continues in"),
-    ]
-    for options, message in refused:
-        output = command("classification", *options, status=2)
-        assert message in output
-    output = command("regression", "--resume", out, status=2)
-    assert "holds a run of 'classification', expected 'regression'" in output
+    ]:
+        assert message in refused(*options)
+    message = refused("--resume", out, experiment=regression)
+    assert "holds a run of 'classification', expected 'regression'" in message
     (out / "summary.json").unlink()
     config = json.loads((out / "config.json").read_text())
     for name, value, message in [
@@ -262,9 +267,9 @@ def test_what_cannot_be_resumed_is_refused(command, tmp_path):
         ("optimizer", "sgd", "does not fit"),
     ]:
         (out / "config.json").write_text(json.dumps(config | {name: value}))
-        assert message in command("classification", "--resume", out, status=2)
+        assert message in refused("--resume", out)
     (out / "config.json").write_text("{")
-    assert "cannot be read" in command("classification", "--resume", out, status=2)
+    assert "cannot be read" in refused("--resume", out)
 
 
 def test_two_runs_do_not_share_a_directory(command, tmp_path):
@@ -279,13 +284,15 @@ def test_two_runs_do_not_share_a_directory(command, tmp_path):
     assert "resuming at step" in command("classification", "--resume", out)
 
 
-def test_a_beginning_that_died_may_be_begun_again(command, tmp_path):
+def test_a_beginning_that_died_may_be_begun_again(tmp_path, capsys):
     out = tmp_path / "run"
     (out / "figures").mkdir(parents=True)
     (out / "run.lock").touch()
     (out / "manifest.json").write_text("{}")
-    assert "config.json does not exist" in command("classification", "--resume", out, status=2)
-    command("classification", *training(out, num_epochs=1))
+    assert main(classification.Config, classification.run, ["--resume", str(out)]) == 2
+    assert "config.json does not exist" in capsys.readouterr().err
+    options = map(str, training(out, num_epochs=1))
+    assert main(classification.Config, classification.run, list(options)) == 0
     assert (out / "summary.json").exists()
 
 
