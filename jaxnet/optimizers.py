@@ -6,10 +6,11 @@ those that need more than a rate.
 """
 
 import difflib
+import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
-from types import FunctionType
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, MappingProxyType
 
 import optax
 from jaxtyping import Array
@@ -279,7 +280,8 @@ def schedule_names() -> tuple[str, ...]:
     return ("constant", "cosine", "warmup_cosine", "exponential", "step")
 
 
-def _factories() -> dict[str, FunctionType]:
+@functools.cache
+def _factories() -> Mapping[str, FunctionType]:
     """Optax's functions that make an optimizer from a rate, and at most a key."""
     found = {}
     for module in (optax, optax.contrib):
@@ -295,7 +297,7 @@ def _factories() -> dict[str, FunctionType]:
             }
             if required <= {*_RATE_PARAMETERS, "key"}:
                 found[name] = function
-    return found
+    return MappingProxyType(found)
 
 
 def _rate_parameter(function: FunctionType) -> inspect.Parameter:
