@@ -41,7 +41,7 @@ def scores(method: Method, x: jax.Array, dataset: Dataset) -> Callable[[Any], di
 def final_metrics(
     found: Clustered, first: Clustered | None, dataset: Dataset, seed: int
 ) -> dict[str, np.ndarray]:
-    """How well clusters agree with labels, where there are any, and how well they part the codes.
+    """How well clusters agree with labels, if there are any, with each other and with the codes.
 
     Args:
         found: the clusters.
@@ -69,6 +69,8 @@ def final_metrics(
             metrics["nmi_of_groups"] = clustering.normalized_mutual_information(
                 dataset.groups, clusters
             )
+    if len(found.clusters) > 1:
+        metrics["agreement_of_networks"] = _agreement(found.clusters)
     limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
     chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
     num_clusters = found.memberships.shape[1]
@@ -81,3 +83,12 @@ def final_metrics(
     # All examples in one cluster have none: as bad as no structure at all.
     metrics["silhouette_of_codes"] = np.nan_to_num(np.array(silhouettes), nan=0.0)
     return metrics
+
+
+def _agreement(clusters: np.ndarray) -> np.ndarray:
+    """Mean adjusted Rand index of each clustering with the others, which needs no labels.
+
+    What every seed finds is likely to be in the data: von Luxburg (2010), "Clustering stability".
+    """
+    table = np.stack([clustering.adjusted_rand_index(each, clusters) for each in clusters])
+    return (table.sum(axis=1) - 1) / (len(clusters) - 1)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from experiments.clustering import Config, load_data, run
 from experiments.datasets import load
@@ -42,7 +42,7 @@ def test_the_run_directory_keeps_the_contract(method, tmp_path):
     summary = run(Config(method=method, out=out, **options))
     assert json.loads((out / "summary.json").read_text()) == summary
     assert len(set(summary["params_sha256"])) == 2
-    expected = {*SCORES, "silhouette_of_codes"}
+    expected = {*SCORES, "agreement_of_networks", "silhouette_of_codes"}
     assert set(summary["metrics"]) == expected | (
         {"accuracy_before_clustering"} if trained else set()
     )
@@ -61,6 +61,8 @@ def test_the_run_directory_keeps_the_contract(method, tmp_path):
     assert found[0].tolist() == list(range(1797))
     nmi = [normalized_mutual_info_score(labels, each) for each in found[1:]]
     assert summary["metrics"]["nmi"]["values"] == pytest.approx(nmi)
+    agreement = summary["metrics"]["agreement_of_networks"]["values"]
+    assert agreement == pytest.approx([adjusted_rand_score(*found[1:])] * 2)
     if trained:
         last = lines[-1]["validation"]
         assert last["accuracy"] == pytest.approx(summary["metrics"]["accuracy"]["values"])
