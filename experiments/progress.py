@@ -41,7 +41,8 @@ class Progress:
         self._last_line = time.monotonic()
         # The first report waits for the compiler, and says nothing about those to come.
         self._first: tuple[int, float] | None = None
-        self._last: tuple[int, float] = (start, self._last_line)
+        # Where the epoch began, so that its rate counts all that belongs to it.
+        self._epoch: tuple[int, float] = (start, self._last_line)
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -68,16 +69,16 @@ class Progress:
         )
         at_an_end = step in (self._length, self._length * self._num_epochs)
         self._show(step, 0.0 if at_an_end else _SECONDS_BETWEEN_LINES)
+        self._epoch = (step, time.monotonic())
 
     def _show(self, step: int, seconds_between_lines: float) -> None:
         now = time.monotonic()
-        first_step, first_time = self._first or self._last
+        first_step, first_time = self._first or self._epoch
         steps_left = self._num_epochs * self._length - step
         left = (now - first_time) / max(step - first_step, 1) * steps_left
-        last_step, last_time = self._last
-        rate = (step - last_step) * self._examples_per_step / max(now - last_time, 1e-9)
+        epoch_step, epoch_time = max(self._epoch, self._first or self._epoch)
+        rate = (step - epoch_step) * self._examples_per_step / max(now - epoch_time, 1e-9)
         self._first = self._first or (step, now)
-        self._last = (step, now)
         epoch, offset = divmod(step, self._length)
         where = f"epoch {epoch + (offset > 0)}/{self._num_epochs}"
         where += f", step {offset}/{self._length}" if offset else ""
