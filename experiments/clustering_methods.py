@@ -14,10 +14,13 @@ from jaxnet import clustering
 from jaxnet.objectives import Objective
 from jaxnet.training.learner import Optimizer
 from jaxnet.training.periodic import Intervention
+from jaxnet.variational import posterior_noise, reparameterize
 
 DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
-# From a key and codes to the parameters of the clusters, by name.
-Clusters = Callable[[Array, Array], Any]
+# From a key and codes to the parameters of the clusters, by name; and from a key, the parameters of
+# the autoencoder, and examples.
+FindInCodes = Callable[[Array, Array], Any]
+Find = Callable[[Array, Any, Array], Any]
 _ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu}
 # As DEC-DA: pictures of digits, that stay what they are.
 _SHIFT, _ROTATION, _SCALE = 0.1, 10.0, 0.1
@@ -56,9 +59,9 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
         ValueError: an option out of range.
     """
     if config.method == "kmeans":
-        return Method(None, None, _start(None, _centers(config)), _same, _by_distance)
+        return Method(None, None, _of_examples(_centers(config)), _same, _by_distance)
     if config.method == "gmm":
-        return Method(None, None, _start(None, _mixture(config)), _same, _by_mixture)
+        return Method(None, None, _of_examples(_mixture(config)), _same, _by_mixture)
     dims = [num_features, *config.hidden_dims, config.code_dim]
     activation = _ACTIVATIONS[config.activation]
     if config.method == "vade":
@@ -66,30 +69,34 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
         if config.output_std:
             likelihood = jn.gaussian_likelihood(config.output_std, mean=jax.nn.sigmoid)
         network = jn.mlp_variational_autoencoder(dims, activation=activation, likelihood=likelihood)
+        # Without its key a variational autoencoder rebuilds from the mean of the code.
+        pretraining = _without_key(jn.reconstruction(network))
+        find = _of_codes(network, _prior(config))
+        recluster = _of_drawn_codes(network, _prior(config))
     else:
         network = jn.mlp_autoencoder(dims, activation=activation)
-    find = _prior(config) if config.method == "vade" else _centers(config)
+        pretraining = jn.reconstruction(network)
+        find = recluster = _of_codes(network, _centers(config))
     change = _changing(config, in_shape)
-    pretraining = jn.reconstruction(network)
-    if config.method == "vade":
-        # Without its key a variational autoencoder rebuilds from the mean of the code.
-        pretraining = _without_key(pretraining)
 
     def pretrain(optimizer: Optimizer) -> jn.Learner:
         return change(jn.gradient_learner(network.init, pretraining, optimizer))
 
     def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
         learner, *more = _LEARNERS[config.method](config, network, init, optimizer, data)
-        return _with_resets(config, network, find, change(learner), data, *more)
+        return _with_resets(config, network, recluster, change(learner), data, *more)
 
-    method = Method(network, pretrain, _start(network, find), _codes(network), _by_distance, train)
+    def start(key: Array, params: Any, x: Array) -> Any:
+        return {"autoencoder": params} | find(key, params, x)
+
+    method = Method(network, pretrain, start, _codes(network), _by_distance, train)
     match config.method:
         case "autoencoder_kmeans":
             return method._replace(learner=None)
         case "n2d":
-            start = _start_embedding(config, network)
+            embed = _start_embedding(config, network)
             return method._replace(
-                start=start, codes=_embedding, memberships=_by_mixture, learner=None
+                start=embed, codes=_embedding, memberships=_by_mixture, learner=None
             )
         case "vade":
             return method._replace(memberships=_by_prior)
@@ -120,7 +127,7 @@ def _by_prior(params: Any, codes: Array) -> Array:
     return clustering.mixture_responsibilities(params["mixture"], codes)
 
 
-def _centers(config: Any) -> Clusters:
+def _centers(config: Any) -> FindInCodes:
     def find(key: Array, codes: Array) -> Any:
         found = clustering.kmeans(key, codes, config.num_clusters, num_restarts=config.num_restarts)
         return {"centers": found.centers}
@@ -128,7 +135,7 @@ def _centers(config: Any) -> Clusters:
     return find
 
 
-def _mixture(config: Any) -> Clusters:
+def _mixture(config: Any) -> FindInCodes:
     def find(key: Array, codes: Array) -> Any:
         fitted = clustering.gaussian_mixture(
             key,
@@ -143,20 +150,32 @@ def _mixture(config: Any) -> Clusters:
     return find
 
 
-def _prior(config: Any) -> Clusters:
+def _prior(config: Any) -> FindInCodes:
     find = _mixture(config)
     return lambda key, codes: {"mixture": clustering.mixture_params(*find(key, codes)["mixture"])}
 
 
-def _start(network: jn.Autoencoder | None, find: Clusters) -> Callable[[Array, Any, Array], Any]:
-    """Clusters of the codes beside the autoencoder; of the examples where there is none."""
+def _of_examples(find: FindInCodes) -> Find:
+    return lambda key, params, x: find(key, x)
 
-    def start(key: Array, params: Any, x: Array) -> Any:
-        if network is None:
-            return find(key, x)
-        return {"autoencoder": params} | find(key, jn.predict(network.encode, params, x))
 
-    return start
+def _of_codes(network: jn.Autoencoder, find: FindInCodes) -> Find:
+    return lambda key, params, x: find(key, jn.predict(network.encode, params, x))
+
+
+def _of_drawn_codes(network: jn.VariationalAutoencoder, find: FindInCodes) -> Find:
+    """From codes drawn from their posteriors, as wide as a prior has to be."""
+
+    def posterior(params: Any, x: Array) -> Array:
+        return jnp.concatenate(network.posterior(params, x), axis=-1)
+
+    def find_in_drawn(key: Array, params: Any, x: Array) -> Any:
+        mean, log_variance = jnp.split(jn.predict(posterior, params, x), 2, axis=-1)
+        noise_key, key = jax.random.split(key)
+        noise = posterior_noise(noise_key, mean)
+        return find(key, reparameterize(mean, log_variance, noise))
+
+    return find_in_drawn
 
 
 def _start_embedding(config: Any, network: jn.Autoencoder) -> Callable[[Array, Any, Array], Any]:
@@ -202,7 +221,7 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
 def _with_resets(
     config: Any,
     network: Any,
-    find: Clusters,
+    recluster: Find,
     learner: jn.Learner,
     data: Any,
     *more: Intervention,
@@ -210,10 +229,10 @@ def _with_resets(
     """BRB: every so many epochs a soft reset, then new clusters, and what follows."""
     if not config.reset:
         return learner
-    recluster = clustering.reset_and_recluster(network, find, factor=config.reset_factor)
+    reset = clustering.reset_and_recluster(network, recluster, factor=config.reset_factor)
 
     def intervene(state: jn.TrainState, data: Any) -> jn.TrainState:
-        for intervention in (recluster, *more):
+        for intervention in (reset, *more):
             state = intervention(state, data)
         return state
 

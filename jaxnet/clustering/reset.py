@@ -8,7 +8,6 @@ from jaxtyping import Array, PyTree
 
 from jaxnet.autoencoders import Autoencoder
 from jaxnet.checks import require_positive
-from jaxnet.clustering.deep import encode_all
 from jaxnet.network import Chain, Params
 from jaxnet.objectives import Batch
 from jaxnet.training.learner import Stream, TrainState, evaluation_params
@@ -110,14 +109,13 @@ def hidden_encoder_layers(network: Autoencoder) -> Where:
 
 def reset_and_recluster(
     network: Autoencoder,
-    recluster: Callable[[Array, Array], Params],
+    recluster: Callable[[Array, Params, Array], Params],
     *,
     factor: float | Array = 0.8,
     where: Where | None = None,
     subsample: int = 10_000,
-    batch_size: int = 1024,
 ) -> Intervention:
-    """Soft reset of the encoder, then new clusters, found in the codes of a part of the data.
+    """Soft reset of the encoder, then new clusters, found in a part of the data.
 
     Breaking the reclustering barrier (BRB), Miklautz et al. (2025), algorithm 1: every 20 epochs,
     with a factor of 0.8 for all layers of the encoder but the last, k-means on 10 000 codes, and
@@ -129,13 +127,12 @@ def reset_and_recluster(
 
     Args:
         network: the autoencoder.
-        recluster: `(key, codes)`, with codes `(n, code)`, to the new parameters of the clusters, by
-            their names: `{"centers": ...}` of `kmeans` in BRB, `{"mixture": ...}` for VaDE.
+        recluster: `(key, params, x)`, with the parameters of the autoencoder, to the new parameters
+            of the clusters, by their names: in BRB `{"centers": ...}` of `cluster_codes`.
         factor: share of the parameters that stays; may be traced.
         where: which parameters of the autoencoder are reset, by default
             `hidden_encoder_layers(network)`.
-        subsample: how many codes `recluster` sees, at most.
-        batch_size: examples that are encoded at once.
+        subsample: how many examples `recluster` sees, at most.
 
     Returns:
         A function `(state, data) -> state` on params `{"autoencoder": ...}` with those of the
@@ -147,7 +144,7 @@ def reset_and_recluster(
             clusters that the state does not have, a schedule-free optimizer.
 
     >>> import jaxnet as jn, optax
-    >>> from jaxnet.clustering import kmeans
+    >>> from jaxnet.clustering import cluster_codes
     >>> network = jn.mlp_autoencoder([4, 3, 2])
     >>> def init(key):
     ...     return {"autoencoder": network.init(key), "centers": jnp.eye(3, 2)}
@@ -155,8 +152,8 @@ def reset_and_recluster(
     >>> def objective(params, batch, key):
     ...     return reconstruction(params["autoencoder"], batch, key)
     >>> learner = jn.gradient_learner(init, objective, optax.adam(0.01))
-    >>> def recluster(key, codes):
-    ...     return {"centers": kmeans(key, codes, 3, num_restarts=10).centers}
+    >>> def recluster(key, params, x):
+    ...     return {"centers": cluster_codes(key, network.encode, params, x, 3).centers}
     >>> intervene = reset_and_recluster(network, recluster)
     >>> x = jnp.ones((20, 4))
     >>> state = jax.eval_shape(learner.init, jax.random.key(0))
@@ -181,8 +178,7 @@ def reset_and_recluster(
         if subsample < len(x):
             x = x[jax.random.permutation(subsample_key, len(x))[:subsample]]
         params = evaluation_params(state)
-        codes = encode_all(network.encode, params["autoencoder"], x, batch_size=batch_size)
-        clusters = recluster(clusters_key, codes)
+        clusters = recluster(clusters_key, params["autoencoder"], x)
         if not clusters.keys() <= params.keys() - {"autoencoder"}:
             raise ValueError(
                 f"reset_and_recluster: recluster gave {sorted(clusters)}, expected parameters of "

@@ -16,13 +16,12 @@ from jaxnet.clustering.assignments import (
     target_distribution,
 )
 from jaxnet.clustering.dcn import deep_clustering_network_learner, move_centers
-from jaxnet.clustering.deep import assign_codes
+from jaxnet.clustering.deep import assign_codes, cluster_codes
 from jaxnet.clustering.embedded import (
     deep_embedded_clustering,
     embedded_clustering_learner,
     improved_deep_embedded_clustering,
 )
-from jaxnet.clustering.kmeans import kmeans
 from jaxnet.clustering.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
 from jaxnet.training.periodic import periodically, update_params
 
@@ -271,8 +270,8 @@ def test_both_weights_of_lookahead_are_updated():
     assert updated == optax.LookaheadParams({"a": 1, "b": 5}, {"a": 3, "b": 5})
 
 
-def recluster(key, codes):
-    return {"centers": kmeans(key, codes, K, num_restarts=2).centers}
+def recluster(key, params, x):
+    return {"centers": cluster_codes(key, NETWORK.encode, params, x, K, num_restarts=2).centers}
 
 
 def test_soft_reset_blends(key):
@@ -350,7 +349,7 @@ def test_errors_name_the_argument(data, key):
     with pytest.raises(ValueError, match="subsample must be at least 1, found 0"):
         reset_and_recluster(NETWORK, recluster, subsample=0)
     with pytest.raises(ValueError, match=r"gave \['means'\], expected .* among \['centers'\]"):
-        intervene = reset_and_recluster(NETWORK, lambda key, codes: {"means": codes[:K]})
+        intervene = reset_and_recluster(NETWORK, lambda key, params, x: {"means": x[:K]})
         jax.eval_shape(intervene, jax.eval_shape(embedded(data).init, key), data)
     with pytest.raises(ValueError, match="first must be at least 0, found -1"):
         periodically(learner, lambda state, data: state, data, every=1, first=-1)
