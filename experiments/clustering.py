@@ -21,6 +21,7 @@ import functools
 import importlib.util
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -178,7 +179,7 @@ def run(config: Config) -> dict[str, Any]:
     require_positive(config, *counts)
     x = _vectors(dataset, config)
     clustering.check_clusters(x, config.num_clusters or 0)
-    method = build_method(config, x.shape[1], dataset.x.shape[1:])
+    method = build_method(config, x.shape[1], dataset.x.shape[1:], mean=_mean(dataset))
     optimizer = training_optimizer(config, len(x))
     with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
@@ -249,11 +250,18 @@ def _vectors(dataset: Dataset, config: Config) -> np.ndarray:
     jn.check_data(x)
     if dataset.is_text:
         x = standardize(fit_idf(x), x)
-        return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        # Networks start from features whose mean square is 1.
+        return x * np.float32(math.sqrt(x.shape[1])) if config.method in DEEP else x
     if x.min() >= 0 and x.max() <= 1:
         return x
     fit = fit_unit_interval if config.method in DEEP else fit_standardization
     return standardize(fit(x), x)
+
+
+def _mean(dataset: Dataset) -> Callable[[jax.Array], jax.Array]:
+    """From outputs to rebuilt examples in [0, 1]; most weights of words are 0, far from 1/2."""
+    return (lambda outputs: outputs) if dataset.is_text else jax.nn.sigmoid
 
 
 def _for_method(config: Config, recipe: dict[str, Any]) -> dict[str, Any]:

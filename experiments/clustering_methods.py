@@ -47,13 +47,20 @@ class Method(NamedTuple):
     learner: Callable[[Optimizer, Any, Callable[[Array], Any]], jn.Learner] | None = None
 
 
-def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Method:
+def build_method(
+    config: Any,
+    num_features: int,
+    in_shape: Sequence[int],
+    *,
+    mean: Callable[[Array], Array] = jax.nn.sigmoid,
+) -> Method:
     """The method of a resolved config of `experiments.clustering`.
 
     Args:
         config: the options.
         num_features: size of an example as a vector.
         in_shape: the shape of one example, for changes of pictures.
+        mean: from the outputs of a network to the rebuilt example, as in `jn.reconstruction`.
 
     Raises:
         ValueError: an option out of range.
@@ -67,23 +74,24 @@ def build_method(config: Any, num_features: int, in_shape: Sequence[int]) -> Met
     if config.method == "vade":
         likelihood = jn.bernoulli_likelihood()
         if config.output_std:
-            likelihood = jn.gaussian_likelihood(config.output_std, mean=jax.nn.sigmoid)
+            likelihood = jn.gaussian_likelihood(config.output_std, mean=mean)
         network = jn.mlp_variational_autoencoder(dims, activation=activation, likelihood=likelihood)
-        # Without its key a variational autoencoder rebuilds from the mean of the code.
-        pretraining = _without_key(jn.reconstruction(network))
         find = _of_codes(network, _prior(config))
         recluster = _of_drawn_codes(network, _prior(config))
     else:
         network = jn.mlp_autoencoder(dims, activation=activation)
-        pretraining = jn.reconstruction(network)
         find = recluster = _of_codes(network, _centers(config))
     change = _changing(config, in_shape)
+    reconstruction = jn.reconstruction(network, mean=mean)
+    # Without its key a variational autoencoder rebuilds from the mean of the code.
+    pretraining = _without_key(reconstruction) if config.method == "vade" else reconstruction
 
     def pretrain(optimizer: Optimizer) -> jn.Learner:
         return change(jn.gradient_learner(network.init, pretraining, optimizer))
 
     def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
-        learner, *more = _LEARNERS[config.method](config, network, init, optimizer, data)
+        build = _LEARNERS[config.method]
+        learner, *more = build(config, network, reconstruction, init, optimizer, data)
         return _with_resets(config, network, recluster, change(learner), data, *more)
 
     def start(key: Array, params: Any, x: Array) -> Any:
@@ -241,13 +249,18 @@ def _with_resets(
 
 
 def _embedded_clustering(
-    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+    config: Any,
+    network: Any,
+    reconstruction: Objective,
+    init: Any,
+    optimizer: Optimizer,
+    data: Any,
 ) -> tuple[jn.Learner, Intervention]:
     if config.method == "dec":
         objective = clustering.deep_embedded_clustering(network)
     else:
         objective = clustering.improved_deep_embedded_clustering(
-            network, jn.reconstruction(network), strength=config.strength
+            network, reconstruction, strength=config.strength
         )
     learner = clustering.embedded_clustering_learner(
         init, objective, optimizer, network, data, every=config.refresh_every
@@ -256,17 +269,27 @@ def _embedded_clustering(
 
 
 def _clustering_network(
-    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+    config: Any,
+    network: Any,
+    reconstruction: Objective,
+    init: Any,
+    optimizer: Optimizer,
+    data: Any,
 ) -> tuple[jn.Learner]:
     return (
         clustering.deep_clustering_network_learner(
-            init, network, jn.reconstruction(network), optimizer, strength=config.strength
+            init, network, reconstruction, optimizer, strength=config.strength
         ),
     )
 
 
 def _variational(
-    config: Any, network: Any, init: Any, optimizer: Optimizer, data: Any
+    config: Any,
+    network: Any,
+    reconstruction: Objective,
+    init: Any,
+    optimizer: Optimizer,
+    data: Any,
 ) -> tuple[jn.Learner]:
     return (jn.gradient_learner(init, clustering.variational_deep_embedding(network), optimizer),)
 

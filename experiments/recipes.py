@@ -286,6 +286,9 @@ def clustering_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
         recipe |= _MNIST_CLUSTERING | {"num_seeds": 1, "pretrain_epochs": 40, "num_epochs": 10}
     if dataset.name == "mnist_test":
         recipe |= {"num_seeds": 3, "pretrain_epochs": 60, "num_epochs": 40}
+    if dataset.is_text:
+        recipe |= {"hidden_dims": (256,), "pretrain_epochs": 20, "pretrain_rate": 3e-4}
+        recipe |= {"num_epochs": 20, "learning_rate": 3e-4}
     recipe["num_neighbors"] = max(2, min(recipe["num_neighbors"], len(dataset.x) - 1))
     recipe["embedding_dim"] = config.num_clusters or recipe.get("num_clusters")
     if method == "idec":
