@@ -14,7 +14,7 @@ import pooch
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
-from experiments import cross_validation, evaluation
+from experiments import clustering, cross_validation, evaluation
 from experiments.classification import Config, run
 from experiments.datasets import emails, fit_idf, load, standardize
 from experiments.datasets.mail import html_text, parse_mail, strip_notices, strip_tags
@@ -240,6 +240,19 @@ def test_the_command_learns_a_few_mails(tmp_path, corpus):
     assert found["false_positive_rate"] <= 0.05 and "cost" not in found
     single = run(Config(**options | {"max_false_positive_rate": 0.1}, out=tmp_path / "single"))
     assert single["metrics"]["recall"]["mean"] > 0.9
+
+
+def test_a_network_groups_a_few_mails_and_says_what_marks_them(tmp_path, corpus):
+    write_whole(tmp_path / "spamassassin" / "corpus.tar.xz", corpus)
+    options = {"dataset": "emails", "data_dir": tmp_path, "method": "autoencoder_kmeans"}
+    options |= {"num_clusters": 2, "code_dim": 2, "batch_size": 16, "num_seeds": 1}
+    summary = clustering.run(clustering.Config(**options, out=tmp_path / "run"))
+    assert summary["metrics"]["accuracy"]["mean"] > 0.9
+    assert 0 <= summary["metrics"]["nmi_of_groups"]["mean"] <= 1
+    header, *groups = summary["tables"]["Clusters"]
+    assert header == ("cluster", "examples", "marked by", "typical")
+    assert sum(int(size) for _, size, *_ in groups) == summary["num_examples"]["all"]
+    assert all(marks and subjects for *_, marks, subjects in groups)
 
 
 # --- thresholds
