@@ -90,8 +90,7 @@ def build_method(
         return change(jn.gradient_learner(network.init, pretraining, optimizer))
 
     def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
-        build = _LEARNERS[config.method]
-        learner, *more = build(config, network, reconstruction, init, optimizer, data)
+        learner, *more = _build_learner(config, network, reconstruction, init, optimizer, data)
         return _with_resets(config, network, recluster, change(learner), data, *more)
 
     def start(key: Array, params: Any, x: Array) -> Any:
@@ -248,58 +247,34 @@ def _with_resets(
     return jn.periodically(learner, intervene, data, every=every, first=every)
 
 
-def _embedded_clustering(
+def _build_learner(
     config: Any,
     network: Any,
     reconstruction: Objective,
-    init: Any,
+    init: Callable[[Array], Any],
     optimizer: Optimizer,
     data: Any,
-) -> tuple[jn.Learner, Intervention]:
-    if config.method == "dec":
-        objective = clustering.deep_embedded_clustering(network)
-    else:
-        objective = clustering.improved_deep_embedded_clustering(
-            network, reconstruction, strength=config.strength
-        )
+) -> tuple[jn.Learner, *tuple[Intervention, ...]]:
+    """What trains network and clusters together, and what must follow new clusters."""
+    match config.method:
+        case "dcn":
+            learner = clustering.deep_clustering_network_learner(
+                init, network, reconstruction, optimizer, strength=config.strength
+            )
+            return (learner,)
+        case "vade":
+            objective = clustering.variational_deep_embedding(network)
+            return (jn.gradient_learner(init, objective, optimizer),)
+        case "idec":
+            objective = clustering.improved_deep_embedded_clustering(
+                network, reconstruction, strength=config.strength
+            )
+        case _:
+            objective = clustering.deep_embedded_clustering(network)
     learner = clustering.embedded_clustering_learner(
         init, objective, optimizer, network, data, every=config.refresh_every
     )
     return learner, clustering.refresh_targets(network)
-
-
-def _clustering_network(
-    config: Any,
-    network: Any,
-    reconstruction: Objective,
-    init: Any,
-    optimizer: Optimizer,
-    data: Any,
-) -> tuple[jn.Learner]:
-    return (
-        clustering.deep_clustering_network_learner(
-            init, network, reconstruction, optimizer, strength=config.strength
-        ),
-    )
-
-
-def _variational(
-    config: Any,
-    network: Any,
-    reconstruction: Objective,
-    init: Any,
-    optimizer: Optimizer,
-    data: Any,
-) -> tuple[jn.Learner]:
-    return (jn.gradient_learner(init, clustering.variational_deep_embedding(network), optimizer),)
-
-
-_LEARNERS = {
-    "dec": _embedded_clustering,
-    "idec": _embedded_clustering,
-    "dcn": _clustering_network,
-    "vade": _variational,
-}
 
 
 def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:
