@@ -41,8 +41,9 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import classification_recipe, own_recipe
-from experiments.run import finish, main, stopwatch, summarize
+from experiments.run import finish, main, stopwatch
 from experiments.run_directory import RunDirectory
+from experiments.summary import summarize, summarize_split
 from experiments.training import train
 
 
@@ -171,14 +172,7 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             images=dataset.x[parts.test] if dataset.is_image else None,
             threshold=threshold,
         )
-        summary = summarize(
-            trained.params,
-            metrics,
-            num_examples={name: len(part) for name, part in parts._asdict().items()},
-            state_sha256=trained.state_sha256,
-            seconds=seconds,
-        )
-        summary["best_epochs"] = trained.best_epochs
+        summary = summarize_split(trained, metrics, parts, seconds)
         return finish(directory, config, summary, captions)
 
 

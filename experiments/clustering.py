@@ -58,8 +58,9 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import clustering_recipe
-from experiments.run import finish, main, stopwatch, summarize
+from experiments.run import finish, main, stopwatch
 from experiments.run_directory import RunDirectory
+from experiments.summary import summarize
 from experiments.training import start_from, train
 from jaxnet import clustering
 from jaxnet.checkpoint import export_params, params_sha256

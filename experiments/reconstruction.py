@@ -45,8 +45,9 @@ from experiments.options import (
 from experiments.recipes import reconstruction_recipe
 from experiments.reconstruction_models import Model, build_model
 from experiments.reconstruction_outputs import draw, draw_codes, draw_model, export_features
-from experiments.run import finish, main, stopwatch, summarize
+from experiments.run import finish, main, stopwatch
 from experiments.run_directory import RunDirectory
+from experiments.summary import summarize_split
 from experiments.training import start_from, train
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.training.learner import Stream
@@ -215,14 +216,7 @@ def run(config: Config) -> dict[str, Any]:
         captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
         key = seed_keys(config, Stream.SAMPLES)[0]
         captions |= draw_model(directory, model, params, dataset, key)
-        summary = summarize(
-            params,
-            metrics,
-            num_examples={name: len(part) for name, part in parts._asdict().items()},
-            state_sha256=trained.state_sha256,
-            seconds=seconds,
-        )
-        summary["best_epochs"] = trained.best_epochs
+        summary = summarize_split(trained, metrics, parts, seconds)
         return finish(directory, config, summary, captions)
 
 

@@ -37,8 +37,9 @@ from experiments.options import (
     training_optimizer,
 )
 from experiments.recipes import own_recipe, regression_recipe
-from experiments.run import finish, main, print_table, stopwatch, summarize
+from experiments.run import finish, main, print_table, stopwatch
 from experiments.run_directory import RunDirectory
+from experiments.summary import summarize_split
 from experiments.training import train
 from jaxnet import metrics
 
@@ -123,14 +124,7 @@ def run(config: Config) -> dict[str, Any]:
                 predicted, jnp.asarray(dataset.y[parts.test])
             )
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
-        summary = summarize(
-            params,
-            tested,
-            num_examples={name: len(part) for name, part in parts._asdict().items()},
-            state_sha256=trained.state_sha256,
-            seconds=seconds,
-        )
-        summary["best_epochs"] = trained.best_epochs
+        summary = summarize_split(trained, tested, parts, seconds)
         if config.model == "linear":
             found = linear_coefficients(params, inputs, targets)
             rows = coefficient_table(dataset, parts.train, found)

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -16,7 +16,6 @@ import tyro
 
 from experiments.environment import device_name, fix_environment
 from experiments.interruption import Interrupted, immediate_interruption
-from experiments.model import stacked_sha256
 from experiments.options import RunConfig
 from experiments.recipes import PUBLISHED
 from experiments.report import write_report
@@ -68,33 +67,6 @@ def statistics(values: Any) -> dict[str, Any]:
     values = np.asarray(values, np.float64)
     std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return {"mean": float(values.mean()), "std": std, "values": values.tolist()}
-
-
-def summarize(
-    params: Any,
-    metrics: Mapping[str, Any],
-    *,
-    num_examples: dict[str, int],
-    state_sha256: Any,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """What the summary says of every run that trains networks.
-
-    Args:
-        params: of all networks, stacked.
-        metrics: name -> one value for each network.
-        num_examples: part of the data -> how many.
-        state_sha256: hash, or hashes, of the state in which the training ended.
-        seconds: of a `stopwatch`.
-    """
-    return {
-        "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
-        "num_examples": num_examples,
-        "metrics": {name: statistics(values) for name, values in metrics.items()},
-        "params_sha256": stacked_sha256(params),
-        "state_sha256": state_sha256,
-        "seconds": seconds,
-    }
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
