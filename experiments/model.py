@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from experiments.datasets import Dataset, Standardization
-from experiments.run_directory import RunDirectory, read_json
+from experiments.data import Dataset, Standardization
 from jaxnet.checkpoint import export_params, import_params, params_sha256
+from jaxnet.runs.directory import RunDirectory, read_json
 
 if TYPE_CHECKING:
-    from experiments.datasets.preprocessing import Preprocessing
+    from experiments.data.tables.preprocessing import Preprocessing
 
 _JSON, _ARRAYS = "model.json", "model.safetensors"
 _STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.float32)}
@@ -64,7 +64,7 @@ class SavedModel:
         preprocessing = dataset.preprocessing
         if preprocessing is None and dataset.feature_names:
             # Polars takes a quarter of a second to import, and pictures need none of it.
-            from experiments.datasets.preprocessing import Number, Preprocessing
+            from experiments.data.tables.preprocessing import Number, Preprocessing
 
             columns = tuple(Number(name) for name in dataset.feature_names)
             label = "class" if dataset.class_names else "target"
@@ -115,7 +115,7 @@ def load_model(path: Path, params: Any) -> SavedModel:
     Raises:
         ValueError: no model there, or one that is damaged.
     """
-    from experiments.datasets.preprocessing import Preprocessing
+    from experiments.data.tables.preprocessing import Preprocessing
 
     content = read_json(path / _JSON)
     try:

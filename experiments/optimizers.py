@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments.datasets import Dataset, fit_standardization, load, split, standardize
+from experiments.command import finish, main, print_table, statistics, stopwatch
+from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
 from experiments.options import RunConfig, require_positive, resolve_threads, seed_keys
-from experiments.run import finish, main, print_table, statistics, stopwatch
-from experiments.run_directory import RunDirectory, read_log
 from jaxnet import metrics
+from jaxnet.runs.directory import RunDirectory, read_log
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def run(config: Config) -> dict[str, Any]:
     names = config.names or jn.optimizer_names()
     require_positive(config, "num_epochs", "batch_size", "num_seeds")
     for name in names:
-        jn.default_learning_rate(name)
+        jn.optim.default_learning_rate(name)
     RunDirectory.check(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
     dataset = load_data(config)
@@ -127,7 +127,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
     found = statistics(np.asarray(record["accuracy"]))
-    rate = jn.default_learning_rate(record["optimizer"])
+    rate = jn.optim.default_learning_rate(record["optimizer"])
     return (
         record["optimizer"],
         "its own" if rate is None else f"{rate:g}",

@@ -11,15 +11,9 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.datasets import (
-    Dataset,
-    holds_pictures,
-    load,
-    load_labelled_pictures,
-    load_table,
-)
-from experiments.environment import available_threads
-from jaxnet.training.learner import Stream
+from experiments.data import Dataset, holds_pictures, load, load_labelled_pictures, load_table
+from jaxnet.runs.environment import available_threads
+from jaxnet.training.state import Stream
 
 Task = Literal["classification", "regression"]
 
@@ -256,9 +250,9 @@ def make_optimizer(config: TrainingConfig, *, num_steps: int) -> Callable[[jax.A
     """
     name, kind = config.optimizer or "adam", config.schedule or "constant"
     peak = config.learning_rate
-    rate: Any = jn.default_learning_rate(name) if peak is None else peak
+    rate: Any = jn.optim.default_learning_rate(name) if peak is None else peak
     if kind != "constant":
-        if rate is None or not jn.takes_schedule(name):
+        if rate is None or not jn.optim.takes_schedule(name):
             raise ValueError(f"schedule {kind!r}: optimizer {name!r} takes no schedule")
         rate = jn.schedule(kind, rate, num_steps=num_steps)
 

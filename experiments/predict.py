@@ -21,14 +21,15 @@ import polars
 import tyro
 
 import jaxnet as jn
-from experiments import classification, regression
-from experiments.datasets import load_features, load_pictures, standardize
-from experiments.environment import fix_environment
-from experiments.evaluation import class_logits
-from experiments.files import whole_file
+from experiments.classification import experiment as classification
+from experiments.classification.evaluation import class_logits
+from experiments.command import main, recorded_config
+from experiments.data import load_features, load_pictures, standardize
 from experiments.model import SavedModel, load_model, stacked_shapes
-from experiments.run import main, recorded_config
-from experiments.run_directory import read_json
+from experiments.regression import experiment as regression
+from jaxnet.runs.directory import read_json
+from jaxnet.runs.environment import fix_environment
+from jaxnet.runs.files import whole_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ for the digits were tried with the scores in view. Results: docs/results.md.
 
 from typing import Any
 
-from experiments.datasets import Dataset
+from experiments.data import Dataset
 
 PUBLISHED: dict[tuple[str, str], str] = {
     ("classification", "mnist"): (
@@ -196,7 +196,7 @@ def reconstruction_recipe(dataset: Dataset, config: Any) -> dict[str, Any]:
         config: the options of the command line.
 
     >>> from types import SimpleNamespace
-    >>> from experiments.datasets import load
+    >>> from experiments.data import load
     >>> def recipe(model):
     ...     given = {"model": model, "sparsity_penalty": None, "channels": (), "data": None}
     ...     return reconstruction_recipe(load("digits"), SimpleNamespace(**given))

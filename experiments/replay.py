@@ -15,10 +15,14 @@ from typing import Any, ClassVar
 
 import tyro
 
-from experiments import classification, clustering, optimizers, reconstruction, regression
-from experiments.environment import available_threads, differences, fix_environment, manifest
-from experiments.run import main, recorded_config
-from experiments.run_directory import read_json, read_log
+from experiments import optimizers
+from experiments.classification import experiment as classification
+from experiments.clustering import experiment as clustering
+from experiments.command import main, recorded_config
+from experiments.reconstruction import experiment as reconstruction
+from experiments.regression import experiment as regression
+from jaxnet.runs.directory import read_json, read_log
+from jaxnet.runs.environment import available_threads, differences, fix_environment, manifest
 
 # By name: what a file says is looked up here and never imported.
 EXPERIMENTS: dict[str, Any] = {

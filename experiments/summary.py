@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 
-from experiments.datasets import Split
+from experiments.command import statistics
+from experiments.data import Split
 from experiments.model import stacked_sha256
-from experiments.run import statistics
-from experiments.training import Trained
+from jaxnet.runs.training import Trained
 
 
 def summarize(

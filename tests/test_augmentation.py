@@ -8,10 +8,11 @@ from jax.test_util import check_grads
 from scipy import ndimage
 
 import jaxnet as jn
-from jaxnet.augmentation import augmented, random_affine, transform_pictures
+from jaxnet.nn.augmentation import random_affine, transform_images
+from jaxnet.objectives.transforms import with_augmentation
 
 SHAPE = (7, 9, 2)
-transform = jax.jit(transform_pictures)
+transform = jax.jit(transform_images)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_shifts_by_pixels_and_quarter_turns_move_pixels(pictures):
         np.testing.assert_array_equal(moved, np.where(inside[..., None], rolled, 0))
     square = jnp.asarray(pictures)[:, :, :7]
     for turns in range(1, 4):
-        turned = transform_pictures(square, rotation=90.0 * turns)
+        turned = transform_images(square, rotation=90.0 * turns)
         np.testing.assert_allclose(turned, np.rot90(square, turns, axes=(1, 2)), atol=2e-6)
 
 
@@ -68,7 +69,7 @@ def test_gradients(x64, pictures):
 
     @jax.jit
     def change(picture, shift, rotation, scale):
-        return transform_pictures(picture, shift=shift, rotation=rotation, scale=scale)
+        return transform_images(picture, shift=shift, rotation=rotation, scale=scale)
 
     arguments = (picture, jnp.array([0.3, -0.4]), jnp.array(7.0), jnp.array(1.07))
     check_grads(change, arguments, order=1, modes=["rev"])
@@ -136,7 +137,7 @@ def test_augmented_changes_input_and_target(key):
 
     affine = random_affine((4, 4, 1), max_shift=0.5)
     x = jax.random.uniform(key, (5, 16))
-    objective = augmented(spy, affine)
+    objective = with_augmentation(spy, affine)
     objective({"x": x}, {"x": x, "weight": jnp.ones(5)}, key)
     batch, inner = seen.pop()
     assert "target" not in batch and "weight" in batch and (batch["x"] != x).any()
@@ -145,12 +146,12 @@ def test_augmented_changes_input_and_target(key):
     batch, inner = seen.pop()
     np.testing.assert_array_equal(batch["x"], x)
     assert inner is None
-    augmented(jn.denoising(spy, jn.masking_noise(0.5)), affine)({"x": x}, {"x": x}, key)
+    with_augmentation(jn.with_noise(spy, jn.nn.masking_noise(0.5)), affine)({"x": x}, {"x": x}, key)
     noisy = seen.pop()[0]
     assert (noisy["target"] != x).any()
     assert ((noisy["x"] == noisy["target"]) | (noisy["x"] == 0)).all()
     with pytest.raises(ValueError, match="put augmented outside"):
-        jn.denoising(objective, jn.masking_noise(0.5))({"x": x}, {"x": x}, key)
+        jn.with_noise(objective, jn.nn.masking_noise(0.5))({"x": x}, {"x": x}, key)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +176,4 @@ def test_inputs_that_are_no_pictures(key):
     with pytest.raises(ValueError, match="found uint8; convert bytes with x / 255"):
         network.apply({}, jnp.ones((5, 64), jnp.uint8), key=key)
     with pytest.raises(ValueError, match="add an axis for one channel"):
-        transform_pictures(jnp.ones((8, 8)))
+        transform_images(jnp.ones((8, 8)))

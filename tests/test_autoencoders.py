@@ -17,7 +17,7 @@ def identity(x):
 
 
 def small(**options):
-    return jn.mlp_autoencoder([6, 5, 3], activation=jnp.tanh, **options)
+    return jn.autoencoders.mlp_autoencoder([6, 5, 3], activation=jnp.tanh, **options)
 
 
 SIGMOID = small(code_activation=jax.nn.sigmoid)
@@ -25,19 +25,19 @@ TIED = small(tied=True)
 
 
 def objectives():
-    plain = jn.reconstruction(SIGMOID)
-    bernoulli = jn.bernoulli_reconstruction(SIGMOID)
+    plain = jn.autoencoders.reconstruction(SIGMOID)
+    bernoulli = jn.autoencoders.bernoulli_reconstruction(SIGMOID)
     return {
         "squared": (plain, SIGMOID),
-        "linear": (jn.reconstruction(SIGMOID, mean=identity), SIGMOID),
+        "linear": (jn.autoencoders.reconstruction(SIGMOID, mean=identity), SIGMOID),
         "bernoulli": (bernoulli, SIGMOID),
-        "tied": (jn.bernoulli_reconstruction(TIED), TIED),
-        "l1": (jn.l1_sparsity_penalty(plain, SIGMOID, 0.3), SIGMOID),
-        "kl": (jn.kl_sparsity_penalty(plain, SIGMOID, 0.3), SIGMOID),
-        "contractive": (jn.contractive_penalty(bernoulli, SIGMOID, 0.3), SIGMOID),
-        "probed": (jn.contractive_penalty(plain, SIGMOID, 0.3, num_probes=2), SIGMOID),
-        "denoising": (jn.denoising(bernoulli, jn.gaussian_noise(0.2)), SIGMOID),
-        "binarized": (jn.binarized(bernoulli), SIGMOID),
+        "tied": (jn.autoencoders.bernoulli_reconstruction(TIED), TIED),
+        "l1": (jn.autoencoders.with_l1_sparsity(plain, SIGMOID, 0.3), SIGMOID),
+        "kl": (jn.autoencoders.with_kl_sparsity(plain, SIGMOID, 0.3), SIGMOID),
+        "contractive": (jn.autoencoders.with_contraction(bernoulli, SIGMOID, 0.3), SIGMOID),
+        "probed": (jn.autoencoders.with_contraction(plain, SIGMOID, 0.3, num_probes=2), SIGMOID),
+        "denoising": (jn.with_noise(bernoulli, jn.nn.gaussian_noise(0.2)), SIGMOID),
+        "binarized": (jn.with_augmentation(bernoulli, jn.nn.bernoulli_sampling()), SIGMOID),
     }
 
 
@@ -83,13 +83,13 @@ def test_losses_equal_numpy_and_scikit_learn(key, batch):
     logits = np.asarray(SIGMOID.apply(params, batch["x"]), np.float64)
     p = special.expit(logits)
     squared = ((x - p) ** 2).sum(axis=1).mean()
-    loss, found = jn.reconstruction(SIGMOID)(params, batch, None)
+    loss, found = jn.autoencoders.reconstruction(SIGMOID)(params, batch, None)
     assert float(loss) == float(found["squared_error"]) == pytest.approx(squared, rel=1e-5)
-    loss, found = jn.reconstruction(SIGMOID, mean=identity)(params, batch, None)
+    loss, found = jn.autoencoders.reconstruction(SIGMOID, mean=identity)(params, batch, None)
     assert float(loss) == pytest.approx(((x - logits) ** 2).sum(axis=1).mean(), rel=1e-5)
     bits = {"x": (batch["x"] > 0.5).astype(float)}
     p = special.expit(np.asarray(SIGMOID.apply(params, bits["x"]), np.float64))
-    loss, found = jn.bernoulli_reconstruction(SIGMOID)(params, bits, None)
+    loss, found = jn.autoencoders.bernoulli_reconstruction(SIGMOID)(params, bits, None)
     mean = metrics.log_loss(np.asarray(bits["x"], int).ravel(), p.ravel())
     assert float(loss) == float(found["cross_entropy"]) == pytest.approx(6 * mean, rel=1e-5)
     squared = ((np.asarray(bits["x"]) - p) ** 2).sum(axis=1).mean()
@@ -98,14 +98,14 @@ def test_losses_equal_numpy_and_scikit_learn(key, batch):
 
 def test_halves_make_the_whole_and_share_its_key(key, batch):
     encoder, decoder = jn.mlp([6, 4, 2], dropout=0.5), jn.mlp([2, 4, 6], dropout=0.5)
-    network = jn.autoencoder(encoder, decoder)
+    network = jn.autoencoders.autoencoder(encoder, decoder)
     params = initial(network, key)
     for noise in (None, key):
         code = network.encode(params, batch["x"], key=noise)
         rebuilt = network.decode(params, code, key=noise)
         np.testing.assert_array_equal(network.apply(params, batch["x"], key=noise), rebuilt)
     # Encoder and decoder draw from different streams.
-    same = jn.autoencoder(jn.dropout(0.5), jn.dropout(0.5))
+    same = jn.autoencoders.autoencoder(jn.dropout(0.5), jn.dropout(0.5))
     x = jnp.ones((100, 100))
     kept = [half(same.init(key), x, key=key) > 0 for half in (same.encode, same.decode)]
     assert abs(float((kept[0] & kept[1]).mean()) - 0.25) < 0.02
@@ -123,7 +123,7 @@ def test_tied_weights_are_one_array_used_twice(key, batch):
     np.testing.assert_array_equal(TIED.apply(params, x), untied.apply(copied, x))
 
     def gradient_of(network):
-        objective = jn.bernoulli_reconstruction(network)
+        objective = jn.autoencoders.bernoulli_reconstruction(network)
         return jax.jit(jax.grad(lambda params: objective(params, batch, None)[0]))
 
     gradient = gradient_of(TIED)(params)
@@ -143,7 +143,7 @@ def test_tied_kernels_without_biases_and_with_many_layers(key):
     def linear(in_dim, out_dim):
         return jn.chain(jn.dense(in_dim, out_dim, use_bias=False))
 
-    network = jn.autoencoder(linear(6, 2), linear(2, 6), tied=True)
+    network = jn.autoencoders.autoencoder(linear(6, 2), linear(2, 6), tied=True)
     params = initial(network, key)
     x = jax.random.normal(key, (3, 6))
     kernel = params["encoder"]["dense_0"]["kernel"]
@@ -151,15 +151,15 @@ def test_tied_kernels_without_biases_and_with_many_layers(key):
         network.apply(params, x), x @ kernel @ kernel.T, rtol=1e-5, atol=1e-6
     )
     # Names sort as dense_0, dense_1, dense_10, dense_2: the order must be that of the layers.
-    deep = jn.mlp_autoencoder(list(range(20, 7, -1)), tied=True)
+    deep = jn.autoencoders.mlp_autoencoder(list(range(20, 7, -1)), tied=True)
     params = jax.eval_shape(deep.decoder_params, jax.eval_shape(deep.init, key))
     assert params["dense_2"]["kernel"].shape == (10, 11)
     assert params["dense_10"]["kernel"].shape == (18, 19)
 
 
 def test_a_convolutional_autoencoder_rebuilds_the_shape(key):
-    network = jn.cnn_autoencoder((8, 12, 2), [3, 4], [7, 5])
-    jn.check_autoencoder(network, (8, 12, 2))
+    network = jn.autoencoders.cnn_autoencoder((8, 12, 2), [3, 4], [7, 5])
+    jn.autoencoders.check_autoencoder(network, (8, 12, 2))
     params = jax.eval_shape(network.init, key)
     code = jax.eval_shape(network.encode, params, jnp.ones((3, 8, 12, 2)))
     assert code.shape == (3, 5)
@@ -171,14 +171,14 @@ def test_a_convolutional_autoencoder_rebuilds_the_shape(key):
 @pytest.mark.parametrize("factors", [(2, 2), (3, 1)])
 def test_upsampling_repeats_pixels(key, factors):
     x = jax.random.normal(key, (2, 3, 4, 2))
-    larger = jn.upsample(factors).apply({}, x)
+    larger = jn.nn.upsample(factors).apply({}, x)
     np.testing.assert_array_equal(larger, np.repeat(np.repeat(x, factors[0], 1), factors[1], 2))
     np.testing.assert_allclose(jn.mean_pool(factors).apply({}, larger), x, rtol=1e-6)
 
 
 def one_layer(key):
     encoder = jn.chain(jn.dense(6, 40), jn.activation(jax.nn.sigmoid))
-    network = jn.autoencoder(encoder, jn.dense(40, 6))
+    network = jn.autoencoders.autoencoder(encoder, jn.dense(40, 6))
     return network, initial(network, key)
 
 
@@ -194,10 +194,10 @@ def test_contraction_equals_the_closed_form_of_a_sigmoid_layer(key, batch):
     kernel = params["encoder"]["dense_0"]["kernel"]
     norms = ((h * (1 - h)) ** 2) @ (kernel**2).sum(axis=0)
     expected = float((norms * weight).sum() / weight.sum())
-    exact = jax.jit(jn.contractive_penalty(zero, network, 2.0))
+    exact = jax.jit(jn.autoencoders.with_contraction(zero, network, 2.0))
     weighted = batch | {"weight": weight}
     assert float(exact(params, weighted, None)[0]) == pytest.approx(2 * expected, rel=1e-5)
-    probed = jax.jit(jn.contractive_penalty(zero, network, 2.0, num_probes=4000))
+    probed = jax.jit(jn.autoencoders.with_contraction(zero, network, 2.0, num_probes=4000))
     assert float(probed(params, weighted, key)[0]) == pytest.approx(2 * expected, rel=0.02)
     assert float(probed(params, weighted, None)[0]) == pytest.approx(2 * expected, rel=1e-5)
 
@@ -205,7 +205,7 @@ def test_contraction_equals_the_closed_form_of_a_sigmoid_layer(key, batch):
 def test_contraction_equals_jacobians_of_a_deep_encoder(key, batch):
     params = initial(SIGMOID, key)
     jacobians = jax.jit(jax.vmap(jax.jacfwd(lambda x: SIGMOID.encode(params, x))))(batch["x"])
-    found = jax.jit(jn.contractive_penalty(zero, SIGMOID, 1.0))(params, batch, key)[0]
+    found = jax.jit(jn.autoencoders.with_contraction(zero, SIGMOID, 1.0))(params, batch, key)[0]
     assert float(found) == pytest.approx(np.sum(np.square(jacobians)) / 8, rel=1e-5)
 
 
@@ -216,17 +216,19 @@ def test_sparsity_equals_scipy(key, batch):
     codes = np.asarray(network.encode(params, batch["x"]), np.float64)
     activity = np.average(codes, axis=0, weights=weight)
     expected = (special.rel_entr(0.1, activity) + special.rel_entr(0.9, 1 - activity)).sum()
-    loss, found = jn.kl_sparsity_penalty(zero, network, 3.0, target=0.1)(params, weighted, key)
+    loss, found = jn.autoencoders.with_kl_sparsity(zero, network, 3.0, target=0.1)(
+        params, weighted, key
+    )
     assert float(loss) == pytest.approx(3 * expected, rel=1e-5)
     assert float(found["activity"]) == pytest.approx(activity.mean(), rel=1e-5)
-    loss, _ = jn.l1_sparsity_penalty(zero, network, 3.0)(params, weighted, key)
+    loss, _ = jn.autoencoders.with_l1_sparsity(zero, network, 3.0)(params, weighted, key)
     expected = np.average(np.abs(codes).sum(axis=1), weights=weight)
     assert float(loss) == pytest.approx(3 * expected, rel=1e-5)
 
 
 def test_silent_units_keep_a_gradient_and_codes_outside_are_loud(batch):
-    network = jn.autoencoder(jn.activation(identity), jn.activation(identity))
-    penalty = jn.kl_sparsity_penalty(zero, network, 1.0)
+    network = jn.autoencoders.autoencoder(jn.activation(identity), jn.activation(identity))
+    penalty = jn.autoencoders.with_kl_sparsity(zero, network, 1.0)
 
     def loss(x):
         return penalty({"encoder": {}, "decoder": {}}, {"x": x}, None)[0]
@@ -239,7 +241,11 @@ def test_silent_units_keep_a_gradient_and_codes_outside_are_loud(batch):
 
 def test_strengths_may_be_traced(key, batch):
     params = initial(SIGMOID, key)
-    for penalty in (jn.l1_sparsity_penalty, jn.kl_sparsity_penalty, jn.contractive_penalty):
+    for penalty in (
+        jn.autoencoders.with_l1_sparsity,
+        jn.autoencoders.with_kl_sparsity,
+        jn.autoencoders.with_contraction,
+    ):
 
         def loss(strength, penalty=penalty):
             return penalty(zero, SIGMOID, strength)(params, batch, None)[0]
@@ -250,8 +256,8 @@ def test_strengths_may_be_traced(key, batch):
 
 def test_training_composes_with_fit_and_its_noise_is_new_each_step(key):
     x = uniform(64, 6)
-    objective = jn.denoising(jn.reconstruction(SIGMOID), jn.masking_noise(0.2))
-    objective = jn.kl_sparsity_penalty(objective, SIGMOID, 1e-3)
+    objective = jn.with_noise(jn.autoencoders.reconstruction(SIGMOID), jn.nn.masking_noise(0.2))
+    objective = jn.autoencoders.with_kl_sparsity(objective, SIGMOID, 1e-3)
     learner = jn.gradient_learner(SIGMOID.init, objective, optax.adam(1e-2))
 
     @jax.jit
@@ -268,53 +274,75 @@ def test_training_composes_with_fit_and_its_noise_is_new_each_step(key):
 
 @pytest.mark.parametrize("dims", [[6, 6], [6, 8]])
 def test_a_code_that_may_copy_the_input_is_warned_of(dims):
-    network = jn.mlp_autoencoder(dims)
+    network = jn.autoencoders.mlp_autoencoder(dims)
     with pytest.warns(
         UserWarning, match=rf"the code has {dims[-1]} numbers and the input 6: .*copy"
     ):
-        jn.check_autoencoder(network, (6,))
-    jn.check_autoencoder(network, (6,), regularized=True)
+        jn.autoencoders.check_autoencoder(network, (6,))
+    jn.autoencoders.check_autoencoder(network, (6,), regularized=True)
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: jn.mlp_autoencoder([6]), r"mlp_autoencoder: dims must hold .* found \[6\]"),
-        (lambda: jn.mlp_autoencoder([6, 0]), r"each at least 1, found \[6, 0\]"),
-        (lambda: jn.cnn_autoencoder((8, 8), [2], [2]), "image_shape must be height, width"),
-        (lambda: jn.cnn_autoencoder((8, 8, 1), [], [2]), "without stages use mlp_autoencoder"),
-        (lambda: jn.cnn_autoencoder((8, 8, 1), [2], []), "the size of the code"),
-        (lambda: jn.cnn_autoencoder((6, 8, 1), [2, 2], [2]), "multiples of 4, found .* 6x8"),
-        (lambda: jn.masking_noise(1.0), r"rate must lie in \[0, 1\), found 1.0"),
-        (lambda: jn.salt_and_pepper_noise(-0.1), r"rate must lie in \[0, 1\), found -0.1"),
-        (lambda: jn.gaussian_noise(-1.0), "scale must be at least 0, found -1.0"),
-        (lambda: jn.l1_sparsity_penalty(zero, TIED, -1.0), "strength must not be negative"),
         (
-            lambda: jn.kl_sparsity_penalty(zero, TIED, 1.0, target=1.0),
+            lambda: jn.autoencoders.mlp_autoencoder([6]),
+            r"mlp_autoencoder: dims must hold .* found \[6\]",
+        ),
+        (lambda: jn.autoencoders.mlp_autoencoder([6, 0]), r"each at least 1, found \[6, 0\]"),
+        (
+            lambda: jn.autoencoders.cnn_autoencoder((8, 8), [2], [2]),
+            "image_shape must be height, width",
+        ),
+        (
+            lambda: jn.autoencoders.cnn_autoencoder((8, 8, 1), [], [2]),
+            "without stages use mlp_autoencoder",
+        ),
+        (lambda: jn.autoencoders.cnn_autoencoder((8, 8, 1), [2], []), "the size of the code"),
+        (
+            lambda: jn.autoencoders.cnn_autoencoder((6, 8, 1), [2, 2], [2]),
+            "multiples of 4, found .* 6x8",
+        ),
+        (lambda: jn.nn.masking_noise(1.0), r"rate must lie in \[0, 1\), found 1.0"),
+        (lambda: jn.nn.salt_and_pepper_noise(-0.1), r"rate must lie in \[0, 1\), found -0.1"),
+        (lambda: jn.nn.gaussian_noise(-1.0), "scale must be at least 0, found -1.0"),
+        (
+            lambda: jn.autoencoders.with_l1_sparsity(zero, TIED, -1.0),
+            "strength must not be negative",
+        ),
+        (
+            lambda: jn.autoencoders.with_kl_sparsity(zero, TIED, 1.0, target=1.0),
             r"target must lie in \(0, 1\)",
         ),
-        (lambda: jn.contractive_penalty(zero, TIED, 1.0, num_probes=0), "num_probes must be"),
-        (lambda: jn.reshape(()), "shape must be at least one size"),
-        (lambda: jn.reshape((2, 3)).apply({}, jnp.ones((2, 5))), "expected a last axis of 6"),
-        (lambda: jn.upsample((2,)), "factors must be"),
         (
-            lambda: jn.autoencoder(jn.mlp([6, 4, 2]), jn.mlp([2, 5, 6]), tied=True),
+            lambda: jn.autoencoders.with_contraction(zero, TIED, 1.0, num_probes=0),
+            "num_probes must be",
+        ),
+        (lambda: jn.nn.reshape(()), "shape must be at least one size"),
+        (lambda: jn.nn.reshape((2, 3)).apply({}, jnp.ones((2, 5))), "expected a last axis of 6"),
+        (lambda: jn.nn.upsample((2,)), "factors must be"),
+        (
+            lambda: jn.autoencoders.autoencoder(jn.mlp([6, 4, 2]), jn.mlp([2, 5, 6]), tied=True),
             r"kernels of shapes \[\(2, 4\), \(4, 6\)\], .* found \[\(2, 5\), \(5, 6\)\]; mirror",
         ),
         (
-            lambda: jn.autoencoder(jn.dense(6, 2), jn.dense(2, 6), tied=True),
+            lambda: jn.autoencoders.autoencoder(jn.dense(6, 2), jn.dense(2, 6), tied=True),
             "need encoder to be a chain of dense layers",
         ),
         (
-            lambda: jn.autoencoder(jn.mlp([6, 2]), jn.chain(jn.layer_norm(2)), tied=True),
+            lambda: jn.autoencoders.autoencoder(
+                jn.mlp([6, 2]), jn.chain(jn.layer_norm(2)), tied=True
+            ),
             "need decoder to be a chain of dense layers",
         ),
         (
-            lambda: jn.check_autoencoder(jn.autoencoder(jn.dense(6, 2), jn.dense(2, 5)), (6,)),
+            lambda: jn.autoencoders.check_autoencoder(
+                jn.autoencoders.autoencoder(jn.dense(6, 2), jn.dense(2, 5)), (6,)
+            ),
             r"shape \(6,\) is rebuilt with shape \(5,\)",
         ),
         (
-            lambda: jn.reconstruction(jn.dense(6, 5))(
+            lambda: jn.autoencoders.reconstruction(jn.dense(6, 5))(
                 jn.dense(6, 5).init(jax.random.key(0)), {"x": jnp.ones((3, 6))}, None
             ),
             r"outputs have shape \(3, 5\), expected .* \(3, 6\)",

@@ -8,7 +8,7 @@ import pytest
 from flax import linen, nnx
 
 import jaxnet as jn
-from jaxnet.flax import from_linen, from_nnx
+from jaxnet.nn.flax import from_linen, from_nnx
 
 
 class Told(linen.Module):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnet import initializers
+from jaxnet.nn import initializers
 
 
 @pytest.mark.parametrize("name", ["lecun_normal", "he_normal"])

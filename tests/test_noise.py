@@ -14,16 +14,16 @@ def test_noise_has_the_statistics_it_is_named_for(key):
     def noisy(layer):
         return np.asarray(jax.jit(lambda x: layer.apply({}, x, key=key))(x))
 
-    masked = noisy(jn.masking_noise(0.3))
+    masked = noisy(jn.nn.masking_noise(0.3))
     assert abs((masked == 0).mean() - 0.3) < 0.01
     assert set(np.unique(masked)) == {np.float32(0), np.float32(0.3)}
-    added = noisy(jn.gaussian_noise(0.5)) - 0.3
+    added = noisy(jn.nn.gaussian_noise(0.5)) - 0.3
     assert abs(added.mean()) < 0.01 and abs(added.std() - 0.5) < 0.01
-    flipped = noisy(jn.salt_and_pepper_noise(0.4))
+    flipped = noisy(jn.nn.salt_and_pepper_noise(0.4))
     assert abs((flipped == 0).mean() - 0.2) < 0.01
     assert abs((flipped == 1).mean() - 0.2) < 0.01
     assert set(np.unique(flipped)) == {np.float32(0), np.float32(0.3), np.float32(1)}
-    for noise in (jn.masking_noise, jn.gaussian_noise, jn.salt_and_pepper_noise):
+    for noise in (jn.nn.masking_noise, jn.nn.gaussian_noise, jn.nn.salt_and_pepper_noise):
 
         def swept(rate, noise=noise):
             return noise(rate).apply({}, x, key=key)
@@ -41,7 +41,7 @@ def test_denoising_hides_the_clean_input_from_the_network_alone(key):
         return jnp.zeros(()), {}
 
     x = jnp.ones((50, 40))
-    noisy = jn.denoising(spy, jn.masking_noise(0.5))
+    noisy = jn.with_noise(spy, jn.nn.masking_noise(0.5))
     noisy({}, {"x": x, "weight": jnp.ones(50)}, key)
     noisy({}, {"x": x}, None)
     (batch, inner), (quiet, no_key) = seen
@@ -50,7 +50,7 @@ def test_denoising_hides_the_clean_input_from_the_network_alone(key):
     np.testing.assert_array_equal(quiet["x"], x)
     assert no_key is None and (jax.random.key_data(inner) != jax.random.key_data(key)).any()
     # Two noises, one inside the other, are drawn apart and rebuild the clean input.
-    twice = jn.denoising(jn.denoising(spy, jn.masking_noise(0.5)), jn.masking_noise(0.5))
+    twice = jn.with_noise(jn.with_noise(spy, jn.nn.masking_noise(0.5)), jn.nn.masking_noise(0.5))
     twice({}, {"x": x}, key)
     np.testing.assert_array_equal(seen[-1][0]["target"], x)
     assert abs(float(seen[-1][0]["x"].mean()) - 0.25) < 0.05
@@ -61,9 +61,15 @@ def test_binarized_pixels_have_their_value_as_mean(key):
         return batch["x"].mean(), {"pixels": batch["x"].mean(axis=0)}
 
     x = jnp.broadcast_to(jnp.array([0.0, 0.3, 1.0]), (20_000, 3))
-    _, found = jn.binarized(values)({}, {"x": x}, key)
+    _, found = jn.with_augmentation(values, jn.nn.bernoulli_sampling())({}, {"x": x}, key)
     np.testing.assert_allclose(found["pixels"], x[0], atol=0.02)
     assert found["pixels"][0] == 0 and found["pixels"][2] == 1
-    np.testing.assert_allclose(jn.binarized(values)({}, {"x": x}, None)[1]["pixels"], x[0], 1e-4)
-    with pytest.raises(ValueError, match="binarized outermost"):
-        jn.denoising(jn.binarized(values), jn.masking_noise(0.1))({}, {"x": x}, key)
+    np.testing.assert_allclose(
+        jn.with_augmentation(values, jn.nn.bernoulli_sampling())({}, {"x": x}, None)[1]["pixels"],
+        x[0],
+        1e-4,
+    )
+    with pytest.raises(ValueError, match="put it outside"):
+        jn.with_noise(
+            jn.with_augmentation(values, jn.nn.bernoulli_sampling()), jn.nn.masking_noise(0.1)
+        )({}, {"x": x}, key)

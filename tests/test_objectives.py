@@ -22,8 +22,8 @@ def objectives(network, binary, batch):
         (jn.classification(network, label_smoothing=0.1), network, batch),
         (jn.binary_classification(binary), binary, two),
         (jn.regression(binary), binary, numbers),
-        (jn.l2_penalty(jn.regression(binary), 0.3), binary, numbers),
-        (jn.l1_penalty(jn.regression(binary), 0.3), binary, numbers),
+        (jn.with_l2(jn.regression(binary), 0.3), binary, numbers),
+        (jn.with_l1(jn.regression(binary), 0.3), binary, numbers),
     ]
 
 
@@ -94,10 +94,10 @@ def test_penalties_select_kernels_or_what_one_says(key, batch):
     data = batch | {"y": jnp.arange(8.0)}
     plain = jn.regression(network)(params, data, None)[0]
     kernels = [params[name]["kernel"] for name in params]
-    penalized = jn.l2_penalty(jn.regression(network), 0.1)(params, data, None)[0]
+    penalized = jn.with_l2(jn.regression(network), 0.1)(params, data, None)[0]
     expected = plain + 0.1 * sum(float((kernel**2).sum()) for kernel in kernels) / 2
     assert float(penalized) == pytest.approx(float(expected), rel=1e-5)
-    everything = jn.l1_penalty(jn.regression(network), 0.1, where=lambda path, leaf: True)
+    everything = jn.with_l1(jn.regression(network), 0.1, where=lambda path, leaf: True)
     expected = plain + 0.1 * sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(params))
     assert float(everything(params, data, None)[0]) == pytest.approx(float(expected), rel=1e-5)
 
@@ -110,7 +110,7 @@ def test_errors_name_the_argument(key, batch):
     with pytest.raises(ValueError, match=r"outputs have shape \(8, 3\)"):
         jn.binary_classification(network)(params, batch, None)
     with pytest.raises(ValueError, match="strength must not be negative, found -1"):
-        jn.l2_penalty(jn.regression(network), -1.0)
-    nothing = jn.l2_penalty(jn.classification(network), 1.0, where=lambda path, leaf: False)
+        jn.with_l2(jn.regression(network), -1.0)
+    nothing = jn.with_l2(jn.classification(network), 1.0, where=lambda path, leaf: False)
     with pytest.raises(ValueError, match="no parameter is selected"):
         nothing(params, batch, None)

@@ -67,7 +67,7 @@ def test_errors_name_the_argument(build, message):
         build()
 
 
-@pytest.mark.parametrize("name", jn.schedule_names())
+@pytest.mark.parametrize("name", jn.optim.schedule_names())
 def test_schedules_scale_with_a_traced_peak(name):
     steps = jnp.arange(101)
 

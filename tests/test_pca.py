@@ -23,7 +23,7 @@ def pictures():
 @pytest.mark.parametrize("num_examples", [500, 40], ids=["tall", "wide"])
 def test_equals_scikit_learn_and_numpy(pictures, num_examples):
     x = pictures[:num_examples]
-    found = jn.pca(jnp.asarray(x), 10)
+    found = jn.autoencoders.fit_pca(jnp.asarray(x), 10)
     expected = PCA(10, svd_solver="full").fit(x.astype(np.float64))
     np.testing.assert_allclose(found.mean, expected.mean_, atol=1e-6)
     np.testing.assert_allclose(found.variances, expected.explained_variance_, rtol=1e-4)
@@ -44,7 +44,7 @@ def test_equals_scikit_learn_and_numpy(pictures, num_examples):
 def test_constant_pixels_and_all_components(pictures):
     x = jnp.asarray(pictures)
     assert (x.std(axis=0) == 0).any()
-    model = jn.pca(x, 64)
+    model = jn.autoencoders.fit_pca(x, 64)
     assert (model.variances >= 0).all()
     np.testing.assert_allclose(model.components @ model.components.T, np.eye(64), atol=1e-5)
     np.testing.assert_allclose(model.rebuild(model.project(x)), x, atol=1e-5)
@@ -54,7 +54,7 @@ def test_float32_is_accurate_for_many_examples_far_from_zero(key):
     # 60 000 examples, a mean far larger than the deviations, variances over four decades.
     scales = jnp.logspace(0, -2, 50)
     x = 10 + jax.random.normal(key, (60_000, 50)) * scales
-    found = jn.pca(x, 50)
+    found = jn.autoencoders.fit_pca(x, 50)
     expected = np.linalg.eigvalsh(np.cov(np.asarray(x, np.float64).T))[::-1]
     np.testing.assert_allclose(found.variances, expected, rtol=2e-3)
     np.testing.assert_allclose(found.variances[:20], expected[:20], rtol=2e-5)
@@ -62,9 +62,11 @@ def test_float32_is_accurate_for_many_examples_far_from_zero(key):
 
 def test_it_maps_over_data_sets(pictures):
     halves = jnp.asarray(pictures[:1000]).reshape(2, 500, 64)
-    together = jax.jit(jax.vmap(lambda x: jn.pca(x, 3)))(halves)
-    np.testing.assert_allclose(together.variances[1], jn.pca(halves[1], 3).variances, rtol=1e-4)
-    codes = jax.vmap(jn.PCA.project)(together, halves)
+    together = jax.jit(jax.vmap(lambda x: jn.autoencoders.fit_pca(x, 3)))(halves)
+    np.testing.assert_allclose(
+        together.variances[1], jn.autoencoders.fit_pca(halves[1], 3).variances, rtol=1e-4
+    )
+    codes = jax.vmap(jn.autoencoders.PCA.project)(together, halves)
     assert codes.shape == (2, 500, 3)
 
 
@@ -73,8 +75,8 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
     scales = jnp.array([3.0, 2.0, 1.5, 0.7, 0.5, 0.3])
     basis = jnp.linalg.qr(jax.random.normal(key, (6, 6)))[0]
     x = jax.random.normal(jax.random.fold_in(key, 1), (200, 6)) * scales @ basis + 0.5
-    network = jn.mlp_autoencoder([6, 3], tied=tied)
-    objective = jn.reconstruction(network, mean=lambda outputs: outputs)
+    network = jn.autoencoders.mlp_autoencoder([6, 3], tied=tied)
+    objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
     rate = optax.cosine_decay_schedule(0.03, 2000)
     learner = jn.gradient_learner(network.init, objective, optax.adam(rate))
 
@@ -83,7 +85,7 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
         return jn.fit(learner, key, data, batch_size=200, num_epochs=2000)
 
     state, _ = train(key, {"x": x})
-    model = jn.pca(x, 3)
+    model = jn.autoencoders.fit_pca(x, 3)
     rebuilt = model.rebuild(model.project(x))
     least = float(((x - rebuilt) ** 2).sum(axis=1).mean())
     loss, _ = objective(state.params, {"x": x}, None)
@@ -104,18 +106,18 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
 )
 def test_errors_name_the_argument(shape, num_components, message):
     with pytest.raises(ValueError, match=message):
-        jn.pca(jnp.ones(shape), num_components)
+        jn.autoencoders.fit_pca(jnp.ones(shape), num_components)
 
 
 def test_mnist_error_of_thirty_components():
     folder = os.environ.get("JAXNET_DATA")
     if not folder or not (Path(folder) / "mnist").is_dir():
         pytest.skip("MNIST is read from the folder that JAXNET_DATA names")
-    from experiments.datasets import load
+    from experiments.data import load
 
     pixels = load("mnist").x.reshape(70_000, 784)
     train, test = jnp.asarray(pixels[:60_000]), jnp.asarray(pixels[60_000:])
-    model = jax.jit(jn.pca, static_argnums=1)(train, 30)
+    model = jax.jit(jn.autoencoders.fit_pca, static_argnums=1)(train, 30)
     error = ((test - model.rebuild(model.project(test))) ** 2).sum(axis=1).mean()
     # Hinton and Salakhutdinov (2006) report 13.87 for their test images.
     assert float(error) == pytest.approx(13.87, abs=0.01)

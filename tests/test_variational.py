@@ -13,9 +13,9 @@ from scipy import integrate, special, stats
 import jaxnet as jn
 
 SCALE = 0.6
-MODEL = jn.mlp_variational_autoencoder([6, 5, 2], activation=jnp.tanh)
-GAUSSIAN = jn.mlp_variational_autoencoder(
-    [6, 5, 2], activation=jnp.tanh, likelihood=jn.gaussian_likelihood(SCALE)
+MODEL = jn.autoencoders.mlp_variational_autoencoder([6, 5, 2], activation=jnp.tanh)
+GAUSSIAN = jn.autoencoders.mlp_variational_autoencoder(
+    [6, 5, 2], activation=jnp.tanh, likelihood=jn.autoencoders.gaussian_likelihood(SCALE)
 )
 
 
@@ -40,10 +40,10 @@ def batch():
 
 
 OBJECTIVES = {
-    "elbo": jn.negative_elbo(MODEL),
-    "gaussian": jn.negative_elbo(GAUSSIAN),
-    "importance_weighted": jn.importance_weighted(MODEL, 3),
-    "denoising": jn.denoising(jn.negative_elbo(MODEL), jn.masking_noise(0.3)),
+    "elbo": jn.autoencoders.negative_elbo(MODEL),
+    "gaussian": jn.autoencoders.negative_elbo(GAUSSIAN),
+    "importance_weighted": jn.autoencoders.importance_weighted(MODEL, 3),
+    "denoising": jn.with_noise(jn.autoencoders.negative_elbo(MODEL), jn.nn.masking_noise(0.3)),
 }
 
 
@@ -72,7 +72,7 @@ def test_kl_equals_its_integral(x64, mean, log_variance):
         return posterior.pdf(z) * (posterior.logpdf(z) - stats.norm.logpdf(z))
 
     expected, _ = integrate.quad(integrand, -12, 12)
-    found = jn.gaussian_kl(jnp.array([mean]), jnp.array([log_variance]))
+    found = jn.autoencoders.gaussian_kl(jnp.array([mean]), jnp.array([log_variance]))
     assert float(found) == pytest.approx(expected, abs=1e-8)
 
 
@@ -80,15 +80,15 @@ def test_kl_equals_its_integral(x64, mean, log_variance):
 def test_one_importance_sample_is_a_single_sample_elbo(x64, key, model):
     params = initial(model, key)
     x = bits(8, 6)
-    loss, found = jax.jit(jn.negative_elbo(model))(params, {"x": x}, key)
+    loss, found = jax.jit(jn.autoencoders.negative_elbo(model))(params, {"x": x}, key)
     assert float(loss) == pytest.approx(float(found["reconstruction"] + found["kl"]), rel=1e-12)
     # The whole bound by SciPy, at codes seen through the inverse of a decoder that is the identity.
-    seen = jn.variational_autoencoder(
+    seen = jn.autoencoders.variational_autoencoder(
         jn.dense(6, 4), jn.activation(lambda x: x), 2, likelihood=model.likelihood
     )
     encoder = initial(seen, key)
     pairs = x[:, :2]
-    one = jn.importance_weighted(seen, 1)
+    one = jn.autoencoders.importance_weighted(seen, 1)
 
     # An encoder of six inputs and a decoder of two outputs: the target is of the decoder's shape.
     bound, _ = jax.jit(one)(encoder, {"x": x, "target": pairs}, key)
@@ -113,9 +113,11 @@ def test_the_bound_tightens_with_the_number_of_samples(key):
         losses = jax.jit(jax.vmap(lambda key: objective(params, {"x": x}, key)[0]))(keys)
         return np.mean(losses), np.std(losses) / 10
 
-    (one, error), (some, _) = (mean_loss(jn.importance_weighted(MODEL, k)) for k in (1, 8))
-    elbo, elbo_error = mean_loss(jn.negative_elbo(MODEL))
-    exact = jn.log_likelihood(MODEL, params, x, key, num_samples=5000, chunk_size=1000)
+    (one, error), (some, _) = (
+        mean_loss(jn.autoencoders.importance_weighted(MODEL, k)) for k in (1, 8)
+    )
+    elbo, elbo_error = mean_loss(jn.autoencoders.negative_elbo(MODEL))
+    exact = jn.autoencoders.log_likelihood(MODEL, params, x, key, num_samples=5000, chunk_size=1000)
     assert abs(one - elbo) < 4 * (error + elbo_error)
     assert one > some + 0.05 and some > -float(exact.mean()) + 0.005
 
@@ -132,11 +134,11 @@ def linear_model(dim=6, latent_dim=2):
         "kernel": np.concatenate([gain, np.zeros_like(gain)], axis=1),
         "bias": np.concatenate([-b @ gain, -np.log(precision)]),
     }
-    model = jn.variational_autoencoder(
+    model = jn.autoencoders.variational_autoencoder(
         jn.dense(dim, 2 * latent_dim),
         jn.dense(latent_dim, dim),
         latent_dim,
-        likelihood=jn.gaussian_likelihood(SCALE),
+        likelihood=jn.autoencoders.gaussian_likelihood(SCALE),
     )
     params = {"encoder": encoder, "decoder": {"kernel": w, "bias": b}}
     x = b + random.normal(size=(20, dim))
@@ -146,7 +148,7 @@ def linear_model(dim=6, latent_dim=2):
 
 def test_a_gaussian_likelihood_is_normal_around_the_mean_of_its_outputs(x64):
     outputs, x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5)))
-    likelihood = jn.gaussian_likelihood(0.3, mean=jax.nn.sigmoid)
+    likelihood = jn.autoencoders.gaussian_likelihood(0.3, mean=jax.nn.sigmoid)
     np.testing.assert_allclose(likelihood.mean(outputs), special.expit(outputs), rtol=1e-12)
     expected = stats.norm(special.expit(outputs), 0.3).logpdf(x)
     np.testing.assert_allclose(likelihood.log_prob(outputs, x), expected, rtol=1e-12)
@@ -155,20 +157,20 @@ def test_a_gaussian_likelihood_is_normal_around_the_mean_of_its_outputs(x64):
 def test_log_likelihood_of_a_linear_gaussian_model_is_exact(x64, key):
     model, params, x, exact = linear_model()
     # With the exact posterior every importance weight is p(x): no sample is needed beyond one.
-    found = jn.log_likelihood(model, params, x, key, num_samples=7, chunk_size=3)
+    found = jn.autoencoders.log_likelihood(model, params, x, key, num_samples=7, chunk_size=3)
     np.testing.assert_allclose(found, exact, rtol=1e-10)
-    loss, _ = jax.jit(jn.importance_weighted(model, 4))(params, {"x": x}, key)
+    loss, _ = jax.jit(jn.autoencoders.importance_weighted(model, 4))(params, {"x": x}, key)
     assert float(loss) == pytest.approx(-exact.mean(), rel=1e-10)
     # A posterior that is too wide and off needs many.
     wrong = np.add(params["encoder"]["bias"], [0.2, 0.2, 0.5, 0.5])
     params = params | {"encoder": params["encoder"] | {"bias": jnp.asarray(wrong)}}
-    found = jn.log_likelihood(model, params, x, key, num_samples=5000, chunk_size=1000)
+    found = jn.autoencoders.log_likelihood(model, params, x, key, num_samples=5000, chunk_size=1000)
     np.testing.assert_allclose(found, exact, atol=0.1)
     assert abs(float((found - exact).mean())) < 0.02
 
 
 def test_log_likelihood_equals_quadrature_over_one_latent(x64, key):
-    model = jn.mlp_variational_autoencoder([5, 4, 1], activation=jnp.tanh)
+    model = jn.autoencoders.mlp_variational_autoencoder([5, 4, 1], activation=jnp.tanh)
     params = initial(model, key)
     x = bits(6, 5)
     z = np.linspace(-10, 10, 4001)
@@ -177,13 +179,17 @@ def test_log_likelihood_equals_quadrature_over_one_latent(x64, key):
     probability = np.where(np.asarray(x) == 1, pixels, 1 - pixels).prod(axis=-1)
     density = probability * stats.norm.pdf(z)[:, None]
     exact = np.log(integrate.trapezoid(density, z, axis=0))
-    found = jn.log_likelihood(model, params, x, key, num_samples=10_000, chunk_size=5000)
+    found = jn.autoencoders.log_likelihood(
+        model, params, x, key, num_samples=10_000, chunk_size=5000
+    )
     np.testing.assert_allclose(found, exact, atol=0.05)
 
 
 def test_estimates_do_not_depend_on_the_examples_beside(key, batch):
     params = initial(MODEL, key)
-    estimate = functools.partial(jn.log_likelihood, MODEL, num_samples=20, chunk_size=10)
+    estimate = functools.partial(
+        jn.autoencoders.log_likelihood, MODEL, num_samples=20, chunk_size=10
+    )
     together = estimate(params, batch["x"], key)
     np.testing.assert_allclose(estimate(params, batch["x"][:3], key), together[:3], rtol=1e-6)
     # Equal examples draw different codes.
@@ -197,7 +203,7 @@ def test_means_draws_and_streams(key, batch):
     np.testing.assert_array_equal(MODEL.encode(params, x), mean)
     np.testing.assert_array_equal(MODEL.apply(params, x), MODEL.decode(params, mean))
     # A decoder that is the identity shows the codes that are drawn.
-    seen = jn.variational_autoencoder(jn.dense(6, 4), jn.activation(lambda x: x), 2)
+    seen = jn.autoencoders.variational_autoencoder(jn.dense(6, 4), jn.activation(lambda x: x), 2)
     params = initial(seen, key)
     keys = jax.random.split(key, 20_000)
     codes = jax.jit(jax.vmap(lambda key: seen.apply(params, x[0], key=key)))(keys)
@@ -205,7 +211,7 @@ def test_means_draws_and_streams(key, batch):
     np.testing.assert_allclose(np.mean(codes, axis=0), mean, atol=0.05)
     np.testing.assert_allclose(np.var(codes, axis=0), np.exp(log_variance), rtol=0.05)
     # The prior: standard normal codes, and pixels by the mean of the likelihood.
-    sample = jax.jit(functools.partial(jn.sample_prior, seen, num_samples=20_000))
+    sample = jax.jit(functools.partial(jn.autoencoders.sample_prior, seen, num_samples=20_000))
     drawn = sample(params, key)
     logits = special.logit(np.asarray(drawn))
     np.testing.assert_allclose(logits.mean(axis=0), 0, atol=0.03)
@@ -214,8 +220,8 @@ def test_means_draws_and_streams(key, batch):
 
 def test_without_a_key_the_code_is_the_posterior_mean(key, batch):
     params = initial(MODEL, key)
-    _, found = jn.negative_elbo(MODEL)(params, batch, None)
-    _, expected = jn.bernoulli_reconstruction(MODEL)(params, batch, None)
+    _, found = jn.autoencoders.negative_elbo(MODEL)(params, batch, None)
+    _, expected = jn.autoencoders.bernoulli_reconstruction(MODEL)(params, batch, None)
     assert float(found["squared_error"]) == pytest.approx(float(expected["squared_error"]), 1e-6)
     assert float(found["reconstruction"]) == pytest.approx(float(expected["cross_entropy"]), 1e-6)
 
@@ -229,11 +235,13 @@ def test_training_a_linear_model_reaches_the_evidence_of_probabilistic_pca(key):
     variances = np.linalg.svd(x, compute_uv=False) ** 2 / 500
     noise = float(variances[2:].mean()) ** 0.5
     evidence = 2 * np.log(2 * np.pi) + (np.log(variances[:2]).sum() + 4 * np.log(noise)) / 2 + 2
-    model = jn.variational_autoencoder(
-        jn.dense(4, 4), jn.dense(2, 4), 2, likelihood=jn.gaussian_likelihood(noise)
+    model = jn.autoencoders.variational_autoencoder(
+        jn.dense(4, 4), jn.dense(2, 4), 2, likelihood=jn.autoencoders.gaussian_likelihood(noise)
     )
     learner = jn.gradient_learner(
-        model.init, jn.negative_elbo(model), optax.adam(optax.cosine_decay_schedule(0.03, 1600))
+        model.init,
+        jn.autoencoders.negative_elbo(model),
+        optax.adam(optax.cosine_decay_schedule(0.03, 1600)),
     )
 
     @jax.jit
@@ -242,21 +250,32 @@ def test_training_a_linear_model_reaches_the_evidence_of_probabilistic_pca(key):
 
     x = jnp.asarray(x, jnp.float32)
     state, _ = train(key, {"x": x})
-    found = jn.log_likelihood(model, state.params, x, key, num_samples=50, chunk_size=50)
+    found = jn.autoencoders.log_likelihood(
+        model, state.params, x, key, num_samples=50, chunk_size=50
+    )
     assert -float(found.mean()) == pytest.approx(float(evidence), abs=0.02)
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: jn.mlp_variational_autoencoder([6]), r"dims must hold .* found \[6\]"),
-        (lambda: jn.mlp_variational_autoencoder([6, 0]), r"each at least 1, found \[6, 0\]"),
         (
-            lambda: jn.variational_autoencoder(jn.dense(6, 4), jn.dense(2, 6), 0),
+            lambda: jn.autoencoders.mlp_variational_autoencoder([6]),
+            r"dims must hold .* found \[6\]",
+        ),
+        (
+            lambda: jn.autoencoders.mlp_variational_autoencoder([6, 0]),
+            r"each at least 1, found \[6, 0\]",
+        ),
+        (
+            lambda: jn.autoencoders.variational_autoencoder(jn.dense(6, 4), jn.dense(2, 6), 0),
             "latent_dim must be at least 1, found 0",
         ),
-        (lambda: jn.gaussian_likelihood(0.0), "scale must be above 0, found 0.0"),
-        (lambda: jn.importance_weighted(MODEL, 0), "num_samples must be at least 1, found 0"),
+        (lambda: jn.autoencoders.gaussian_likelihood(0.0), "scale must be above 0, found 0.0"),
+        (
+            lambda: jn.autoencoders.importance_weighted(MODEL, 0),
+            "num_samples must be at least 1, found 0",
+        ),
     ],
 )
 def test_errors_name_the_argument(build, message):
@@ -267,14 +286,14 @@ def test_errors_name_the_argument(build, message):
 def test_errors_of_calls_name_the_argument(key, batch):
     params = initial(MODEL, key)
     with pytest.raises(ValueError, match="key is None, expected a key"):
-        jn.importance_weighted(MODEL, 2)(params, batch, None)
+        jn.autoencoders.importance_weighted(MODEL, 2)(params, batch, None)
     with pytest.raises(ValueError, match="chunk_size must be at least 1, found 0"):
-        jn.log_likelihood(MODEL, params, batch["x"], key, num_samples=1, chunk_size=0)
+        jn.autoencoders.log_likelihood(MODEL, params, batch["x"], key, num_samples=1, chunk_size=0)
     with pytest.raises(ValueError, match="num_samples must be at least 1, found 0"):
-        jn.sample_prior(MODEL, params, key, num_samples=0)
-    narrow = jn.variational_autoencoder(jn.dense(6, 3), jn.dense(2, 6), 2)
+        jn.autoencoders.sample_prior(MODEL, params, key, num_samples=0)
+    narrow = jn.autoencoders.variational_autoencoder(jn.dense(6, 3), jn.dense(2, 6), 2)
     with pytest.raises(ValueError, match="has 3 outputs, expected 4, a mean and a log variance"):
         narrow.apply(initial(narrow, key), batch["x"])
-    wide = jn.variational_autoencoder(jn.dense(6, 4), jn.dense(2, 1), 2)
+    wide = jn.autoencoders.variational_autoencoder(jn.dense(6, 4), jn.dense(2, 1), 2)
     with pytest.raises(ValueError, match=r"outputs have shape \(1,\), expected .* \(6,\)"):
-        jn.negative_elbo(wide)(initial(wide, key), batch, key)
+        jn.autoencoders.negative_elbo(wide)(initial(wide, key), batch, key)

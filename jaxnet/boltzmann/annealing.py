@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxnet.boltzmann.machine import RBM
-from jaxnet.network import Params
+from jaxnet.typing import Params
 
 
 class PartitionEstimate(NamedTuple):

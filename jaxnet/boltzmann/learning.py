@@ -7,18 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from jaxnet._checks import require_positive
 from jaxnet.boltzmann.machine import RBM
-from jaxnet.checks import require_positive
-from jaxnet.network import Params
-from jaxnet.objectives import Batch, Metrics, Objective, weighted_mean
-from jaxnet.training.learner import (
-    Learner,
-    Optimizer,
-    Stream,
-    TrainState,
-    evaluation_params,
-    gradient_learner,
-)
+from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.training.learner import evaluation_params, gradient_learner
+from jaxnet.training.state import Learner, Stream, TrainState
+from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
 
 
 def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from jaxnet._checks import require_positive
 from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
-from jaxnet.checks import require_positive
-from jaxnet.network import Params
+from jaxnet.typing import Params
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.units import BERNOULLI
-from jaxnet.network import Params
+from jaxnet.typing import Params
 
 MAX_UNITS = 20
 """Largest layer that is enumerated: about a million states."""

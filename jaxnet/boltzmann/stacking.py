@@ -8,10 +8,10 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.units import BERNOULLI, Unit
-from jaxnet.network import Params
-from jaxnet.objectives import Metrics
-from jaxnet.training.fit import fit
-from jaxnet.training.learner import Learner, evaluation_params
+from jaxnet.training.learner import evaluation_params
+from jaxnet.training.pure import fit
+from jaxnet.training.state import Learner
+from jaxnet.typing import Metrics, Params
 
 
 def stack(

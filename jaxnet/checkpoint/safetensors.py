@@ -28,7 +28,7 @@ from jaxnet.checkpoint.leaves import (
     to_numpy,
     unavailable,
 )
-from jaxnet.network import Params
+from jaxnet.typing import Params
 
 _SHA256 = "jaxnet.sha256"
 # The library itself writes all of these, and reads only those that NumPy has.

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet.checks import require_positive
-from jaxnet.clustering.distances import EXACT, row_squares
-from jaxnet.clustering.kmeans import assign, kmeans
+from jaxnet._checks import require_positive
+from jaxnet.clustering.kmeans import assign, fit_kmeans
 from jaxnet.clustering.mixture import (
     Covariance,
     GaussianMixture,
@@ -19,6 +18,7 @@ from jaxnet.clustering.mixture import (
     kind_of,
 )
 from jaxnet.clustering.seeding import require_num_clusters
+from jaxnet.metrics.pairwise import EXACT, row_squares
 
 
 class MixtureFit(NamedTuple):
@@ -103,7 +103,7 @@ def expectation_maximization(
     return fit
 
 
-def gaussian_mixture(
+def fit_gaussian_mixture(
     key: Array,
     x: Float[Array, "n dim"],
     num_components: int,
@@ -137,7 +137,7 @@ def gaussian_mixture(
             the examples; a number of restarts below 1.
 
     >>> x = jnp.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
-    >>> fit = gaussian_mixture(jax.random.key(0), x, 2, covariance="spherical")
+    >>> fit = fit_gaussian_mixture(jax.random.key(0), x, 2, covariance="spherical")
     >>> sorted(round(mean, 1) for mean in fit.mixture.means.ravel().tolist())
     [-2.0, 2.0]
     """
@@ -172,7 +172,7 @@ def _restarts(
     covariances = variance * jnp.eye(dim, dtype=x.dtype) if len(shape) == 3 else variance
 
     def run(key: Array) -> MixtureFit:
-        centers = kmeans(key, x, num_components).centers
+        centers = fit_kmeans(key, x, num_components).centers
         members = jax.nn.one_hot(assign(centers, x), num_components, dtype=x.dtype)
         even = jnp.full(num_components, 1 / num_components, x.dtype)
         rough = GaussianMixture(even, centers, jnp.broadcast_to(covariances, shape))

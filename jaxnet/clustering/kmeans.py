@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet.checks import require_positive
-from jaxnet.clustering.distances import require_same_dim, row_squares, squared_distances
-from jaxnet.clustering.lloyd_steps import assign_and_sum, move_centers
+from jaxnet._checks import require_positive
+from jaxnet.clustering.lloyd import assign_and_sum, move_centers
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
+from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
 
 
 class KMeans(NamedTuple):
@@ -121,7 +121,7 @@ def lloyd(
     return KMeans(centers + mean, inertia, iterations)
 
 
-def kmeans(
+def fit_kmeans(
     key: Array,
     x: Float[Array, "n dim"],
     num_clusters: int,
@@ -152,7 +152,7 @@ def kmeans(
             restarts below 1.
 
     >>> x = jnp.array([[0.0], [1.0], [2.0], [10.0], [12.0]])
-    >>> model = kmeans(jax.random.key(0), x, 2, num_restarts=4)
+    >>> model = fit_kmeans(jax.random.key(0), x, 2, num_restarts=4)
     >>> sorted(model.centers.ravel().tolist()), float(model.inertia)
     ([1.0, 11.0], 4.0)
     """

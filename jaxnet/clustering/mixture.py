@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from jaxnet.clustering.distances import EXACT, require_same_dim, row_squares
+from jaxnet.metrics.pairwise import EXACT, require_same_dim, row_squares
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxnet.checks import check_data, require_positive
-from jaxnet.clustering.distances import squared_distances
+from jaxnet._checks import check_data, require_positive
+from jaxnet.metrics.pairwise import squared_distances
 
 
 @functools.partial(jax.jit, static_argnums=2, static_argnames="num_candidates")

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxnet.objectives import Batch, Metrics
-from jaxnet.training.fit import run_steps
-from jaxnet.training.learner import Learner, TrainState
-from jaxnet.training.order import steps_per_epoch, take
+from jaxnet.training.batches import steps_per_epoch, take
+from jaxnet.training.pure import run_steps
+from jaxnet.training.state import Learner, TrainState
+from jaxnet.typing import Batch, Metrics
 
 
 def epochs(

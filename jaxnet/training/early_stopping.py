@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxnet.network import Params
+from jaxnet.typing import Params
 
 
 class Best(NamedTuple):
@@ -23,13 +23,13 @@ class Best(NamedTuple):
     epoch: Int[Array, "..."]
 
 
-def no_best(params: Params) -> Best:
+def init_best(params: Params) -> Best:
     """What is known before the first epoch: nothing, and so any finite value is better.
 
     Args:
         params: parameters of the network; for a stack of them, `jax.vmap` this function.
 
-    >>> float(no_best({"bias": jnp.zeros(2)}).value)
+    >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
     """
     return Best(params, jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
@@ -56,7 +56,7 @@ def keep_best(
         epoch: the epoch, counted from 1.
         patience: epochs without a better value after which nothing changes any more.
 
-    >>> best = no_best({"bias": jnp.zeros(1)})
+    >>> best = init_best({"bias": jnp.zeros(1)})
     >>> for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.5, 1.0], start=1):
     ...     params = {"bias": jnp.full(1, epoch)}
     ...     best = keep_best(best, params, jnp.float32(loss), epoch, patience=2)
@@ -81,7 +81,7 @@ def out_of_patience(
         epoch: the last epoch, counted from 1.
         patience: how many epochs to wait for something better.
 
-    >>> best = no_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
+    >>> best = init_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
     >>> [bool(out_of_patience(best, epoch, patience=2)) for epoch in (4, 5)]
     [False, True]
     """

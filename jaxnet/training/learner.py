@@ -1,69 +1,16 @@
 """What trains: a `Learner` is a pair of pure functions on a `TrainState`."""
 
-import enum
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, PyTree
 
-from jaxnet.network import Params
-from jaxnet.objectives import Batch, Metrics, Objective
-
-
-class Stream(enum.IntEnum):
-    """Streams of randomness drawn from the key of a run; folded in first, so they never meet."""
-
-    INIT = 0
-    ORDER = 1
-    NOISE = 2
-    OPTIMIZER = 3
-    CHAINS = 4
-    DATA = 5
-    START = 6
-    EVALUATION = 7
-    RESET = 8
-    PRETRAINING = 9
-    CLUSTERING = 10
-    PROBE = 11
-    VALIDATION = 12
-    TEST_DATA = 13
-    SAMPLES = 14
-
-
-class TrainState(NamedTuple):
-    """All that a training run knows: restore these arrays and it continues with the same bits.
-
-    Attributes:
-        params: what is learned.
-        optimizer_state: what the learner remembers besides.
-        key: the key of the run, which never changes; every random number is a function of
-            `(key, step)`.
-        step: how many steps have been taken.
-    """
-
-    params: Params
-    optimizer_state: PyTree[Any]
-    key: Key[Array, "..."]
-    step: Int[Array, "..."]
-
-
-class Learner(NamedTuple):
-    """A pair of pure functions; `fit` and `epochs` are folds of `step`.
-
-    Attributes:
-        init: `init(key) -> state`.
-        step: `step(state, batch) -> (state, metrics)`; metrics are scalars, `loss` among them.
-    """
-
-    init: Callable[[Array], TrainState]
-    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-
-
-Optimizer = optax.GradientTransformation | Callable[[Array], optax.GradientTransformation]
+from jaxnet.training.state import Learner, Stream, TrainState
+from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
 
 
 def gradient_learner(

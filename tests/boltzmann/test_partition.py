@@ -11,7 +11,7 @@ import pytest
 from jax.test_util import check_grads
 
 import jaxnet as jn
-from experiments.datasets import load
+from experiments.data import load
 from jaxnet import boltzmann
 from jaxnet.boltzmann import GAUSSIAN, RBM
 

@@ -10,13 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxnet.checkpoint import (
-    CheckpointError,
-    CorruptCheckpointError,
-    params_sha256,
-    restore,
-    save,
-)
+from jaxnet.checkpoint import CheckpointError, CorruptCheckpointError, params_sha256, restore, save
 
 STATE = {
     "a": np.arange(6.0, dtype=np.float32),

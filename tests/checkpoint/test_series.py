@@ -10,13 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-    CorruptCheckpointError,
-    restore,
-    save,
-)
+from jaxnet.checkpoint import CheckpointError, Checkpoints, CorruptCheckpointError, restore, save
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

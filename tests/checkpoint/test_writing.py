@@ -10,12 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxnet.checkpoint import (
-    CorruptCheckpointError,
-    params_sha256,
-    restore,
-    save,
-)
+from jaxnet.checkpoint import CorruptCheckpointError, params_sha256, restore, save
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

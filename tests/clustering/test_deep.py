@@ -10,24 +10,24 @@ import pytest
 from jax.test_util import check_grads
 
 import jaxnet as jn
-from jaxnet.clustering.assignments import (
+from jaxnet.clustering.deep.assignments import (
     assignment_divergence,
     student_t_assignments,
     target_distribution,
 )
-from jaxnet.clustering.dcn import deep_clustering_network_learner, move_centers
-from jaxnet.clustering.deep import assign_codes, cluster_codes
-from jaxnet.clustering.embedded import (
+from jaxnet.clustering.deep.codes import assign_codes, cluster_codes
+from jaxnet.clustering.deep.dcn import deep_clustering_network_learner, move_centers
+from jaxnet.clustering.deep.embedded import (
     deep_embedded_clustering,
     embedded_clustering_learner,
     improved_deep_embedded_clustering,
 )
-from jaxnet.clustering.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
-from jaxnet.training.periodic import periodically, update_params
+from jaxnet.clustering.deep.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
+from jaxnet.training.hooks import periodically, update_params
 
 N, K, CODE, BATCH = 24, 3, 2, 6
-NETWORK = jn.mlp_autoencoder([5, 4, CODE])
-RECONSTRUCTION = jn.reconstruction(NETWORK)
+NETWORK = jn.autoencoders.mlp_autoencoder([5, 4, CODE])
+RECONSTRUCTION = jn.autoencoders.reconstruction(NETWORK)
 
 
 def trained_params():
@@ -172,8 +172,8 @@ def test_stacks_of_runs_are_single_runs_and_pieces_are_the_whole(data, key):
     # The watched run, whose states have a step each.
     learner = embedded(data)
     start = jax.jit(jax.vmap(learner.init))(keys)
-    advance = functools.partial(jn.advance, learner, data=data, batch_size=BATCH)
-    metrics = jn.begin_epoch(learner, start, data, batch_size=BATCH)
+    advance = functools.partial(jn.training.advance, learner, data=data, batch_size=BATCH)
+    metrics = jn.training.begin_epoch(learner, start, data, batch_size=BATCH)
     first = advance(start, metrics=metrics, num_steps=4)
     whole = advance(first[0], metrics=metrics, num_steps=4)
     part, metrics = advance(first[0], metrics=metrics, num_steps=1)
@@ -340,10 +340,10 @@ def test_errors_name_the_argument(data, key):
     with pytest.raises(ValueError, match="factor must lie in"):
         soft_reset(key, {}, lambda key: {}, factor=2.0)
     with pytest.raises(ValueError, match="expected at least two"):
-        hidden_encoder_layers(jn.mlp_autoencoder([4, 2]))
+        hidden_encoder_layers(jn.autoencoders.mlp_autoencoder([4, 2]))
     dense = jn.dense(4, 2)
     with pytest.raises(ValueError, match="must be a chain, found 'dense'"):
-        hidden_encoder_layers(jn.autoencoder(dense, jn.dense(2, 4)))
+        hidden_encoder_layers(jn.autoencoders.autoencoder(dense, jn.dense(2, 4)))
     with pytest.raises(ValueError, match="every must be at least 1, found 0"):
         embedded(data, every=0)
     with pytest.raises(ValueError, match="subsample must be at least 1, found 0"):

@@ -13,10 +13,10 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 import jaxnet as jn
-from jaxnet.clustering.distances import require_same_dim, squared_distances
-from jaxnet.clustering.kmeans import assign, kmeans, lloyd
+from jaxnet.clustering.kmeans import assign, fit_kmeans, lloyd
+from jaxnet.clustering.minibatch import minibatch_kmeans_learner
 from jaxnet.clustering.seeding import check_clusters, kmeans_plus_plus
-from jaxnet.clustering.streaming import minibatch_kmeans_learner
+from jaxnet.metrics.pairwise import require_same_dim, squared_distances
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_greedy_seeds_differ_and_are_better(x, key):
 
 def test_the_best_of_restarts_in_one_program(x, key):
     data = jnp.asarray(x, jnp.float32)
-    best = kmeans(key, data, 10, num_restarts=32)
+    best = fit_kmeans(key, data, 10, num_restarts=32)
     assert best.centers.shape == (10, 64) and best.inertia.shape == ()
     single = [KMeans(10, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(32)]
     assert min(single) * 1.01 < max(single)
@@ -235,8 +235,8 @@ def test_enough_different_rows_pass_wherever_they_are():
 def test_errors_name_the_argument(key):
     x = jnp.ones((5, 3))
     for call, message in (
-        (lambda: kmeans(key, x, 6), "num_clusters must lie between 1 and 5, .* found 6"),
-        (lambda: kmeans(key, x, 2, num_restarts=0), "num_restarts must be at least 1, found 0"),
+        (lambda: fit_kmeans(key, x, 6), "num_clusters must lie between 1 and 5, .* found 6"),
+        (lambda: fit_kmeans(key, x, 2, num_restarts=0), "num_restarts must be at least 1, found 0"),
         (lambda: kmeans_plus_plus(key, x, 0), "num_clusters must lie between 1 and 5"),
         (lambda: kmeans_plus_plus(key, x, 2, num_candidates=0), "num_candidates must be at least"),
         (

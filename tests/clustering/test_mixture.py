@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Peer
 
-from jaxnet.clustering.em import expectation_maximization, gaussian_mixture
+from jaxnet.clustering.em import expectation_maximization, fit_gaussian_mixture
 from jaxnet.clustering.mixture import (
     Covariance,
     GaussianMixture,
@@ -146,7 +146,7 @@ def test_finds_the_mixture_that_made_the_data(key):
     scales = np.array([[4.0, 0.3], [0.3, 4.0], [1.0, 1.0]])
     labels = generator.choice(3, size=1500, p=[0.5, 0.3, 0.2])
     data = jnp.asarray(means[labels] + scales[labels] * generator.normal(size=(1500, 2)))
-    fit = gaussian_mixture(key, data.astype(jnp.float32), 3, num_restarts=3, tolerance=1e-5)
+    fit = fit_gaussian_mixture(key, data.astype(jnp.float32), 3, num_restarts=3, tolerance=1e-5)
     order = np.argsort(-fit.mixture.weights)
     np.testing.assert_allclose(fit.mixture.weights[order], np.bincount(labels) / 1500, atol=0.02)
     np.testing.assert_allclose(fit.mixture.means[order], means, atol=0.4)
@@ -160,10 +160,10 @@ def test_errors_name_the_argument(key):
     x, ones = jnp.ones((5, 2)), jnp.ones(3) / 3
     with pytest.raises(ValueError, match="found 'diag'; did you mean 'diagonal'"):
         # Where types are checked that comes first; the message is for all others.
-        gaussian_mixture.__wrapped__(key, x, 2, covariance="diag")
+        fit_gaussian_mixture.__wrapped__(key, x, 2, covariance="diag")
     with pytest.raises(ValueError, match=r"num_components must lie between 1 and 5, .* found 6"):
-        gaussian_mixture(key, x, 6)
+        fit_gaussian_mixture(key, x, 6)
     with pytest.raises(ValueError, match="num_restarts must be at least 1, found 0"):
-        gaussian_mixture(key, x, 2, num_restarts=0)
+        fit_gaussian_mixture(key, x, 2, num_restarts=0)
     with pytest.raises(ValueError, match=r"covariances have shape \(2,\); with means \(3, 2\)"):
         log_density(GaussianMixture(ones, jnp.ones((3, 2)), jnp.ones(2)), x)

@@ -10,7 +10,7 @@ import pytest
 from jax.test_util import check_grads
 from sklearn.neighbors import NearestNeighbors
 
-from jaxnet.clustering.neighbors import nearest_neighbors
+from jaxnet.neighbors import nearest_neighbors
 
 
 @pytest.fixture(scope="module")

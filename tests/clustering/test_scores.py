@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from jaxnet.clustering import scores
-from jaxnet.clustering.silhouette import silhouette, silhouette_samples
+from jaxnet.metrics import clustering as scores
+from jaxnet.metrics.silhouette import silhouette_samples, silhouette_score
 
 GENERATOR = np.random.default_rng(0)
 LABELS = GENERATOR.integers(0, 4, 300)
@@ -134,7 +134,7 @@ def test_silhouette_equals_scikit_learn(x64, points):
     found = silhouette_samples(x, clusters, num_clusters=5, block_size=50)
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert found[-1] == 0 and expected[-1] == 0
-    mean = silhouette(x, clusters, num_clusters=5, block_size=50)
+    mean = silhouette_score(x, clusters, num_clusters=5, block_size=50)
     assert float(mean) == pytest.approx(metrics.silhouette_score(*points), abs=1e-9)
 
 
@@ -174,6 +174,6 @@ def test_silhouette_of_equal_examples_is_zero(points):
 )
 def test_errors_of_the_silhouette(shape, clusters, options, message):
     with pytest.raises(ValueError, match=message):
-        silhouette(
+        silhouette_score(
             jnp.ones(shape), jnp.asarray(clusters, jnp.int32), **{"num_clusters": 2} | options
         )

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy.stats import norm
 
 import jaxnet as jn
-from jaxnet.clustering.vade import (
+from jaxnet.clustering.deep.vade import (
     mixture_kl,
     mixture_params,
     mixture_responsibilities,
@@ -69,7 +69,7 @@ def test_divergence_equals_brute_force(x64):
 
 
 def test_one_standard_normal_gives_the_plain_bound(key):
-    model = jn.mlp_variational_autoencoder([5, 4, CODE])
+    model = jn.autoencoders.mlp_variational_autoencoder([5, 4, CODE])
     x = jax.random.uniform(key, (6, 5))
     params = random_params(model)
     standard = mixture_params(jnp.ones(1), jnp.zeros((1, CODE)), jnp.ones((1, CODE)))
@@ -80,7 +80,7 @@ def test_one_standard_normal_gives_the_plain_bound(key):
         ours = variational_deep_embedding(model)(
             {"autoencoder": params, "mixture": standard}, batch, key
         )
-        return ours, jn.negative_elbo(model)(params, batch, key)
+        return ours, jn.autoencoders.negative_elbo(model)(params, batch, key)
 
     ours, plain = both(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, plain)
@@ -88,7 +88,7 @@ def test_one_standard_normal_gives_the_plain_bound(key):
 
 def test_gradient_and_bound_on_the_evidence(x64, key):
     """One latent dimension, where `log p(x)` is an integral that can be computed."""
-    model = jn.mlp_variational_autoencoder([3, 1])
+    model = jn.autoencoders.mlp_variational_autoencoder([3, 1])
     x = jax.random.bernoulli(key, 0.6, (2, 3)).astype(float)
     params = {"autoencoder": random_params(model, jnp.float64), "mixture": mixture(1)}
     objective = variational_deep_embedding(model)
@@ -145,7 +145,7 @@ def test_a_component_far_away_leaves_the_gradient_finite():
 
 
 def test_the_decoder_must_rebuild_the_input(key):
-    model = jn.variational_autoencoder(jn.dense(5, 4), jn.dense(2, 6), 2)
+    model = jn.autoencoders.variational_autoencoder(jn.dense(5, 4), jn.dense(2, 6), 2)
     params = {"autoencoder": random_params(model), "mixture": mixture()}
     with pytest.raises(ValueError, match=r"outputs have shape \(4, 6\), expected .* \(4, 5\)"):
         jax.eval_shape(variational_deep_embedding(model), params, {"x": jnp.ones((4, 5))}, key)

@@ -7,7 +7,7 @@ import pytest
 from flax import linen, nnx
 
 import jaxnet as jn
-from jaxnet.flax import from_linen, from_nnx
+from jaxnet.nn.flax import from_linen, from_nnx
 
 NETWORKS = {
     "dense": (jn.dense(6, 3), (6,)),
@@ -24,15 +24,15 @@ NETWORKS = {
     "cnn": (jn.cnn((8, 8, 2), [4, 4], [5, 3], dropout=0.3, convs_per_stage=2), (8, 8, 2)),
     "parallel": (jn.parallel(jn.dense(6, 3), jn.mlp([6, 4, 2])), (6,)),
     "slice": (jn.mlp([6, 8, 3])[:-1], (6,)),
-    "reshape": (jn.reshape((2, 3)), (6,)),
-    "upsample": (jn.upsample((2, 3)), (3, 2, 2)),
-    "masking_noise": (jn.masking_noise(0.3), (6,)),
-    "gaussian_noise": (jn.gaussian_noise(0.3), (6,)),
-    "salt_and_pepper_noise": (jn.salt_and_pepper_noise(0.3), (6,)),
-    "mlp_autoencoder": (jn.mlp_autoencoder([6, 4, 2]), (6,)),
-    "tied_autoencoder": (jn.mlp_autoencoder([6, 4, 2], tied=True), (6,)),
-    "cnn_autoencoder": (jn.cnn_autoencoder((4, 4, 2), [3], [5, 2]), (4, 4, 2)),
-    "variational_autoencoder": (jn.mlp_variational_autoencoder([6, 4, 2]), (6,)),
+    "reshape": (jn.nn.reshape((2, 3)), (6,)),
+    "upsample": (jn.nn.upsample((2, 3)), (3, 2, 2)),
+    "masking_noise": (jn.nn.masking_noise(0.3), (6,)),
+    "gaussian_noise": (jn.nn.gaussian_noise(0.3), (6,)),
+    "salt_and_pepper_noise": (jn.nn.salt_and_pepper_noise(0.3), (6,)),
+    "mlp_autoencoder": (jn.autoencoders.mlp_autoencoder([6, 4, 2]), (6,)),
+    "tied_autoencoder": (jn.autoencoders.mlp_autoencoder([6, 4, 2], tied=True), (6,)),
+    "cnn_autoencoder": (jn.autoencoders.cnn_autoencoder((4, 4, 2), [3], [5, 2]), (4, 4, 2)),
+    "variational_autoencoder": (jn.autoencoders.mlp_variational_autoencoder([6, 4, 2]), (6,)),
     "linen": (from_linen(linen.Dense(3), jnp.ones((1, 6))), (6,)),
     "nnx": (from_nnx(lambda rngs: nnx.Linear(6, 3, rngs=rngs)), (6,)),
 }

@@ -40,7 +40,7 @@ def test_trains_digits_at_its_default_rate(name, digits, key):
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", jn.optimizer_names())
 def test_takes_a_traced_rate_weight_decay_and_clipping(name, digits, key):
-    rate = jn.default_learning_rate(name)
+    rate = jn.optim.default_learning_rate(name)
     data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
     rates = jnp.zeros(2) if rate is None else jnp.array([0.1 * rate, rate])
 
@@ -61,11 +61,11 @@ def test_takes_a_traced_rate_weight_decay_and_clipping(name, digits, key):
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.takes_schedule(n)])
+@pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.optim.takes_schedule(n)])
 def test_takes_a_schedule(name, digits, key):
     """Traced, not run: whether Optax computes its schedules rightly is for Optax to test."""
     data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
-    rate = jn.schedule("warmup_cosine", jn.default_learning_rate(name) or 1.0, num_steps=6)
+    rate = jn.schedule("warmup_cosine", jn.optim.default_learning_rate(name) or 1.0, num_steps=6)
     learner = learner_of(name, rate)
     _, metrics = jax.eval_shape(lambda key: learner.step(learner.init(key), data), key)
     assert metrics["loss"].shape == ()
@@ -73,7 +73,7 @@ def test_takes_a_schedule(name, digits, key):
 
 def test_optimizers_that_draw_numbers_follow_the_key_of_the_run(digits):
     data = jax.tree.map(lambda leaf: leaf[:64], digits["train"])
-    for name in filter(jn.needs_key, jn.optimizer_names()):
+    for name in filter(jn.optim.needs_key, jn.optimizer_names()):
         states = jax.vmap(learner_of(name).init)(jax.random.split(jax.random.key(0), 2))
         keys = [
             leaf

@@ -10,7 +10,7 @@ import numpy as np
 import polars
 import pytest
 
-from experiments.datasets import load_table
+from experiments.data import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import backpropagation
-from experiments.backpropagation import EXAMPLES, Config, run
-from experiments.chain_rule import (
+from experiments.backpropagation import experiment as backpropagation
+from experiments.backpropagation.chain_rule import (
     backpropagate,
     error,
     forward,
@@ -15,8 +14,9 @@ from experiments.chain_rule import (
     largest_difference,
     train,
 )
-from experiments.derivation import derivation
-from experiments.run import main
+from experiments.backpropagation.derivation import derivation
+from experiments.backpropagation.experiment import EXAMPLES, Config, run
+from experiments.command import main
 
 EXACT = {"rtol": 1e-12}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.classification import Config, run
-from experiments.run import main
+from experiments.classification.experiment import Config, run
+from experiments.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "16"]

@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from experiments.clustering import Config, load_data, run
-from experiments.datasets import load
+from experiments.clustering.experiment import Config, load_data, run
+from experiments.command import main
+from experiments.data import load
 from experiments.options import seed_keys
-from experiments.run import main
-from jaxnet.training.learner import Stream
+from jaxnet.training.state import Stream
 
 DEEP = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1, "num_epochs": 2}
 METHODS = {

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from experiments.datasets import (
+from experiments.data import (
     CLASSIFICATION,
     REGRESSION,
     Dataset,
     fit_standardization,
     folds,
-    idx,
     load,
     split,
     standardize,
 )
+from experiments.data.named import idx
 
 SMALL_CLASSIFICATION = ("digits", "breast_cancer", "wine", "iris")
 FOLDERS = {"mnist": "mnist", "fashion_mnist": "fashion-mnist"}

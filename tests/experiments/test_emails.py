@@ -14,10 +14,12 @@ import pooch
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
-from experiments import clustering, cross_validation, evaluation
-from experiments.classification import Config, run
-from experiments.datasets import emails, fit_idf, load, standardize
-from experiments.datasets.mail import html_text, parse_mail, strip_notices, strip_tags
+from experiments.classification import cross_validation, evaluation
+from experiments.classification.experiment import Config, run
+from experiments.clustering import experiment as clustering
+from experiments.data import fit_idf, load, standardize
+from experiments.data.named import emails
+from experiments.data.named.mail import html_text, parse_mail, strip_notices, strip_tags
 
 CORPUS = Path(os.environ.get("JAXNET_DATA") or "missing", "spamassassin", "corpus.tar.xz")
 needs_corpus = pytest.mark.skipif(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from experiments.datasets import faces, load
+from experiments.data import load
+from experiments.data.named import faces
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import numpy as np
 import pooch
 import pytest
 
-from experiments.datasets import idx, load
+from experiments.data import load
+from experiments.data.named import idx
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from experiments.datasets import archive, npz, table
-from experiments.datasets.table import read_table
+from experiments.data.named import archive
+from experiments.data.tables import npz, table
+from experiments.data.tables.table import read_table
 
 
 def refused(path, *expected: str, **options) -> None:

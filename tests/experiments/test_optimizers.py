@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from experiments.command import main
 from experiments.optimizers import Config, run
-from experiments.run import main
 
 
 def test_named_optimizers_train_side_by_side(tmp_path, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import polars
 import pytest
 
-from experiments.datasets.labels import encode_classes, find_classes
+from experiments.data.tables.labels import encode_classes, find_classes
 
 FRAME = polars.DataFrame(
     {"size": [1, 2, 3, 4], "kind": ["v", "u", "w", "u"], "weight": [0.1, 0.2, -0.3, 1e-9]}

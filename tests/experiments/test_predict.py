@@ -6,8 +6,10 @@ import numpy as np
 import polars
 import pytest
 
-from experiments import classification, predict, regression
-from experiments.run import main
+from experiments import predict
+from experiments.classification import experiment as classification
+from experiments.command import main
+from experiments.regression import experiment as regression
 
 QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
 
@@ -173,7 +175,7 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
 
 
 def test_named_tables_and_pictures_predict_too(tmp_path):
-    from experiments.datasets import load
+    from experiments.data import load
 
     config = classification.Config(dataset="iris", out=tmp_path / "iris", **QUICK)
     classification.run(config)

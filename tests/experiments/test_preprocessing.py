@@ -10,9 +10,10 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from experiments.datasets import load_features, preprocessing, split
-from experiments.datasets.preprocessing import Category, Number, Preprocessing
-from experiments.datasets.table import read_table
+from experiments.data import load_features, split
+from experiments.data.tables import preprocessing
+from experiments.data.tables.preprocessing import Category, Number, Preprocessing
+from experiments.data.tables.table import read_table
 
 COLORS = np.array(["red", "green", "blue", "dark blue", "Zürich"])
 

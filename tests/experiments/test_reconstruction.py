@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from experiments.datasets import load, split
-from experiments.reconstruction import Config, run
-from experiments.run import main
+from experiments.command import main
+from experiments.data import load, split
+from experiments.reconstruction.experiment import Config, run
 from jaxnet.checkpoint import Checkpoints
 
 QUICK = {"num_epochs": 2, "num_seeds": 2, "code_dim": 4}

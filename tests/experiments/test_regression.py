@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from experiments.datasets import load, split
-from experiments.regression import Config, run
-from experiments.run import main
+from experiments.command import main
+from experiments.data import load, split
+from experiments.regression.experiment import Config, run
 
 
 @pytest.mark.parametrize("dataset", ["line", "crop_yield"])

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from experiments import classification, replay
-from experiments.run import main
+from experiments import replay
+from experiments.classification import experiment as classification
+from experiments.command import main
 
 QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "8"]
 

@@ -11,8 +11,9 @@ import time
 import numpy as np
 import pytest
 
-from experiments import classification, regression
-from experiments.run import main
+from experiments.classification import experiment as classification
+from experiments.command import main
+from experiments.regression import experiment as regression
 from jaxnet.checkpoint import Checkpoints
 
 NETWORK = ["--hidden-dims", "16", "--num-seeds", "2", "--patience", "1000"]
@@ -148,11 +149,11 @@ for name in jn.optimizer_names():
         network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
     )
     start = jax.vmap(learner.init)(jax.random.split(jax.random.key(1), 2))
-    start = (start, jn.begin_epoch(learner, start, data, batch_size=32))
+    start = (start, jn.training.begin_epoch(learner, start, data, batch_size=32))
 
     def advance(state, *pieces):
         for num_steps in pieces:
-            state = jn.advance(learner, *state, data, batch_size=32, num_steps=num_steps)
+            state = jn.training.advance(learner, *state, data, batch_size=32, num_steps=num_steps)
         return state
 
     if mode == "begun":

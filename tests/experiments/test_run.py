@@ -8,15 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.classification import Config
-from experiments.environment import available_threads, differences, fix_environment, manifest
+from experiments.classification.experiment import Config
+from experiments.command import statistics
 from experiments.options import TrainingConfig, resolve, seed_keys
-from experiments.progress import Progress
 from experiments.recipes import classification_recipe
-from experiments.report import write_report
-from experiments.run import statistics
-from experiments.run_directory import RunDirectory, metrics_record, read_log
+from experiments.report.report import write_report
 from jaxnet.doctor import UnsoundBackendError
+from jaxnet.runs.directory import RunDirectory, metrics_record, read_log
+from jaxnet.runs.environment import available_threads, differences, fix_environment, manifest
+from jaxnet.runs.progress import Progress
 
 RECIPE = {
     "optimizer": "adam",

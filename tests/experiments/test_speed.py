@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from experiments import speed
-from experiments.run import main
-from experiments.speed import WORKLOADS, Config, Peer, best_setting, summarize
+from experiments.command import main
+from experiments.speed import experiment as speed
+from experiments.speed.experiment import WORKLOADS, Config, Peer, best_setting, summarize
 
 
 def test_operations_of_a_run_are_those_of_its_matrix_products():

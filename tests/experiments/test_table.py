@@ -7,8 +7,8 @@ import numpy as np
 import polars
 import pytest
 
-from experiments.datasets import table
-from experiments.datasets.table import numbers, read_cells, read_table, texts
+from experiments.data.tables import table
+from experiments.data.tables.table import numbers, read_cells, read_table, texts
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from experiments.datasets.tar import read_tar
+from experiments.data.named.tar import read_tar
 
 LIMITS = {"max_bytes": 100_000, "max_member_bytes": 5_000, "max_members": 10}
 FILES = {"a/one.txt": b"1" * 513, "a/two.txt": b"", "a/" + "x" * 120 + "/three.txt": b"3" * 512}

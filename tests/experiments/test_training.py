@@ -10,11 +10,11 @@ import optax
 import pytest
 
 import jaxnet as jn
-from experiments import classification
-from experiments.classification import Config
-from experiments.run_directory import RunDirectory
-from experiments.training import train
+from experiments.classification import experiment as classification
+from experiments.classification.experiment import Config
 from jaxnet.checkpoint import Checkpoints
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.training import train
 
 NETWORK = jn.mlp([64, 8, 10])
 

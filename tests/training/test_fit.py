@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet.training.order import epoch_order
+from jaxnet.training.batches import epoch_order
 
 NETWORK = jn.mlp([64, 16, 10], dropout=0.1)
 OPTIONS = {"batch_size": 100, "num_epochs": 3}
@@ -58,17 +58,17 @@ def test_epochs_give_the_bits_of_fit(digits, key):
 def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
     learner, data = learner_of(1e-3), digits["train"]
     state = jax.jit(learner.init)(key)
-    whole, expected = jax.jit(lambda state: jn.run_epoch(learner, state, data, batch_size=100))(
-        state
-    )
-    metrics = jn.begin_epoch(learner, state, data, batch_size=100)
+    whole, expected = jax.jit(
+        lambda state: jn.training.run_epoch(learner, state, data, batch_size=100)
+    )(state)
+    metrics = jn.training.begin_epoch(learner, state, data, batch_size=100)
     for num_steps in pieces:
-        state, metrics = jn.advance(
+        state, metrics = jn.training.advance(
             learner, state, metrics, data, batch_size=100, num_steps=num_steps
         )
         assert int((metrics["loss"] > 0).sum()) == state.step
     assert equal(whole, state)
-    close(expected, jn.mean_metrics(metrics), rtol=1e-6)
+    close(expected, jn.training.mean_metrics(metrics), rtol=1e-6)
 
 
 @pytest.mark.parametrize("epochs_in_a_scan", [1, 3, 16, 48])
@@ -77,7 +77,7 @@ def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, k
     states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 2))
 
     def epoch(state, _):
-        return jn.run_epoch(learner, state, data, batch_size=100)
+        return jn.training.run_epoch(learner, state, data, batch_size=100)
 
     scan = jax.jit(jax.vmap(lambda state: jax.lax.scan(epoch, state, length=epochs_in_a_scan)[0]))
     scanned = states
@@ -184,14 +184,14 @@ def test_steps_do_not_reach_beyond_the_epoch(key):
     data = {"x": jnp.zeros((4, 64)), "y": jnp.zeros(4, int)}
     learner = learner_of(1e-3)
     state = learner.init(key)
-    metrics = jn.begin_epoch(learner, state, data, batch_size=2)
+    metrics = jn.training.begin_epoch(learner, state, data, batch_size=2)
     options = {"batch_size": 2}
     with pytest.raises(ValueError, match=r"between 1 and the 2 steps that are left.* found 3"):
-        jn.advance(learner, state, metrics, data, num_steps=3, **options)
+        jn.training.advance(learner, state, metrics, data, num_steps=3, **options)
     with pytest.raises(ValueError, match=r"an epoch of 2 steps.* found 1 and 3"):
-        jn.run_steps(learner, state, metrics, data, start=1, stop=3, **options)
-    state, metrics = jn.advance(learner, state, metrics, data, num_steps=1, **options)
+        jn.training.run_steps(learner, state, metrics, data, start=1, stop=3, **options)
+    state, metrics = jn.training.advance(learner, state, metrics, data, num_steps=1, **options)
     with pytest.raises(ValueError, match="1 steps inside an epoch, expected at its beginning"):
         jn.epochs(learner, state, data, **options)
     with pytest.raises(ValueError, match=r"the 1 steps that are left.* found 2"):
-        jn.advance(learner, state, metrics, data, num_steps=2, **options)
+        jn.training.advance(learner, state, metrics, data, num_steps=2, **options)

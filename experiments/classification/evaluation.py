@@ -1,0 +1,220 @@
+"""How a trained classifier is judged: metrics of its outputs, a decision threshold, figures."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, ScalarLike
+
+from experiments.report import figures
+from jaxnet import metrics
+from jaxnet.runs.directory import RunDirectory
+
+
+def class_logits(outputs: Float[Array, "*batch outputs"]) -> Float[Array, "*batch classes"]:
+    """Logits of all classes; one logistic output `z` is the two logits `(0, z)`.
+
+    >>> class_logits(jnp.array([[2.0]])).tolist()
+    [[0.0, 2.0]]
+    """
+    if outputs.shape[-1] > 1:
+        return outputs
+    return jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
+
+
+def learning_metrics(
+    outputs: Float[Array, "n outputs"],
+    labels: Int[Array, " n"],
+    weight: Float[Array, " n"] | None = None,
+) -> dict[str, Array]:
+    """Loss (log loss, without penalties) and accuracy: what is watched while a network learns."""
+    logits = class_logits(outputs)
+    return {
+        "loss": metrics.log_loss(logits, labels, weight=weight),
+        "accuracy": metrics.accuracy(logits, labels, weight=weight),
+    }
+
+
+def final_metrics(
+    outputs: Float[Array, "n outputs"],
+    labels: Int[Array, " n"],
+    weight: Float[Array, " n"] | None = None,
+) -> dict[str, Array]:
+    """All metrics that need no decision threshold, for one network."""
+    logits = class_logits(outputs)
+    num_classes = logits.shape[-1]
+    result = {
+        "accuracy": metrics.accuracy(logits, labels, weight=weight),
+        "log_loss": metrics.log_loss(logits, labels, weight=weight),
+        "calibration_error": metrics.expected_calibration_error(
+            jax.nn.softmax(logits), labels, weight=weight
+        ),
+    }
+    if num_classes >= 5:
+        result["top_2_accuracy"] = metrics.top_k_accuracy(logits, labels, k=2, weight=weight)
+    if num_classes == 2:
+        scores = logits[:, 1] - logits[:, 0]
+        result["roc_auc"] = metrics.roc_auc(scores, labels, weight=weight)
+        result["average_precision"] = metrics.average_precision(scores, labels, weight=weight)
+    return result
+
+
+class Costs(NamedTuple):
+    """What wrong decisions cost.
+
+    Attributes:
+        false_positive: cost of calling a negative example positive.
+        false_negative: cost of calling a positive example negative.
+    """
+
+    false_positive: float
+    false_negative: float
+
+
+def choose_threshold(
+    outputs: Float[Array, "n 1"], labels: Int[Array, " n"], costs: Costs
+) -> Float[Array, ""]:
+    """The probability threshold of least cost on validation data, for one network."""
+    scores = jax.nn.sigmoid(outputs[:, 0])
+    threshold, _ = metrics.cost_threshold(
+        scores,
+        labels,
+        false_positive_cost=costs.false_positive,
+        false_negative_cost=costs.false_negative,
+    )
+    return jnp.clip(threshold, 0.0, 1.0)
+
+
+def budget_on(max_false_positive_rate: float, num_negatives: int) -> float:
+    """The false positive rate on some examples with which that on new ones stays within a budget.
+
+    Of `n` negatives and a new one, exchangeable with them, each is as likely as the others to have
+    the highest score. So a threshold that exactly `m` of the `n` reach is reached by the new one
+    with a probability of at most `(m + 1) / (n + 1)`, and `m` is the largest with which that is
+    within the budget. (The rate `m / n` itself would exceed it by one in `n` on average.)
+
+    Args:
+        max_false_positive_rate: the budget, in (0, 1).
+        num_negatives: negative examples on which a threshold is chosen, `n`.
+
+    Returns:
+        `(m + 1/2) / n`: the half keeps it clear of rounding.
+
+    Raises:
+        ValueError: so few negatives that even `m = 0` exceeds the budget.
+
+    >>> budget_on(0.01, 299)
+    0.008361204013377926
+
+    Source: Vovk, Gammerman and Shafer (2005), "Algorithmic Learning in a Random World": the
+    validity of conformal predictors.
+    """
+    allowed = math.floor(max_false_positive_rate * (num_negatives + 1) * (1 + 1e-12)) - 1
+    if allowed < 0:
+        raise ValueError(
+            f"max_false_positive_rate {max_false_positive_rate} needs at least "
+            f"{math.ceil(1 / max_false_positive_rate) - 1} negative examples to choose a threshold "
+            f"on, and there are {num_negatives}; allow a higher rate, add examples, or choose it "
+            "on more of them with --cross-validate"
+        )
+    return (allowed + 0.5) / num_negatives
+
+
+def threshold_within(
+    outputs: Float[Array, "n 1"],
+    labels: Int[Array, " n"],
+    budget: ScalarLike,
+    weight: Float[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """The lowest probability threshold within a budget of `budget_on`, for one network."""
+    threshold = metrics.threshold_at_false_positive_rate(
+        jax.nn.sigmoid(outputs[:, 0]), labels, budget=budget, weight=weight
+    )
+    # Where the highest score is a negative's, "never" is a number that JSON knows.
+    return jnp.minimum(threshold, jnp.nextafter(jnp.ones_like(threshold), 2))
+
+
+def decision_metrics(
+    outputs: Float[Array, "n 1"],
+    labels: Int[Array, " n"],
+    threshold: Array,
+    costs: Costs,
+    weight: Float[Array, " n"] | None = None,
+) -> dict[str, Array]:
+    """Rates of the decision `probability >= threshold`, and its mean cost, for one network."""
+    positive = jax.nn.sigmoid(outputs[:, 0]) >= threshold
+    predictions = positive.astype(labels.dtype)
+    counts = metrics.confusion_matrix(labels, predictions, num_classes=2, weight=weight)
+    (true_negative, false_positive), (false_negative, true_positive) = counts
+    total = counts.sum()
+    cost = costs.false_positive * false_positive + costs.false_negative * false_negative
+    return {
+        "threshold": threshold,
+        "accuracy_at_threshold": (true_negative + true_positive) / total,
+        "false_positive_rate": false_positive / (false_positive + true_negative),
+        "false_negative_rate": false_negative / (false_negative + true_positive),
+        "precision": true_positive / jnp.maximum(true_positive + false_positive, 1),
+        "recall": true_positive / (true_positive + false_negative),
+        "cost": cost / total,
+    }
+
+
+def draw(
+    directory: RunDirectory,
+    outputs: Float[np.ndarray, "seeds n outputs"],
+    labels: Int[np.ndarray, " n"],
+    class_names: tuple[str, ...],
+    *,
+    images: np.ndarray | None,
+    threshold: float | None,
+) -> dict[str, str]:
+    """Save the figures of a tested classifier.
+
+    Args:
+        directory: the run directory.
+        outputs: outputs of all networks on the test set.
+        labels: true classes.
+        class_names: names of the classes.
+        images: the test pictures, in [0, 1], or None.
+        threshold: the decision threshold, for two classes.
+
+    Returns:
+        Name of each figure -> its caption.
+    """
+    logits = class_logits(jnp.asarray(outputs))
+    probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
+    predicted = np.asarray(logits.argmax(axis=-1))
+    counts = np.zeros((len(class_names), len(class_names)))
+    for row in predicted:
+        np.add.at(counts, (labels, row), 1)
+    directory.save_figure("confusion", figures.confusion_matrix(counts, class_names))
+    captions = {"confusion": "Confusion matrix on the test set, over all networks."}
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    if images is not None and len(wrong):
+        wrong = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:24]
+        titles = [
+            f"{class_names[probabilities[i].argmax()]}, not {class_names[labels[i]]}\n"
+            f"p = {probabilities[i].max():.2f}"
+            for i in wrong
+        ]
+        directory.save_figure("mistakes", figures.pictures(images[wrong], titles))
+        captions["mistakes"] = (
+            "Most confident mistakes of the mean probability of all networks on the test set."
+        )
+    if threshold is not None:
+        curve = metrics.threshold_curve(jnp.asarray(probabilities[:, 1]), jnp.asarray(labels))
+        rates = {
+            "false positive rate": np.asarray(curve.false_positive_rate),
+            "false negative rate": np.asarray(curve.false_negative_rate),
+            "precision": np.asarray(curve.precision),
+        }
+        title = f"positive class: {class_names[1]}"
+        figure = figures.threshold_curve(np.asarray(curve.thresholds), rates, threshold, title)
+        directory.save_figure("threshold", figure)
+        captions["threshold"] = (
+            "Rates on the test set against the threshold on the mean probability of all networks. "
+            "The dashed line is the mean of the thresholds that were chosen on validation data."
+        )
+    return captions

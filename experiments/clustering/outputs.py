@@ -1,0 +1,179 @@
+"""What experiments.clustering leaves behind besides its result: clusters, figures, tables."""
+
+import csv
+import io
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.decomposition import PCA
+
+import jaxnet as jn
+from experiments.clustering.methods import Clustered
+from experiments.data import Dataset
+from experiments.report import figures
+from jaxnet.runs.directory import RunDirectory
+
+_MAX_POINTS, _NUM_SHOWN, _NUM_WORDS, _NUM_TITLES, _NUM_NEIGHBORS = 3000, 8, 8, 3, 10
+
+
+def write_clusters(directory: RunDirectory, clusters: np.ndarray) -> None:
+    """Write `clusters.csv`: a row for each example, a column for each network.
+
+    Args:
+        directory: the run directory.
+        clusters: `(networks, n)`.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["example", *(f"network_{index}" for index in range(len(clusters)))])
+    writer.writerows([index, *row] for index, row in enumerate(clusters.T.tolist()))
+    directory.write_text("clusters.csv", text.getvalue())
+
+
+def draw(
+    directory: RunDirectory,
+    dataset: Dataset,
+    history: dict[str, dict[str, np.ndarray]],
+    first: Clustered | None,
+    found: Clustered,
+) -> dict[str, str]:
+    """Save figures of the training and of what the first network found.
+
+    Args:
+        directory: the run directory.
+        dataset: the data.
+        history: of the training of network and clusters; empty where there was none.
+        first: the clusters with which that training began, or None.
+        found: the clusters.
+    """
+    captions = {}
+    if history:
+        # The scores are those of all examples.
+        called = {"train": "train", "validation": "all examples"}
+        shown = {
+            name: {called[part]: curve for part, curve in parts.items()}
+            for name, parts in history.items()
+        }
+        directory.save_figure("learning_curves", figures.learning_curves(shown))
+        captions["learning_curves"] = (
+            "Training of network and clusters: mean and range over the networks. Labels only score."
+        )
+    if dataset.is_image:
+        directory.save_figure("clusters", figures.picture_rows(_sheet(dataset, found)))
+        captions["clusters"] = (
+            "Clusters of the first network, a row each: the most typical members on the left, the "
+            "least certain ones on the right."
+        )
+    for name, each in (("codes_before", first), ("codes", found)):
+        if each is None or each.codes[0].shape[1] < 2:
+            continue
+        chosen = np.random.default_rng(0).permutation(len(dataset.y))[:_MAX_POINTS]
+        # Of thousands of words, exact components would take minutes.
+        plane = PCA(2, random_state=0).fit(each.codes[0])
+        points = plane.transform(each.codes[0][chosen])
+        labels, names = dataset.y[chosen], dataset.class_names
+        if not names:
+            labels = each.clusters[0][chosen]
+            names = tuple(str(number) for number in range(each.memberships.shape[1]))
+        directory.save_figure(name, figures.code_map(points, labels, names))
+        colored = "class" if dataset.class_names else "cluster"
+        when = "before clusters were learned" if name == "codes_before" else "at the end"
+        captions[name] = f"Codes of the first network {when}, colored by {colored}."
+    if dataset.class_names:
+        table = jn.metrics.contingency_table(
+            dataset.y,
+            found.clusters[0],
+            num_classes=dataset.num_classes,
+            num_clusters=found.memberships.shape[1],
+        )
+        figure = figures.contingency_table(table, dataset.class_names)
+        directory.save_figure("contingency", figure)
+        captions["contingency"] = "Per cent of each class in each cluster of the first network."
+    return captions
+
+
+def _sheet(dataset: Dataset, found: Clustered) -> dict[str, np.ndarray]:
+    """For each cluster its most typical and its least certain pictures."""
+    rows, blank = {}, np.zeros(dataset.x.shape[1:], np.float32)
+    for number in range(found.memberships.shape[1]):
+        members = _by_certainty(found, number)
+        typical, uncertain = members[:_NUM_SHOWN], members[_NUM_SHOWN:][-_NUM_SHOWN:]
+        pictures = [
+            *(dataset.x[index] for index in typical),
+            *[blank] * (_NUM_SHOWN - len(typical) + _NUM_SHOWN - len(uncertain)),
+            *(dataset.x[index] for index in uncertain),
+        ]
+        rows[f"{number} ({len(members)})"] = np.stack(pictures)
+    return rows
+
+
+def _by_certainty(found: Clustered, number: int) -> np.ndarray:
+    """The members of a cluster of the first network, the most certain ones first."""
+    members = np.flatnonzero(found.clusters[0] == number)
+    return members[np.argsort(-found.memberships[members, number], kind="stable")]
+
+
+def tables(dataset: Dataset, x: np.ndarray, found: Clustered) -> dict[str, list[tuple[str, ...]]]:
+    """What marks each cluster of the first network: features, and titles of typical members.
+
+    A feature marks a cluster where its mean there lies furthest above that of all examples, in
+    standard deviations of all examples; for words of mails, whose deviations differ little, the
+    plain difference. Pictures have none.
+
+    Args:
+        dataset: the data.
+        x: the examples as they were clustered, `(n, features)`.
+        found: the clusters.
+    """
+    if dataset.is_image:
+        return {}
+    mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
+    header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))
+    rows: list[tuple[str, ...]] = [header]
+    for number in range(found.memberships.shape[1]):
+        members = _by_certainty(found, number)
+        if not len(members):
+            rows.append((str(number), "0", *[""] * (len(header) - 2)))
+            continue
+        surplus = (x[members].mean(axis=0) - mean) / deviation
+        marks = np.argsort(-surplus, kind="stable")[:_NUM_WORDS]
+        names = ", ".join(dataset.feature_names[index] for index in marks if surplus[index] > 0)
+        row = [str(number), str(len(members)), names]
+        if dataset.titles:
+            row.append(" | ".join(dataset.titles[index] for index in members[:_NUM_TITLES]))
+        rows.append(tuple(row))
+    return {"Clusters": rows}
+
+
+def draw_query(
+    directory: RunDirectory, dataset: Dataset, x: np.ndarray, codes: np.ndarray, index: int
+) -> dict[str, str]:
+    """Save or print the nearest neighbors of an example, by its code and by its features.
+
+    Args:
+        directory: the run directory.
+        dataset: the data.
+        x: the examples, `(n, features)`.
+        codes: their codes by the first network, `(n, code)`.
+        index: the example.
+    """
+    nearest = {}
+    for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
+        found = jn.neighbors.nearest_neighbors(
+            jnp.asarray(space[index : index + 1]),
+            jnp.asarray(space),
+            min(_NUM_NEIGHBORS, len(x) - 1),
+            exclude=jnp.array([index]),
+        )
+        nearest[name] = np.asarray(found.indices[0])
+    for name, indices in nearest.items():
+        print(f"nearest to example {index} by {name}:")
+        for neighbor in indices:
+            title = dataset.titles[neighbor] if dataset.titles else ""
+            label = dataset.class_names[dataset.y[neighbor]] if dataset.class_names else ""
+            print(f"  {neighbor:6}  {label}  {title}".rstrip())
+    if not dataset.is_image:
+        return {}
+    rows = {name: dataset.x[[index, *indices]] for name, indices in nearest.items()}
+    directory.save_figure("neighbors", figures.picture_rows(rows))
+    return {"neighbors": f"Example {index} and its nearest neighbors, by its code and its pixels."}

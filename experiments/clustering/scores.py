@@ -1,0 +1,94 @@
+"""How the clusters of experiments.clustering are judged: by labels, and without any."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnet as jn
+from experiments.clustering.methods import Clustered, Method
+from experiments.data import Dataset
+
+# For the silhouette, which needs all distances: examples, and products of numbers.
+_MAX_SILHOUETTE, _MAX_PRODUCTS = 10_000, 2e10
+
+
+def scores(method: Method, x: jax.Array, dataset: Dataset) -> Callable[[Any], dict[str, Any]]:
+    """How well the clusters of all networks agree with the labels, after each epoch."""
+    if not dataset.class_names:
+        return lambda params: {}
+
+    @jax.jit
+    def clusters(params: Any, x: jax.Array) -> jax.Array:
+        def one(params: Any) -> jax.Array:
+            return method.memberships(params, method.codes(params, x)).argmax(axis=1)
+
+        return jax.lax.map(one, params)
+
+    def score(params: Any) -> dict[str, Any]:
+        found = np.asarray(clusters(params, x))
+        return {
+            "accuracy": jn.metrics.clustering_accuracy(dataset.y, found),
+            "nmi": jn.metrics.normalized_mutual_information(dataset.y, found),
+        }
+
+    return score
+
+
+def final_metrics(
+    found: Clustered, first: Clustered | None, dataset: Dataset, seed: int
+) -> dict[str, np.ndarray]:
+    """How well clusters agree with labels, if there are any, with each other and with the codes.
+
+    Args:
+        found: the clusters.
+        first: those with which a training of network and clusters began, or None.
+        dataset: the data.
+        seed: decides on which examples the silhouette is computed, where these are many.
+
+    Returns:
+        `(networks,)` each.
+    """
+    metrics = {}
+    if dataset.class_names:
+        y, clusters = dataset.y, found.clusters
+        metrics = {
+            "accuracy": jn.metrics.clustering_accuracy(y, clusters),
+            "nmi": jn.metrics.normalized_mutual_information(y, clusters),
+            "adjusted_rand_index": jn.metrics.adjusted_rand_index(y, clusters),
+            "homogeneity": jn.metrics.homogeneity(y, clusters),
+            "completeness": jn.metrics.completeness(y, clusters),
+        }
+        if first is not None:
+            before = jn.metrics.clustering_accuracy(y, first.clusters)
+            metrics["accuracy_before_clustering"] = before
+        if dataset.groups is not None:
+            metrics["nmi_of_groups"] = jn.metrics.normalized_mutual_information(
+                dataset.groups, clusters
+            )
+    if len(found.clusters) > 1:
+        metrics["agreement_of_networks"] = _agreement(found.clusters)
+    limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
+    chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
+    num_clusters = found.memberships.shape[1]
+    silhouettes = [
+        jn.metrics.silhouette_score(
+            jnp.asarray(codes[chosen]), jnp.asarray(own[chosen]), num_clusters=num_clusters
+        )
+        for codes, own in zip(found.codes, found.clusters, strict=True)
+    ]
+    # All examples in one cluster have none: as bad as no structure at all.
+    metrics["silhouette_of_codes"] = np.nan_to_num(np.array(silhouettes), nan=0.0)
+    return metrics
+
+
+def _agreement(clusters: np.ndarray) -> np.ndarray:
+    """Mean adjusted Rand index of each clustering with the others, which needs no labels.
+
+    What every seed finds is likely to be in the data: von Luxburg (2010), "Clustering stability".
+    """
+    table = np.stack([jn.metrics.adjusted_rand_index(each, clusters) for each in clusters])
+    return (table.sum(axis=1) - 1) / (len(clusters) - 1)

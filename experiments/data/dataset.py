@@ -1,0 +1,79 @@
+"""What a data set is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from experiments.data.tables.preprocessing import Preprocessing
+
+
+# Arrays have no single truth value, so two data sets are compared by `sha256`, not by `==`.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set.
+
+    Attributes:
+        name: its name on the command line.
+        x: features `(n, features)` or pictures `(n, height, width, channels)`, float32.
+        y: labels `(n,)`, int32, or targets `(n,)`, float32.
+        feature_names: one for each feature, with its unit; the words of texts; empty for pictures.
+        class_names: one for each class; empty for a regression.
+        num_official_test: so many last examples are the official test set; 0 where there is none.
+        coefficients: the true slope of each feature, for generated data.
+        intercept: the true intercept, for generated data.
+        unit: what `y` measures, for a regression.
+        preprocessing: how `x` came from the columns of the user's own table.
+        titles: one for each example of a data set of texts, for people; empty otherwise.
+        groups: finer classes `(n,)`, int32, where there are any; nothing is trained on them.
+        group_names: one for each of `groups`.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    num_official_test: int = 0
+    coefficients: tuple[float, ...] | None = None
+    intercept: float | None = None
+    unit: str = ""
+    preprocessing: Preprocessing | None = None
+    titles: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    group_names: tuple[str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the features are weights of words, 0 where a text does not hold the word."""
+        return bool(self.titles)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the examples are pictures."""
+        return self.x.ndim == 4
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 for a regression."""
+        return len(self.class_names)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over dtype, shape and bytes of `x` and `y`.
+
+        >>> x, y = np.zeros((2, 1), np.float32), np.zeros(2, np.float32)
+        >>> Dataset("one name", x, y).sha256 == Dataset("another", x, y).sha256
+        True
+        >>> Dataset("one name", x, y).sha256 == Dataset("one name", x + 1, y).sha256
+        False
+        """
+        digest = hashlib.sha256()
+        for array in (self.x, self.y):
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()

@@ -1,0 +1,129 @@
+"""Training, validation and test parts; folds for cross-validation."""
+
+import math
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from experiments.data.dataset import Dataset
+
+_MAX_VALIDATION = 5000
+
+
+class Split(NamedTuple):
+    """Sorted indices of the examples of each part; together they are all examples, each once."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split(
+    dataset: Dataset, *, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2
+) -> Split:
+    """Split at random, by class where there are classes: 64 % train, 16 % validate, 20 % test.
+
+    An official test set is the test part. At most 5 000 examples validate.
+
+    Args:
+        dataset: the data.
+        seed: decides the split.
+        validation_fraction: share of the examples outside the test part that validate.
+        test_fraction: share of all examples that test; unused where there is an official test set.
+
+    Returns:
+        Three arrays of indices into `dataset.x`.
+
+    Raises:
+        ValueError: a fraction that is not between 0 and 1, a bad seed, or examples too few for
+            every class to be in every part.
+
+    >>> from experiments.data import load
+    >>> [len(part) for part in split(load("digits"), seed=0)]
+    [1149, 288, 360]
+    """
+    fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    for name, fraction in fractions.items():
+        if not 0 < fraction < 1:
+            raise ValueError(f"{name} must lie between 0 and 1, both excluded, found {fraction}")
+    _require_seed(seed)
+    everything = np.arange(len(dataset.y))
+    remedy = "add examples, leave the rare class out, or change the fractions"
+    try:
+        if dataset.num_official_test:
+            rest, test = np.split(everything, [-dataset.num_official_test])
+        else:
+            rest, test = _halve(
+                dataset, everything, math.ceil(test_fraction * len(everything)), seed
+            )
+        num_validation = min(math.ceil(validation_fraction * len(rest)), _MAX_VALIDATION)
+        train, validation = _halve(dataset, rest, num_validation, seed)
+    except ValueError as error:
+        raise ValueError(
+            f"the {len(everything)} examples of {dataset.name} cannot be split: {error}; {remedy}"
+        ) from error
+    parts = Split(np.sort(train), np.sort(validation), np.sort(test))
+    for name, part in parts._asdict().items():
+        missing = sorted(set(range(dataset.num_classes)) - set(dataset.y[part].tolist()))
+        if missing:
+            raise ValueError(
+                f"class {dataset.class_names[missing[0]]!r} of {dataset.name} has too few examples "
+                f"({np.sum(dataset.y == missing[0])}): the {name} part of {len(part)} has none, "
+                f"every part needs one; {remedy}"
+            )
+    return parts
+
+
+def _halve(dataset: Dataset, indices: np.ndarray, size: int, seed: int) -> list[np.ndarray]:
+    """All indices but `size`, and `size` of them; each class in proportion."""
+    from sklearn.model_selection import train_test_split
+
+    labels = dataset.y[indices] if dataset.num_classes else None
+    halves = train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
+    return cast(list[np.ndarray], halves)
+
+
+def folds(
+    labels: np.ndarray, *, num_folds: int, num_repeats: int, seed: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Training and test indices of a repeated, stratified cross-validation.
+
+    Args:
+        labels: labels `(n,)`.
+        num_folds: folds of each repeat; each example tests in one of them.
+        num_repeats: repeats, each with other folds.
+        seed: decides the folds.
+
+    Returns:
+        `num_folds * num_repeats` arrays of training indices, and as many of test indices.
+
+    Raises:
+        ValueError: fewer than two folds, more folds than the rarest class has examples, no repeat
+            or a bad seed.
+
+    >>> trains, tests = folds(np.array([0, 1] * 6), num_folds=3, num_repeats=2, seed=0)
+    >>> len(tests), len(trains[0]), len(tests[0])
+    (6, 8, 4)
+    """
+    from sklearn.model_selection import RepeatedStratifiedKFold
+
+    classes, counts = np.unique(labels, return_counts=True)
+    if num_folds < 2:
+        raise ValueError(f"num_folds must be at least 2, found {num_folds}")
+    if len(counts) == 0 or num_folds > counts.min():
+        found = f"class {classes[counts.argmin()]} has {counts.min()}" if len(counts) else "none"
+        raise ValueError(
+            f"num_folds is {num_folds}, and every class needs so many examples, found: {found}; "
+            "use fewer folds (--cross-validate)"
+        )
+    if num_repeats < 1:
+        raise ValueError(f"num_repeats must be at least 1, found {num_repeats} (--repeats)")
+    _require_seed(seed)
+    splitter = RepeatedStratifiedKFold(n_splits=num_folds, n_repeats=num_repeats, random_state=seed)
+    trains, tests = zip(*splitter.split(np.zeros(len(labels)), labels), strict=True)
+    return list(trains), list(tests)
+
+
+def _require_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 2**32), found {seed}")

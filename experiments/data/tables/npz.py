@@ -1,0 +1,125 @@
+"""The arrays of an NPZ file as columns. Nothing is ever unpickled."""
+
+import io
+import math
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from experiments.data.named.archive import read_members
+
+_KINDS = "biufU"  # Boolean, signed and unsigned integers, floats, text
+
+
+def read_npz(
+    path: Path, *, max_bytes: int, ignore: Collection[str] = ()
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Read the columns of an NPZ file.
+
+    An array `(n,)` is a column under its own name; an array `x` of the shape `(n, k)` gives the
+    columns `x_0` to `x_{k-1}`.
+
+    Args:
+        path: the file.
+        max_bytes: the most that all arrays together may declare as their size.
+        ignore: columns that are left out, or whole arrays: of these neither type nor shape matter.
+
+    Returns:
+        Arrays `(n,)` of numbers, Booleans or text by column name, and the names of all columns and
+        arrays.
+
+    Raises:
+        ValueError: an archive that `read_members` refuses; an array of objects or of another type
+            that is no column; a header that does not fit the size of its data; an array without
+            or with more than two axes; arrays of different lengths; two columns of one name.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "some.npz")
+    ...     np.savez(path, x=np.ones((3, 2)), y=np.arange(3))
+    ...     columns, names = read_npz(path, max_bytes=10_000, ignore=["x_0"])
+    >>> list(columns), names
+    (['x_1', 'y'], ['x', 'y', 'x_0', 'x_1'])
+    """
+    members = read_members(path, max_bytes=max_bytes, suffix=".npy")
+    names = [member.removesuffix(".npy") for member in members]
+    arrays = {
+        name: parse_npy(name, content)
+        for name, content in zip(names, members.values(), strict=True)
+        if name not in ignore
+    }
+    columns: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if array.ndim == 1:
+            new = {name: array}
+        elif array.ndim == 2:
+            new = {f"{name}_{i}": array[:, i] for i in range(array.shape[1])}
+        else:
+            raise ValueError(
+                f"array {name!r} has shape {array.shape}, expected (n,) or (n, k): one row for "
+                "each example (pictures are for the named data sets); reshape it, or leave it out "
+                f"with --ignore {name}"
+            )
+        if twice := sorted(columns.keys() & new.keys()):
+            raise ValueError(f"two arrays give the column {twice[0]!r}; rename one of them")
+        columns |= new
+    if len({len(array) for array in arrays.values()}) > 1:
+        found = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
+        raise ValueError(
+            f"the arrays differ in length: {found}; each needs one row for each example, leave "
+            "out others with --ignore NAME"
+        )
+    names = list(dict.fromkeys([*names, *columns]))
+    return {name: columns[name] for name in columns if name not in ignore}, names
+
+
+def parse_npy(name: str, content: bytes) -> np.ndarray:
+    """The array in the NPY format, once its header is known to fit.
+
+    Args:
+        name: the name of the array, for messages.
+        content: the uncompressed file.
+
+    Returns:
+        The array, of the type that was stored.
+
+    Raises:
+        ValueError: another format, a type that is no column of a table, or fewer or more bytes
+            than the shape needs.
+
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(3))
+    >>> parse_npy("a", file.getvalue()).tolist()
+    [0, 1, 2]
+    """
+    file = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(file)
+        # Later versions differ only for types with named fields, which are refused.
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            raise ValueError(f"version {version} of the format")
+    except Exception as error:  # Also SyntaxError, TypeError, struct.error: the header is text.
+        raise ValueError(
+            f"array {name!r} has no header that can be read ({error}); save it with numpy.savez"
+        ) from error
+    if dtype.kind not in _KINDS:
+        raise ValueError(
+            f"array {name!r} has the type {dtype}, expected numbers, Booleans or text"
+            f"{' (objects are never unpickled)' if dtype.hasobject else ''}; convert it, for "
+            f"example by {name}.astype(float) or {name}.astype(str), or leave it out with "
+            f"--ignore {name}"
+        )
+    num_bytes = len(content) - file.tell()
+    needed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or needed != num_bytes:
+        raise ValueError(
+            f"array {name!r} declares the shape {shape} of {dtype}, {needed} bytes, and holds "
+            f"{num_bytes}; save it again with numpy.savez"
+        )
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)

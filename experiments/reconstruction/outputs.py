@@ -1,0 +1,155 @@
+"""What experiments.reconstruction leaves behind besides its result: figures and exported codes."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnet as jn
+from experiments.data import Dataset, Split
+from experiments.reconstruction.models import Model
+from experiments.report import figures
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.files import whole_file
+
+_NUM_SHOWN, _MAX_FILTERS, _MAX_POINTS = 12, 96, 3000
+_MAX_FEATURES, _MAX_CLASSES = 40, 40
+
+
+def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Split) -> None:
+    """Write codes for other programs, whole or not at all.
+
+    Args:
+        path: the NPZ file.
+        codes: `(networks, n, code_dim)`.
+        labels: `(n,)`.
+        parts: the split, written as the name of the part of each example.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    names = np.empty(len(labels), "<U10")
+    for name, part in parts._asdict().items():
+        names[part] = name
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, codes=codes, labels=labels, split=names)
+
+
+def draw(
+    directory: RunDirectory,
+    dataset: Dataset,
+    x: np.ndarray,
+    test: np.ndarray,
+    history: dict[str, dict[str, np.ndarray]],
+    rebuilt: np.ndarray,
+    by_pca: np.ndarray,
+) -> dict[str, str]:
+    """Save the learning curves, and test examples beside what is made of them.
+
+    Args:
+        directory: the run directory.
+        dataset: the data.
+        x: test examples as the networks see them, `(n, features)`.
+        test: their indices in the data set.
+        history: of the training.
+        rebuilt: by the networks, `(networks, n, features)`.
+        by_pca: by principal components, `(n, features)`.
+    """
+    directory.save_figure("learning_curves", figures.learning_curves(history))
+    captions = {"learning_curves": "Learning curves: mean and range over the networks."}
+    if not dataset.is_image:
+        deviations = {"model": rebuilt - x, "PCA": by_pca - x}
+        largest = np.sort(np.argsort(-x.var(axis=0), kind="stable")[:_MAX_FEATURES])
+        figure = figures.errors_by(
+            {
+                name: (values**2).mean(axis=tuple(range(values.ndim - 1)))[largest]
+                for name, values in deviations.items()
+            },
+            [dataset.feature_names[index] for index in largest],
+            what="feature",
+            unit="squared error (range 1)",
+        )
+        directory.save_figure("feature_errors", figure)
+        return captions | {
+            "feature_errors": "Squared error of each feature, mean over the networks; at most "
+            f"{_MAX_FEATURES} features, those that vary most."
+        }
+    shown = _one_of_each_class(dataset, test)
+    shape = (-1, *dataset.x.shape[1:])
+    rows = {
+        "original": x[shown].reshape(shape),
+        "rebuilt": rebuilt[0][shown].reshape(shape),
+        "PCA": np.clip(by_pca[shown], 0, 1).reshape(shape),
+    }
+    directory.save_figure("reconstructions", figures.picture_rows(rows))
+    return captions | {
+        "reconstructions": (
+            "Test pictures, what the first network makes of their codes, and what as many "
+            "principal components make of them."
+        ),
+    }
+
+
+def _one_of_each_class(dataset: Dataset, test: np.ndarray) -> list[int]:
+    """Some test examples, of each class in turn."""
+    if not dataset.class_names:
+        return list(range(min(_NUM_SHOWN, len(test))))
+    by_class = [np.flatnonzero(dataset.y[test] == label) for label in range(dataset.num_classes)]
+    shown = [own[0] for own in by_class] + [own[1] for own in by_class if len(own) > 1]
+    return shown[:_NUM_SHOWN]
+
+
+def draw_codes(
+    directory: RunDirectory,
+    dataset: Dataset,
+    test: np.ndarray,
+    codes: np.ndarray,
+    errors: np.ndarray,
+    pca_errors: np.ndarray,
+) -> dict[str, str]:
+    """Save the map of the codes of a network and the errors of each class."""
+    labels, captions = dataset.y[test], {}
+    names = dataset.class_names
+    if codes.shape[1] > 1:
+        plane = jn.autoencoders.fit_pca(jnp.asarray(codes), 2)
+        points = np.asarray(plane.project(jnp.asarray(codes)))[:_MAX_POINTS]
+        figure = figures.code_map(points, labels[:_MAX_POINTS], names)
+        directory.save_figure("codes", figure)
+        colored = ", colored by class" if names else ""
+        captions["codes"] = f"Codes of test examples by the first network{colored}."
+    if not 1 < len(names) <= _MAX_CLASSES:
+        return captions
+    means = {
+        name: np.array([values[labels == label].mean() for label in range(dataset.num_classes)])
+        for name, values in (("model", errors.mean(axis=0)), ("PCA", pca_errors))
+    }
+    unit = "squared error of an example"
+    figure = figures.errors_by(means, names, what="class", unit=unit)
+    directory.save_figure("class_errors", figure)
+    return captions | {"class_errors": "Squared error of each class, mean over the networks."}
+
+
+def draw_model(
+    directory: RunDirectory, model: Model, params: Any, dataset: Dataset, key: jax.Array
+) -> dict[str, str]:
+    """Save what the first network looks for and, where it can draw, what it draws."""
+    if not dataset.is_image:
+        return {}
+    shape = dataset.x.shape[1:]
+    first = jax.tree.map(lambda leaf: leaf[0], params)
+    kernels = np.moveaxis(np.asarray(model.first_kernel(first)), -1, 0)
+    if kernels.ndim == 2:
+        kernels = kernels.reshape(-1, *shape)
+    # The units with the largest weights: others may have learned nothing.
+    norms = np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1)
+    largest = np.argsort(-norms, kind="stable")[:_MAX_FILTERS]
+    directory.save_figure("filters", figures.filters(kernels[largest]))
+    captions = {"filters": "Kernels of the first layer of the first network, largest first."}
+    if model.sample is not None:
+        drawn = np.asarray(model.sample(first, key, 40))
+        figure = figures.pictures(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
+        directory.save_figure("samples", figure)
+        captions["samples"] = "Pictures that the first network draws: means of the pixels."
+    return captions

@@ -1,0 +1,109 @@
+"""Objectives of networks that rebuild their input, and what may be done to that input first.
+
+A batch is a dict with the inputs `x`, optionally `weight`, and optionally `target`: what is to be
+rebuilt where that is not `x` itself. Every objective reports `squared_error`, summed over the
+pixels of an example, so that all models are comparable.
+"""
+
+from collections.abc import Callable
+
+import jax
+import optax
+from jaxtyping import Array
+
+from jaxnet.nn.network import Network
+from jaxnet.objectives.supervised import supervised
+from jaxnet.typing import Batch, Metrics, Objective, Params
+
+
+def sum_per_example(values: Array) -> Array:
+    """Sum over all axes but the first: one number for each example.
+
+    >>> import jax.numpy as jnp
+    >>> sum_per_example(jnp.ones((2, 3, 3))).tolist()
+    [9.0, 9.0]
+    """
+    return values.reshape(len(values), -1).sum(axis=-1)
+
+
+def _rebuilding(
+    network: Network, per_example: Callable[[Array, Array], tuple[Array, dict[str, Array]]]
+) -> Objective:
+    def checked(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+        if outputs.shape != target.shape:
+            raise ValueError(
+                f"reconstruction: the network's outputs have shape {outputs.shape}, expected that "
+                f"of what is to be rebuilt, {target.shape}"
+            )
+        return per_example(outputs, target)
+
+    supervision = supervised(network, checked)
+
+    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        return supervision(params, {**batch, "y": batch.get("target", batch["x"])}, key)
+
+    return objective
+
+
+def reconstruction(
+    network: Network, *, mean: Callable[[Array], Array] = jax.nn.sigmoid
+) -> Objective:
+    """Squared error `mean_i ||x_i - mean(network(x_i))||^2`, summed over pixels.
+
+    Args:
+        network: from inputs to outputs of the same shape, such as an `Autoencoder`.
+        mean: from the network's outputs to the rebuilt input: `jax.nn.sigmoid` where they are
+            logits of pixels in [0, 1], the identity where they are the numbers themselves.
+
+    Returns:
+        An objective on batches of `x`. Metrics: `squared_error`.
+
+    Raises:
+        ValueError: (of the objective) outputs and inputs of different shapes.
+
+    >>> import jax.numpy as jnp, jaxnet as jn
+    >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
+    >>> params = jax.tree.map(jnp.zeros_like, network.init(jax.random.key(0)))
+    >>> loss, metrics = reconstruction(network)(params, {"x": jnp.ones((8, 4))}, None)
+    >>> float(loss)
+    1.0
+    """
+
+    def per_example(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+        squared = sum_per_example((target - mean(outputs)) ** 2)
+        return squared, {"squared_error": squared}
+
+    return _rebuilding(network, per_example)
+
+
+def bernoulli_reconstruction(network: Network) -> Objective:
+    """Cross-entropy `-mean_i sum_j [x_ij log p_ij + (1 - x_ij) log(1 - p_ij)]`, summed over pixels.
+
+    `p = sigmoid(network(x))`. For pixels strictly between 0 and 1 its least value is their entropy
+    and not 0.
+
+    Args:
+        network: from inputs to logits of the same shape, such as an `Autoencoder`.
+
+    Returns:
+        An objective on batches whose `x` lies in [0, 1]; inside the trace nobody can check: see
+        `check_unit_interval`. Metrics: `cross_entropy`, and `squared_error` of `p`.
+
+    Raises:
+        ValueError: (of the objective) outputs and inputs of different shapes.
+
+    >>> import jax.numpy as jnp, jaxnet as jn
+    >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
+    >>> params = jax.tree.map(jnp.zeros_like, network.init(jax.random.key(0)))
+    >>> loss, _ = bernoulli_reconstruction(network)(params, {"x": jnp.ones((8, 4))}, None)
+    >>> bool(abs(loss - 4 * jnp.log(2)) < 1e-6)
+    True
+    """
+
+    def per_example(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+        losses = optax.losses.sigmoid_binary_cross_entropy(outputs, target.astype(outputs.dtype))
+        losses = sum_per_example(losses)
+        squared = sum_per_example((target - jax.nn.sigmoid(outputs)) ** 2)
+        return losses, {"cross_entropy": losses, "squared_error": squared}
+
+    return _rebuilding(network, per_example)

@@ -1,0 +1,189 @@
+"""Penalties on the codes of an autoencoder, put around any objective.
+
+All of them look at the code in evaluation mode, without dropout: what is penalized is a property
+of the encoder, and the code of the objective is computed but once under `jit`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxnet._checks import require_not_negative
+from jaxnet.autoencoders.network import Autoencoder
+from jaxnet.autoencoders.objectives import sum_per_example
+from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.typing import Batch, Metrics, Objective, Params
+
+# Rows of the Jacobian that are held at once: enough for full use of a processor.
+_ROWS = 32
+
+
+def _codes(network: Autoencoder, params: Params, x: Array) -> Array:
+    return network.encode(params, x).reshape(len(x), -1)
+
+
+def with_l1_sparsity(
+    objective: Objective, network: Autoencoder, strength: float | Array
+) -> Objective:
+    """Add `strength * mean_i sum_j |code_ij|` to the loss of an objective.
+
+    Args:
+        objective: the objective to change.
+        network: the autoencoder whose code is to be sparse.
+        strength: factor of the penalty, at least 0; may be traced.
+
+    Returns:
+        An objective with the same metrics.
+
+    Raises:
+        ValueError: a negative strength.
+
+    >>> import jaxnet as jn
+    >>> identity = jn.activation(lambda x: x)
+    >>> network = jn.autoencoders.autoencoder(identity, identity)
+    >>> objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
+    >>> objective = with_l1_sparsity(objective, network, 0.5)
+    >>> batch = {"x": jnp.array([[1.0, -3.0], [0.0, 2.0]])}
+    >>> float(objective(network.init(jax.random.key(0)), batch, None)[0])
+    1.5
+    """
+    require_not_negative("with_l1_sparsity", strength=strength)
+
+    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        loss, metrics = objective(params, batch, key)
+        penalties = jnp.abs(_codes(network, params, batch["x"])).sum(axis=-1)
+        return loss + strength * weighted_mean(penalties, batch.get("weight")), metrics
+
+    return penalized
+
+
+def with_kl_sparsity(
+    objective: Objective,
+    network: Autoencoder,
+    strength: float | Array,
+    *,
+    target: float | Array = 0.05,
+) -> Objective:
+    """Add `strength * sum_j KL(target || activity_j)` to the loss of an objective.
+
+    `KL(r || a) = r log(r / a) + (1 - r) log((1 - r) / (1 - a))`, and `activity_j` is the mean of
+    unit `j` over the batch, so this penalty looks across examples: it has no gradient of one
+    example (differential privacy), and small batches estimate the activity badly. Ng (2011),
+    "Sparse autoencoder", CS294A lecture notes, section 3; there the mean is over all training
+    examples.
+
+    Args:
+        objective: the objective to change.
+        network: an autoencoder whose code lies in [0, 1], such as with
+            `code_activation=jax.nn.sigmoid`; a mean outside makes the loss NaN.
+        strength: factor of the penalty, at least 0; may be traced.
+        target: desired mean activity of each unit, in (0, 1); may be traced.
+
+    Returns:
+        An objective with the same metrics and `activity`, the mean of all units.
+
+    Raises:
+        ValueError: a negative strength, or a target outside (0, 1).
+
+    >>> import jaxnet as jn
+    >>> identity = jn.activation(lambda x: x)
+    >>> network = jn.autoencoders.autoencoder(identity, identity)
+    >>> objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
+    >>> objective = with_kl_sparsity(objective, network, 1.0, target=0.5)
+    >>> batch = {"x": jnp.array([[0.25, 0.5], [0.75, 0.5]])}
+    >>> loss, metrics = objective(network.init(jax.random.key(0)), batch, None)
+    >>> bool(abs(loss) < 1e-6), float(metrics["activity"])
+    (True, 0.5)
+    """
+    require_not_negative("with_kl_sparsity", strength=strength)
+    if isinstance(target, (int, float)) and not 0 < target < 1:
+        raise ValueError(
+            f"with_kl_sparsity: target must lie in (0, 1), found {target}; it is the desired "
+            "mean activity of a unit, often 0.05"
+        )
+
+    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        loss, metrics = objective(params, batch, key)
+        codes = _codes(network, params, batch["x"])
+        activity = jax.vmap(weighted_mean, (1, None))(codes, batch.get("weight"))
+        # Units that are all off have a finite penalty, with a gradient. Clipping would do that
+        # too, but would hide a code outside [0, 1], whose logarithm is NaN.
+        epsilon = jnp.finfo(codes.dtype).eps
+        inside = epsilon + (1 - 2 * epsilon) * activity
+        off = 1 - target
+        divergence = target * jnp.log(target / inside) + off * jnp.log(off / (1 - inside))
+        return loss + strength * divergence.sum(), metrics | {"activity": activity.mean()}
+
+    return penalized
+
+
+def with_contraction(
+    objective: Objective,
+    network: Autoencoder,
+    strength: float | Array,
+    *,
+    num_probes: int | None = None,
+) -> Objective:
+    """Add `strength * mean_i ||J(x_i)||_F^2` to the loss, with `J` the Jacobian of the encoder.
+
+    Rifai et al. (2011), "Contractive auto-encoders", eq. 4, for any encoder. Exact, it costs as
+    many backward passes as the code has numbers. With probes it is the unbiased estimate of
+    Hutchinson (1990), `mean_v ||v^T J||^2` with random signs `v`, at one backward pass for each.
+
+    Args:
+        objective: the objective to change.
+        network: the autoencoder whose encoder is to contract.
+        strength: factor of the penalty, at least 0; may be traced.
+        num_probes: random directions for each example; None for the exact norm. Without a key the
+            norm is exact.
+
+    Returns:
+        An objective with the same metrics.
+
+    Raises:
+        ValueError: a negative strength, or a number of probes below 1.
+
+    >>> import jaxnet as jn
+    >>> network = jn.autoencoders.autoencoder(jn.dense(2, 2), jn.dense(2, 2))
+    >>> params = jax.tree.map(jnp.zeros_like, network.init(jax.random.key(0)))
+    >>> params["encoder"]["kernel"] = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> objective = with_contraction(
+    ...     jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs), network, 1.0
+    ... )
+    >>> float(objective(params, {"x": jnp.zeros((5, 2))}, None)[0])
+    30.0
+    """
+    require_not_negative("with_contraction", strength=strength)
+    if num_probes is not None and num_probes < 1:
+        raise ValueError(
+            f"with_contraction: num_probes must be at least 1, found {num_probes}; None "
+            "computes the exact norm"
+        )
+
+    def squared_norms(params: Params, x: Array, key: Array | None) -> Array:
+        # Nothing looks across examples, so one backward pass makes a row for each of them.
+        codes, pull_back = jax.vjp(lambda x: _codes(network, params, x), x)
+
+        def squared_row(direction: Array) -> Array:
+            (row,) = pull_back(jnp.broadcast_to(direction, codes.shape))
+            return sum_per_example(row**2)
+
+        if num_probes is None or key is None:
+            # Recomputed in the gradient, so that never more than a few rows are in memory.
+            units = jnp.eye(codes.shape[-1], dtype=codes.dtype)
+            rows = jax.lax.map(
+                jax.checkpoint(squared_row), units, batch_size=min(_ROWS, len(units))
+            )
+            return rows.sum(axis=0)
+        probes = jax.random.rademacher(key, (num_probes, *codes.shape), codes.dtype)
+        return jax.vmap(squared_row)(probes).mean(axis=0)
+
+    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        probe_key = None
+        if num_probes is not None and key is not None:
+            probe_key, key = jax.random.split(key)
+        loss, metrics = objective(params, batch, key)
+        penalties = squared_norms(params, batch["x"], probe_key)
+        return loss + strength * weighted_mean(penalties, batch.get("weight")), metrics
+
+    return penalized

@@ -1,0 +1,1 @@
+"""Deep clustering: clusters of codes that a network learns together with them."""

@@ -1,0 +1,142 @@
+"""Deep clustering network: k-means on the codes, and codes that suit k-means, in turn."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from jaxnet._checks import require_not_negative
+from jaxnet.autoencoders.network import Autoencoder
+from jaxnet.clustering.deep.codes import flat_codes
+from jaxnet.clustering.kmeans import assign
+from jaxnet.clustering.minibatch import move_centers
+from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.training.hooks import require_no_average, update_params
+from jaxnet.training.learner import evaluation_params, gradient_learner
+from jaxnet.training.state import Learner, TrainState
+from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
+
+
+def deep_clustering_network(
+    network: Autoencoder, reconstruction: Objective, *, strength: float | Array
+) -> Objective:
+    """Deep clustering network (DCN): `reconstruction + strength / 2 * mean_i ||f(x_i) - c_s||^2`.
+
+    `s` is the center nearest to the code `f(x_i)`; assignments and centers are constants of the
+    gradient. Yang, Fu, Sidiropoulos and Hong (2017), "Towards k-means-friendly spaces", eq. 5.
+    There `s` is that of the last visit to the example; here that of its code as it is.
+
+    Args:
+        network: the autoencoder, trained beforehand to rebuild its input.
+        reconstruction: an objective on the autoencoder's parameters, such as
+            `jaxnet.reconstruction(network)`.
+        strength: factor of the distances, at least 0; may be traced.
+
+    Returns:
+        An objective on params `{"autoencoder": ..., "centers": (k, code)}` and batches of `x`.
+        Metrics: those of the reconstruction, and `squared_distance` to the nearest center.
+
+    Raises:
+        ValueError: a negative strength.
+
+    >>> import jaxnet as jn
+    >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
+    >>> reconstruction = jn.autoencoders.reconstruction(network)
+    >>> objective = deep_clustering_network(network, reconstruction, strength=0.5)
+    >>> params = {"autoencoder": network.init(jax.random.key(0)), "centers": jnp.eye(3, 2)}
+    >>> sorted(jax.eval_shape(objective, params, {"x": jnp.ones((5, 4))}, None)[1])
+    ['squared_distance', 'squared_error']
+    """
+    require_not_negative("deep_clustering_network", strength=strength)
+
+    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        loss, metrics = reconstruction(params["autoencoder"], batch, key)
+        codes = flat_codes(network.encode(params["autoencoder"], batch["x"], key=key))
+        centers = jax.lax.stop_gradient(params["centers"])
+        labels = assign(centers, jax.lax.stop_gradient(codes))
+        squared = jnp.sum((codes - centers[labels]) ** 2, axis=1)
+        distance = weighted_mean(squared, batch.get("weight"))
+        return loss + strength / 2 * distance, metrics | {"squared_distance": distance}
+
+    return objective
+
+
+class CenterState(NamedTuple):
+    """The optimizer state of a `deep_clustering_network_learner`.
+
+    Attributes:
+        optimizer_state: that of the Optax optimizer, which trains the autoencoder.
+        counts: how many examples each center stands for.
+    """
+
+    optimizer_state: PyTree[Any]
+    counts: Float[Array, "*stack k"]
+
+
+def deep_clustering_network_learner(
+    init: Callable[[Array], Params],
+    network: Autoencoder,
+    reconstruction: Objective,
+    optimizer: Optimizer,
+    *,
+    strength: float | Array,
+    initial_count: float | Array = 100.0,
+) -> Learner:
+    """Learn network, assignments and centers in turn, in each step with one batch.
+
+    A step of the optimizer on the loss of `deep_clustering_network`; new assignments by the new
+    codes; the centers' step of `move_centers`. Yang et al. (2017), algorithm 1.
+
+    Args:
+        init: `init(key) -> {"autoencoder": ..., "centers": ...}`, such as a function that returns
+            the parameters of a trained autoencoder and the centers of `cluster_codes`.
+        network: the autoencoder.
+        reconstruction: an objective on the autoencoder's parameters.
+        optimizer: as in `gradient_learner`, but no schedule-free one.
+        strength: factor of the distances; may be traced.
+        initial_count: how many examples each center stands for at the start. The paper does not
+            say; the authors' program takes 100.
+
+    Returns:
+        A learner whose `state.optimizer_state` is a `CenterState`. Its metrics are those of the
+        objective and `loss`.
+
+    Raises:
+        ValueError: a negative strength; (at init) a schedule-free optimizer.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
+    >>> def init(key):
+    ...     return {"autoencoder": network.init(key), "centers": jnp.eye(3, 2)}
+    >>> learner = deep_clustering_network_learner(
+    ...     init, network, jn.autoencoders.reconstruction(network), optax.sgd(0.1), strength=0.5
+    ... )
+    >>> state, _ = jax.jit(learner.step)(learner.init(jax.random.key(0)), {"x": jnp.ones((5, 4))})
+    >>> float(state.optimizer_state.counts.sum())
+    305.0
+    """
+    objective = deep_clustering_network(network, reconstruction, strength=strength)
+    learner = gradient_learner(init, objective, optimizer)
+
+    def init_state(key: Array) -> TrainState:
+        state = learner.init(key)
+        require_no_average("deep_clustering_network_learner", state)
+        centers = evaluation_params(state)["centers"]
+        counts = jnp.full(len(centers), initial_count, centers.dtype)
+        return state._replace(optimizer_state=CenterState(state.optimizer_state, counts))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        optimizer_state, counts = state.optimizer_state
+        # Not those after the step, which weight decay may have moved.
+        centers = evaluation_params(state)["centers"]
+        state, metrics = learner.step(state._replace(optimizer_state=optimizer_state), batch)
+        codes = flat_codes(network.encode(evaluation_params(state)["autoencoder"], batch["x"]))
+        labels = assign(centers, codes)
+        centers, counts = move_centers(centers, counts, codes, labels, batch.get("weight"))
+        params = update_params(state.params, lambda params: params | {"centers": centers})
+        optimizer_state = CenterState(state.optimizer_state, counts)
+        return state._replace(params=params, optimizer_state=optimizer_state), metrics
+
+    return Learner(init_state, step)

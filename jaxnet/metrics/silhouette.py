@@ -1,0 +1,141 @@
+"""The silhouette: how well clusters are separated, without labels."""
+
+import functools
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from jaxnet._checks import check_data, require_positive
+from jaxnet.metrics.pairwise import EXACT, squared_distances
+from jaxnet.neighbors import map_blocks
+
+
+def silhouette_samples(
+    x: Float[Array, "n *dim"],
+    clusters: Integer[Array, "..."],
+    *,
+    num_clusters: int,
+    block_size: int = 256,
+) -> Float[Array, " n"]:
+    """Silhouette coefficient of each example, `s_i = (b_i - a_i) / max(a_i, b_i)`.
+
+    `a_i` is the mean Euclidean distance to the other examples of its cluster, `b_i` the least of
+    the mean distances to the examples of one other cluster. 1 is well inside its cluster, 0 between
+    two, -1 in the wrong one. An example alone in its cluster has 0, as has one with `a_i = b_i`.
+
+    No array of `n n` numbers is made: distances of a block of examples to all others times one-hot
+    clusters are their sums over clusters. Distances come from `squared_distances` of centered data;
+    in float32 those of near duplicates, below a thousandth of the spread of the data, are rounded
+    to noise of that size.
+
+    Args:
+        x: examples, `(n, dim)`.
+        clusters: cluster of each example in [0, num_clusters), `(n,)`; `jax.vmap` over a stack.
+        num_clusters: number of clusters, of which some may be empty; static.
+        block_size: examples at a time; memory grows with `block_size * n`. Static.
+
+    Returns:
+        The coefficients in [-1, 1], `(n,)`; NaN where fewer than two clusters hold an example, and
+        for an example whose (traced) cluster lies outside the range.
+
+    Raises:
+        ValueError: examples that are not vectors, or not finite; clusters that are not one for each
+            example, or outside the range; a number of clusters below 2, or a block size below 1.
+
+    >>> x = jnp.array([[0.0], [2.0], [10.0]])
+    >>> silhouette_samples(x, jnp.array([0, 0, 1]), num_clusters=2).tolist()
+    [0.800000011920929, 0.75, 0.0]
+
+    Source: Rousseeuw (1987), "Silhouettes: a graphical aid to the interpretation and validation of
+    cluster analysis", section 2; `sklearn.metrics.silhouette_samples`, which refuses also as many
+    clusters as examples.
+    """
+    _check(x, clusters, num_clusters, block_size)
+    return _coefficients(x, clusters, num_clusters=num_clusters, block_size=block_size)
+
+
+def silhouette_score(
+    x: Float[Array, "n *dim"],
+    clusters: Integer[Array, "..."],
+    *,
+    num_clusters: int,
+    block_size: int = 256,
+) -> Float[Array, ""]:
+    """Mean silhouette coefficient, the mean of `silhouette_samples`, of a clustering.
+
+    Args:
+        x: examples, `(n, dim)`.
+        clusters: cluster of each example in [0, num_clusters), `(n,)`; `jax.vmap` over a stack.
+        num_clusters: number of clusters, of which some may be empty; static.
+        block_size: examples at a time; memory grows with `block_size * n`. Static.
+
+    Returns:
+        The mean in [-1, 1], a scalar; NaN where a coefficient is.
+
+    Raises:
+        ValueError: as `silhouette_samples`.
+
+    >>> x = jnp.array([[0.0], [2.0], [10.0], [12.0]])
+    >>> round(float(silhouette_score(x, jnp.array([0, 0, 1, 1]), num_clusters=2)), 4)
+    0.798
+
+    Source: Rousseeuw (1987), as `silhouette_samples`, section 4: the average silhouette width.
+    """
+    return jnp.mean(
+        silhouette_samples(x, clusters, num_clusters=num_clusters, block_size=block_size)
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("num_clusters", "block_size"))
+def _coefficients(x: Array, clusters: Array, *, num_clusters: int, block_size: int) -> Array:
+    centered = x - jnp.mean(x, axis=0)
+    members = jax.nn.one_hot(clusters, num_clusters, dtype=x.dtype)
+    sizes = jnp.sum(members, axis=0)
+
+    def coefficients(rows: Array, own: Array, row_indices: Array) -> Array:
+        distances = jnp.sqrt(squared_distances(rows, centered))
+        # Its rounded distance to itself would count, as the root of a rounding.
+        distances = jnp.where(jnp.arange(len(x)) == row_indices[:, None], 0, distances)
+        sums = jnp.matmul(distances, members, precision=EXACT)
+        size = own @ sizes
+        inside = jnp.sum(own * sums, axis=1) / jnp.maximum(size - 1, 1)
+        others = jnp.where((own == 0) & (sizes > 0), sums / jnp.maximum(sizes, 1), jnp.inf)
+        outside = jnp.min(others, axis=1)
+        largest = jnp.maximum(inside, outside)
+        ratio = (outside - inside) / jnp.where(largest > 0, largest, 1)
+        return jnp.where(size == 0, jnp.nan, jnp.where(size == 1, 0, ratio))
+
+    indices = jnp.arange(len(x))
+    values = map_blocks(coefficients, centered, members, indices, block_size=block_size)
+    return jnp.where(jnp.sum(sizes > 0) >= 2, values, jnp.nan)
+
+
+def _check(x: Array, clusters: Array, num_clusters: int, block_size: int) -> None:
+    require_positive("silhouette", block_size=block_size)
+    if num_clusters < 2:
+        raise ValueError(
+            f"silhouette: num_clusters must be at least 2, found {num_clusters}; one cluster has "
+            "no other to be separated from"
+        )
+    if x.ndim != 2:
+        raise ValueError(
+            f"silhouette: x must hold one vector for each example, found shape {x.shape}; flatten "
+            "pictures with x.reshape(len(x), -1)"
+        )
+    if clusters.shape != x.shape[:1]:
+        raise ValueError(
+            f"silhouette: clusters must be one integer for each of {len(x)} examples, found shape "
+            f"{clusters.shape}; for a stack of clusterings use jax.vmap"
+        )
+    if not isinstance(x, jax.core.Tracer):
+        check_data(x)
+    if not isinstance(clusters, jax.core.Tracer):
+        found = np.asarray(clusters)
+        if found.min() < 0 or found.max() >= num_clusters:
+            raise ValueError(
+                f"silhouette: clusters must be integers from 0 to {num_clusters - 1}, found "
+                f"{found.min()} to {found.max()}"
+            )

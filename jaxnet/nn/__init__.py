@@ -1,0 +1,48 @@
+"""Networks: pairs of pure functions, the layers they are made of, and how they compose.
+
+`jaxnet.nn.flax` makes a network of any Flax module; it needs the extra `flax`.
+"""
+
+from jaxnet.nn.architectures import cnn, mlp
+from jaxnet.nn.augmentation import random_affine, transform_images
+from jaxnet.nn.initializers import he_normal, lecun_normal
+from jaxnet.nn.layers import (
+    activation,
+    conv,
+    dense,
+    dropout,
+    flatten,
+    layer_norm,
+    max_pool,
+    mean_pool,
+)
+from jaxnet.nn.network import Chain, Network, chain, parallel
+from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.nn.shape import reshape, upsample
+
+__all__ = [
+    "Chain",
+    "Network",
+    "activation",
+    "bernoulli_sampling",
+    "chain",
+    "cnn",
+    "conv",
+    "dense",
+    "dropout",
+    "flatten",
+    "gaussian_noise",
+    "he_normal",
+    "layer_norm",
+    "lecun_normal",
+    "masking_noise",
+    "max_pool",
+    "mean_pool",
+    "mlp",
+    "parallel",
+    "random_affine",
+    "reshape",
+    "salt_and_pepper_noise",
+    "transform_images",
+    "upsample",
+]

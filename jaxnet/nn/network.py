@@ -1,0 +1,171 @@
+"""A network is a pair of pure functions; composition builds networks from networks."""
+
+import dataclasses
+import operator
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from jaxnet.typing import Apply, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A pair of pure functions, as an optimizer is in Optax.
+
+    Attributes:
+        init: `init(key) -> params`, a pytree of arrays.
+        apply: `apply(params, x, *, key=None) -> y`. It acts on the trailing axes of `x` and treats
+            every leading axis as batch. `key=None` is evaluation mode: nothing random happens.
+        name: what the network is called inside a chain.
+
+    >>> network = Network(init=lambda key: {}, apply=lambda params, x, *, key=None: 2 * x)
+    >>> float(network.apply({}, jnp.float32(3.0)))
+    6.0
+    """
+
+    init: Callable[[Array], Params]
+    apply: Apply
+    name: str = "network"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """One network of a chain, with the place that it has in the whole chain."""
+
+    index: int
+    name: str
+    network: Network
+
+    def init(self, key: Array) -> Params:
+        return self.network.init(jax.random.fold_in(key, self.index))
+
+    def apply(self, params: Params, x: Array, key: Array | None) -> Array:
+        key = None if key is None else jax.random.fold_in(key, self.index)
+        return self.network.apply(params.get(self.name, {}), x, key=key)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain(Network):
+    """Networks applied one after the other; a slice of it is a network on the same parameters.
+
+    A slice takes the parameters of the whole chain, so the features that a trained network has
+    learned are `network[:-1].apply(params, x)`.
+
+    Attributes:
+        parts: the networks with their names and places.
+    """
+
+    parts: tuple[_Part, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int | slice) -> "Chain":
+        if isinstance(index, slice):
+            if index.step not in (None, 1):
+                raise ValueError(
+                    f"a chain is sliced in steps of 1, found step {index.step}; "
+                    "build another order with jaxnet.chain"
+                )
+            return _chain(self.parts[index])
+        position = range(len(self.parts))[operator.index(index)]
+        return _chain(self.parts[position : position + 1])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parts in order; those that have parameters are the keys of `params`."""
+        return tuple(part.name for part in self.parts)
+
+
+def _chain(parts: tuple[_Part, ...]) -> Chain:
+    def init(key: Array) -> Params:
+        params = {part.name: part.init(key) for part in parts}
+        return {name: value for name, value in params.items() if jax.tree.leaves(value)}
+
+    def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
+        for part in parts:
+            x = part.apply(params, x, key)
+        return x
+
+    return Chain(init, apply, "chain", parts)
+
+
+def _named(networks: Sequence[Network], names: Sequence[str] | None) -> tuple[_Part, ...]:
+    if names is None:
+        counts: Counter[str] = Counter()
+        names = []
+        for network in networks:
+            names.append(f"{network.name}_{counts[network.name]}")
+            counts[network.name] += 1
+    elif len(names) != len(networks) or len(set(names)) != len(names):
+        raise ValueError(
+            f"names must be {len(networks)} different names, one for each network, "
+            f"found {list(names)}"
+        )
+    return tuple(
+        _Part(index, name, network)
+        for index, (name, network) in enumerate(zip(names, networks, strict=True))
+    )
+
+
+def chain(*networks: Network, names: Sequence[str] | None = None) -> Chain:
+    """Compose networks: the output of each is the input of the next.
+
+    Args:
+        networks: any networks, chains among them.
+        names: one name for each network, the keys of the parameters; by default the kind and its
+            count: `dense_0`, `activation_0`, `dense_1`.
+
+    Returns:
+        A `Chain`, whose parameters are a dict from name to the parameters of that part. Parts
+        without parameters have no entry. Slices of it are networks on the same parameters.
+
+    Raises:
+        ValueError: names that are not distinct or not one for each network.
+
+    >>> import jaxnet as jn
+    >>> network = chain(jn.dense(3, 8), jn.activation(jax.nn.relu), jn.dense(8, 2))
+    >>> params = network.init(jax.random.key(0))
+    >>> sorted(params)
+    ['dense_0', 'dense_1']
+    >>> network[:2].apply(params, jnp.ones((5, 3))).shape
+    (5, 8)
+    """
+    return _chain(_named(networks, names))
+
+
+def parallel(*networks: Network, names: Sequence[str] | None = None) -> Network:
+    """Apply every network to the same input and concatenate their outputs on the last axis.
+
+    Args:
+        networks: networks that take the same input and agree in all axes but the last.
+        names: as in `chain`.
+
+    Returns:
+        A network whose parameters are a dict from name to the parameters of that part.
+
+    Raises:
+        ValueError: names that are not distinct or not one for each network.
+
+    >>> import jaxnet as jn
+    >>> network = parallel(jn.dense(3, 4), jn.dense(3, 2))
+    >>> params = network.init(jax.random.key(0))
+    >>> network.apply(params, jnp.ones((5, 3))).shape
+    (5, 6)
+    """
+    parts = _named(networks, names)
+
+    def init(key: Array) -> Params:
+        params = {part.name: part.init(key) for part in parts}
+        return {name: value for name, value in params.items() if jax.tree.leaves(value)}
+
+    def apply(
+        params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
+    ) -> Float[Array, "*batch out_dim"]:
+        return jnp.concatenate([part.apply(params, x, key) for part in parts], axis=-1)
+
+    return Network(init, apply, "parallel")

@@ -1,0 +1,23 @@
+"""Objectives: `(params, batch, key) -> (loss, metrics)`, what a network is trained for."""
+
+from jaxnet.objectives.penalties import with_l1, with_l2
+from jaxnet.objectives.supervised import (
+    binary_classification,
+    classification,
+    regression,
+    supervised,
+    weighted_mean,
+)
+from jaxnet.objectives.transforms import with_augmentation, with_noise
+
+__all__ = [
+    "binary_classification",
+    "classification",
+    "regression",
+    "supervised",
+    "weighted_mean",
+    "with_augmentation",
+    "with_l1",
+    "with_l2",
+    "with_noise",
+]

@@ -1,0 +1,81 @@
+"""Transformations of objectives: what an objective sees instead of its batch."""
+
+import jax
+from jaxtyping import Array
+
+from jaxnet.nn.network import Network
+from jaxnet.typing import Batch, Metrics, Objective, Params
+
+
+def with_augmentation(objective: Objective, augmentation: Network) -> Objective:
+    """Let an objective see changed examples instead of its own, anew at each step.
+
+    Unlike in `denoising` the changed example is also what an autoencoder has to rebuild, as in
+    Guo et al. (2018), "Deep embedded clustering with data augmentation", eq. 3.
+
+    Args:
+        objective: the objective to change. Put this transformation outside of `with_noise`.
+        augmentation: `random_affine`, or any network without parameters that keeps the shape.
+
+    Returns:
+        An objective with the same metrics. Without a key the examples stay as they are.
+
+    Raises:
+        ValueError: (of the objective) a batch with `target`, which would not be changed.
+
+    >>> import jax.numpy as jnp, jaxnet as jn
+    >>> def mean(params, batch, key):
+    ...     return batch["x"].mean(), {}
+    >>> objective = with_augmentation(mean, jn.random_affine((8, 8, 1), max_shift=0.5))
+    >>> batch = {"x": jnp.ones((5, 64))}
+    >>> bool(objective({}, batch, jax.random.key(0))[0] < 1), float(objective({}, batch, None)[0])
+    (True, 1.0)
+    """
+
+    def changed(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        if "target" in batch:
+            raise ValueError(
+                "augmented: the batch holds a target already, which would stay as it is; put it "
+                "outside: with_augmentation(with_noise(objective, noise), augmentation)"
+            )
+        own_key, key = (None, None) if key is None else jax.random.split(key)
+        x = augmentation.apply({}, batch["x"], key=own_key)
+        return objective(params, {**batch, "x": x}, key)
+
+    return changed
+
+
+def with_noise(objective: Objective, noise: Network) -> Objective:
+    """Rebuild the clean input from a noisy one, whose noise is new at each step.
+
+    Vincent et al. (2010), "Stacked denoising autoencoders", eq. 4. An objective inside sees the
+    noisy input and one outside the clean input: `with_noise(penalty(...))` penalizes the codes of
+    noisy inputs, `penalty(with_noise(...))` those of clean inputs.
+
+    Args:
+        objective: the objective to change, such as `reconstruction(network)`.
+        noise: `masking_noise`, `gaussian_noise`, `salt_and_pepper_noise`, or any network without
+            parameters that keeps the shape.
+
+    Returns:
+        An objective with the same metrics. Without a key there is no noise.
+
+    >>> import jax.numpy as jnp, jaxnet as jn
+    >>> identity = jn.activation(lambda x: x)
+    >>> network = jn.autoencoders.autoencoder(identity, identity)
+    >>> objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
+    >>> objective = with_noise(objective, jn.nn.masking_noise(0.25))
+    >>> params, batch = network.init(jax.random.key(0)), {"x": jnp.ones((1000, 8))}
+    >>> float(objective(params, batch, None)[0])
+    0.0
+    >>> bool(abs(objective(params, batch, jax.random.key(0))[0] - 0.25 * 8) < 0.1)
+    True
+    """
+
+    def denoised(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        noise_key, key = (None, None) if key is None else jax.random.split(key)
+        x = batch["x"]
+        noisy = {**batch, "x": noise.apply({}, x, key=noise_key)}
+        return objective(params, {"target": x} | noisy, key)
+
+    return denoised

@@ -1,0 +1,21 @@
+"""Optimizers by name, and learning-rate schedules."""
+
+from jaxnet.optim.registry import (
+    default_learning_rate,
+    needs_key,
+    optimizer,
+    optimizer_names,
+    schedule,
+    schedule_names,
+    takes_schedule,
+)
+
+__all__ = [
+    "default_learning_rate",
+    "needs_key",
+    "optimizer",
+    "optimizer_names",
+    "schedule",
+    "schedule_names",
+    "takes_schedule",
+]
