@@ -18,9 +18,10 @@ from experiments.options import RunConfig
 from experiments.recipes import PUBLISHED
 from experiments.report.report import write_report
 from jaxnet.doctor import UnsoundBackendError
-from jaxnet.runs.directory import RunDirectory, read_json
+from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.environment import device_name, fix_environment
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
+from jaxnet.runs.records import read_json
 
 
 class _Command(Protocol):
@@ -95,14 +96,14 @@ def finish(
         The summary with what every experiment reports.
     """
     summary = {
-        "experiment": directory.experiment,
+        "experiment": directory.name,
         "dataset": config.dataset,
         "num_seeds": config.num_seeds,
         "unit": "seeds",
         "device": device_name(),
-        "published": PUBLISHED.get((directory.experiment, config.dataset)),
+        "published": PUBLISHED.get((directory.name, config.dataset)),
     } | summary
-    title = f"{directory.experiment.capitalize()} on {config.dataset}"
+    title = f"{directory.name.capitalize()} on {config.dataset}"
     write_report(directory, title=title, summary=summary, captions=captions)
     # Last: a run with a summary is one that is finished.
     directory.write_json("summary.json", summary)
@@ -205,6 +206,7 @@ def main(
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
-        print(interrupted, file=sys.stderr)
+        advice = f"; continue with --resume {interrupted.path}" if interrupted.path else ""
+        print(f"{interrupted}{advice}", file=sys.stderr)
         return interrupted.exit_status
     return 0

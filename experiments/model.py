@@ -16,7 +16,8 @@ import numpy as np
 
 from experiments.data import Dataset, Standardization
 from jaxnet.checkpoint import export_params, import_params, params_sha256
-from jaxnet.runs.directory import RunDirectory, read_json
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.records import read_json
 
 if TYPE_CHECKING:
     from experiments.data.tables.preprocessing import Preprocessing

@@ -27,9 +27,9 @@ from experiments.command import main, recorded_config
 from experiments.data import load_features, load_pictures, standardize
 from experiments.model import SavedModel, load_model, stacked_shapes
 from experiments.regression import experiment as regression
-from jaxnet.runs.directory import read_json
 from jaxnet.runs.environment import fix_environment
 from jaxnet.runs.files import whole_file
+from jaxnet.runs.records import read_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from experiments.clustering import experiment as clustering
 from experiments.command import main, recorded_config
 from experiments.reconstruction import experiment as reconstruction
 from experiments.regression import experiment as regression
-from jaxnet.runs.directory import read_json, read_log
 from jaxnet.runs.environment import available_threads, differences, fix_environment, manifest
+from jaxnet.runs.records import read_json, read_log
 
 # By name: what a file says is looked up here and never imported.
 EXPERIMENTS: dict[str, Any] = {

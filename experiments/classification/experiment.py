@@ -32,6 +32,7 @@ from experiments.data import (
     split,
     standardize,
 )
+from experiments.directory import check_directory, open_directory, train_options
 from experiments.model import SavedModel, save_model
 from experiments.options import TrainingConfig, load_dataset, resolve, seed_keys, training_optimizer
 from experiments.recipes import classification_recipe, own_recipe
@@ -104,7 +105,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config)
+    check_directory(config)
     dataset = load_data(config)
     recipe = classification_recipe(dataset.name if config.data is None else "", config.model)
     if config.data is not None:
@@ -126,7 +127,7 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
     budget = _budget(config, dataset.y[parts.validation])
     network = build_network(config, inputs.shape[1:], dataset.num_classes)
     learner = build_learner(config, dataset.num_classes, network, len(parts.train))
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             states = jax.jit(jax.vmap(learner.init))(seed_keys(config))
             outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
@@ -134,12 +135,13 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             held_out_labels = jnp.asarray(dataset.y[parts.validation])
             watched = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
             trained = train(
+                directory,
                 learner,
                 states,
                 {"x": inputs[parts.train], "y": dataset.y[parts.train]},
-                lambda params: watched(outputs(params, held_out), held_out_labels),
-                config,
-                directory,
+                batches=config.batch_size or 1,
+                options=train_options(config),
+                evaluate=lambda params, _: watched(outputs(params, held_out), held_out_labels),
             )
             tested = outputs(trained.params, jnp.asarray(inputs[parts.test]))
             labels = jnp.asarray(dataset.y[parts.test])
@@ -193,16 +195,16 @@ def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
     learner = build_learner(config, dataset.num_classes, network, rows.shape[1])
     config = dataclasses.replace(config, num_seeds=len(rows))
     predict = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             print(f"training {len(rows)} networks in one program ...", flush=True)
             trained = train(
+                directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": cross_validation.scaled(fitted, inputs, rows), "y": dataset.y[rows]},
-                lambda params: {},
-                config,
-                directory,
+                batches=config.batch_size or 1,
+                options=train_options(config),
                 data_axis=0,
             )
             outer, inner = (

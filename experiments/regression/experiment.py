@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from experiments.command import finish, print_table, stopwatch
 from experiments.data import Dataset, Standardization, fit_standardization, split, standardize
+from experiments.directory import check_directory, open_directory, train_options
 from experiments.model import SavedModel, save_model
 from experiments.options import TrainingConfig, load_dataset, resolve, seed_keys, training_optimizer
 from experiments.recipes import own_recipe, regression_recipe
@@ -71,7 +72,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config)
+    check_directory(config)
     dataset = load_data(config)
     jn.check_data(dataset.x, dataset.y)
     parts = split(dataset, seed=config.seed)
@@ -89,7 +90,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.l2:
         objective = jn.with_l2(objective, config.l2)
     learner = jn.gradient_learner(network.init, objective, optimizer)
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
             held_out, held_out_y = (
@@ -98,12 +99,13 @@ def run(config: Config) -> dict[str, Any]:
             )
             watched = jax.jit(jax.vmap(_learning_metrics, (0, None)))
             trained = train(
+                directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": x[parts.train], "y": y[parts.train]},
-                lambda params: watched(outputs(params, held_out), held_out_y),
-                config,
-                directory,
+                batches=config.batch_size or 1,
+                options=train_options(config),
+                evaluate=lambda params, _: watched(outputs(params, held_out), held_out_y),
             )
             params = trained.params
             predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
