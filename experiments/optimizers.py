@@ -19,10 +19,11 @@ import numpy as np
 import jaxnet as jn
 from experiments.command import finish, main, print_table, statistics, stopwatch
 from experiments.data import Dataset, fit_standardization, load, split, standardize
+from experiments.directory import check_directory, open_directory
 from experiments.model import stacked_sha256
 from experiments.options import RunConfig, require_positive, resolve_threads, seed_keys
 from jaxnet import metrics
-from jaxnet.runs.directory import RunDirectory, read_log
+from jaxnet.runs.records import read_log
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def run(config: Config) -> dict[str, Any]:
     require_positive(config, "num_epochs", "batch_size", "num_seeds")
     for name in names:
         jn.optim.default_learning_rate(name)
-    RunDirectory.check(config)
+    check_directory(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
     dataset = load_data(config)
     parts = split(dataset, seed=config.seed)
@@ -96,7 +97,7 @@ def run(config: Config) -> dict[str, Any]:
             "seconds": spent["train"],
         }
 
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             log = directory.path / "metrics.jsonl"
             records = read_log(log) if log.exists() else []

@@ -41,6 +41,7 @@ from experiments.data import (
     load,
     standardize,
 )
+from experiments.directory import check_directory, open_directory, train_options
 from experiments.options import (
     TrainingConfig,
     load_unsupervised,
@@ -56,7 +57,7 @@ from experiments.summary import summarize
 from jaxnet import clustering
 from jaxnet.checkpoint import export_params, params_sha256
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.training import start_from, train
+from jaxnet.runs.training import start_states, train
 from jaxnet.training.state import Stream
 
 # The methods that each option is for, where it is not for all.
@@ -163,7 +164,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config)
+    check_directory(config)
     dataset = load_data(config)
     recipe = clustering_recipe(dataset, config)
     config = resolve(config, _for_method(config, recipe))
@@ -175,7 +176,7 @@ def run(config: Config) -> dict[str, Any]:
     clustering.check_clusters(x, config.num_clusters or 0)
     method = build_method(config, x.shape[1], dataset.x.shape[1:], mean=_mean(dataset))
     optimizer = training_optimizer(config, len(x))
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             data = {"x": jnp.asarray(x)}
             params, hashes = _pretrained(method, config, data, directory)
@@ -187,13 +188,15 @@ def run(config: Config) -> dict[str, Any]:
             else:
                 first = cluster(method, starts, data["x"])
                 make = functools.partial(method.learner, optimizer, data)
+                score = scores(method, data["x"], dataset)
                 trained = train(
-                    make(lambda key: jax.tree.map(lambda leaf: leaf[0], starts)),
-                    start_from(make, seed_keys(config, Stream.CLUSTERING), starts),
-                    data | {"index": jnp.arange(len(x))},
-                    scores(method, data["x"], dataset),
-                    config,
                     directory,
+                    make(lambda key: jax.tree.map(lambda leaf: leaf[0], starts)),
+                    start_states(make, seed_keys(config, Stream.CLUSTERING), starts),
+                    data | {"index": jnp.arange(len(x))},
+                    batches=config.batch_size or 1,
+                    options=train_options(config),
+                    evaluate=lambda params, _: score(params),
                 )
                 params, hashes["clustering"] = trained.params, trained.state_sha256
                 history = dict(trained.history)
@@ -226,8 +229,14 @@ def _pretrained(
     )
     learner = method.pretrain(training_optimizer(config, len(data["x"])))
     states = jax.jit(jax.vmap(learner.init))(seed_keys(config))
-    part = directory.part("pretraining")
-    trained = train(learner, states, data, lambda params: {}, config, part)
+    trained = train(
+        directory.stage("pretraining"),
+        learner,
+        states,
+        data,
+        batches=config.batch_size or 1,
+        options=train_options(config),
+    )
     return trained.params, {"pretraining": trained.state_sha256}
 
 

@@ -34,8 +34,8 @@ import numpy as np
 
 from experiments.command import finish, print_table, statistics, stopwatch
 from experiments.data import load
+from experiments.directory import check_directory, open_directory
 from experiments.options import require_positive
-from jaxnet.runs.directory import RunDirectory
 
 SCRIPT = Path(__file__).with_name("speed_peers.py")
 PEAK = "matrix product"
@@ -264,7 +264,7 @@ def run(config: Config) -> dict[str, Any]:
     require_positive(config, "repeats")
     if not os.access(config.torch_python, os.X_OK):
         raise ValueError(f"torch_python: {config.torch_python} is no program that can be run")
-    RunDirectory.check(config)
+    check_directory(config)
     cores = os.cpu_count() or 1
     num_threads = (1, cores) if cores > 1 else (1,)
     metrics: dict[str, Any] = {}
@@ -279,5 +279,5 @@ def run(config: Config) -> dict[str, Any]:
             if remark:
                 print(remark)
     summary = {"metrics": metrics, "tables": tables, "params_sha256": [], "seconds": seconds}
-    with RunDirectory.open(config, "") as directory:
+    with open_directory(config, "") as directory:
         return finish(directory, config, summary | {"unit": "rounds"}, {})

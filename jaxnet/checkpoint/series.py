@@ -4,6 +4,7 @@ import contextlib
 import math
 import operator
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
@@ -115,7 +116,7 @@ class Checkpoints:
         known = {step: value for step, value in metrics.items() if value is not None}
         return min(known, key=known.__getitem__) if known else None
 
-    def restore(self, like: PyTree[Any]) -> Restored | None:
+    def restore(self, like: PyTree[Any] | Callable[[int], PyTree[Any]]) -> Restored | None:
         """The newest good checkpoint.
 
         Corrupt ones that are newer are put aside as `STEP.refused`: they no longer count among the
@@ -123,7 +124,8 @@ class Checkpoints:
         Where all are corrupt they stay where they are, so that no run starts again unasked.
 
         Args:
-            like: as `jaxnet.checkpoint.restore` has it.
+            like: as in `jaxnet.checkpoint.restore`; or a function from the step to it, where
+                shapes depend on the step.
 
         Returns:
             What was found, with the reason why each newer one was refused; None where there is no
@@ -137,7 +139,7 @@ class Checkpoints:
         refused: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
-                state = restore(self.path(step), like=like)
+                state = restore(self.path(step), like=like(step) if callable(like) else like)
             except CorruptCheckpointError as error:
                 refused[step] = str(error)
                 continue
