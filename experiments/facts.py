@@ -54,11 +54,12 @@ _NAMED = {
 
 
 def facts_of(dataset: Dataset) -> Facts:
-    """The facts of a data set that is loaded, as those of a user's file."""
+    """The facts of a data set that is loaded."""
     return Facts(
         len(dataset.x),
         dataset.x.shape[1:],
         dataset.num_classes,
+        name=dataset.name if dataset.is_named else "",
         is_text=dataset.is_text,
         num_groups=len(dataset.group_names),
     )

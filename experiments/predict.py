@@ -27,7 +27,7 @@ import tyro
 
 from experiments.command import main
 from experiments.config import Options
-from experiments.data import load_features, load_pictures
+from experiments.data import load_features, load_images
 from experiments.model import load_model
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
@@ -81,7 +81,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
     model = load_model(config.run, stacked)
     out = _new_file(config, experiment.prediction_suffix(model))
     if model.preprocessing is None:
-        x = load_pictures(config.data, model.in_shape)
+        x = load_images(config.data, model.in_shape)
     else:
         x = load_features(config.data, model.preprocessing)
     inputs = experiment.scale_inputs(options, model.inputs, x)

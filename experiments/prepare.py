@@ -12,9 +12,9 @@ from experiments.data import (
     Dataset,
     Split,
     Standardization,
-    holds_pictures,
+    holds_images,
     load,
-    load_labelled_pictures,
+    load_labelled_images,
     load_table,
     split,
 )
@@ -133,19 +133,19 @@ def load_unlabelled(config: Any) -> Dataset:
         config: `DataOptions`, and the seed of the split.
 
     Raises:
-        ValueError: as `load`, `load_table` and `load_labelled_pictures`; options of a table
+        ValueError: as `load`, `load_table` and `load_labelled_images`; options of a table
             without one.
         FileNotFoundError: there is no such file.
     """
     if config.data is None:
         return _load_named(config, "classification")
-    if holds_pictures(config.data):
+    if holds_images(config.data):
         for name in ("impute", "ignore", "categories"):
             if getattr(config, name):
                 raise ValueError(
                     f"{name} is for a table, and {config.data} holds images; leave it out"
                 )
-        return load_labelled_pictures(config.data, label=config.label)
+        return load_labelled_images(config.data, label=config.label)
     return _load_table(config, config.data, "classification")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from experiments import config as options
-from experiments.config import DataOptions, Options, RunOptions
+from experiments.config import DataOptions, Options
 from experiments.data import Dataset, Standardization
 from experiments.facts import Facts, facts_of, named_facts
 from experiments.model import SavedModel
@@ -30,16 +30,7 @@ class Command(Protocol):
 
 
 class Experiment(Command, Protocol):
-    """A command that trains on a data set, leaves a run directory, and can predict from it.
-
-    Attributes:
-        PUBLISHED: name of a data set -> published figures, shown beside a result on it.
-    """
-
-    @property
-    def PUBLISHED(self) -> Mapping[str, str]:  # noqa: N802
-        """Published figures by data set."""
-        ...
+    """A command that trains on a data set, leaves a run directory, and can predict from it."""
 
     def recipe(self, facts: Facts, method: str | None) -> Any:
         """The default config for data of these sizes and a method; None is the default method."""
@@ -138,13 +129,3 @@ def _with_optimizer(config: Any, name: str) -> Any:
         return config
     rate = optim.default_learning_rate(name)
     return options.replace(config, optimizer=name, learning_rate=rate, weight_decay=None)
-
-
-def published(experiment_figures: Mapping[str, str], config: Any) -> str | None:
-    """Published figures for the data of a run; a user's file has none, whatever its name.
-
-    >>> published({"mnist": "error 1.6 %"}, DataOptions(dataset="mnist"))
-    'error 1.6 %'
-    >>> published({"mnist": "error 1.6 %"}, DataOptions(dataset="mnist", data="mnist.csv"))
-    """
-    return None if config.data is not None else experiment_figures.get(config.dataset)

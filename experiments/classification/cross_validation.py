@@ -103,7 +103,8 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
             f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"
         )
         captions = evaluation.draw_learning(directory, trained.history)
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def _evaluate(

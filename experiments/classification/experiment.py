@@ -21,18 +21,16 @@ import jaxnet as jn
 from experiments.classification import cross_validation, evaluation
 from experiments.classification.config import Cnn, Config
 from experiments.classification.network import arrange, build_learner, build_network
-from experiments.classification.recipes import PUBLISHED, recipe
+from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_idf, fit_standardization, standardize
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
-from experiments.protocol import published
 from experiments.summary import summarize_split
 from experiments.training import batch_size, open_directory, seed_keys, train_options
 from jaxnet import runs
 
 __all__ = [
-    "PUBLISHED",
     "Config",
     "build_network",
     "check",
@@ -116,7 +114,8 @@ def run(config: Config) -> dict[str, Any]:
             threshold=threshold,
         )
         summary = summarize_split(trained, metrics, parts, seconds)
-        return finish(directory, config, summary, captions, published(PUBLISHED, config))
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:

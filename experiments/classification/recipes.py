@@ -1,4 +1,4 @@
-"""Default configs of experiments.classification by data set and model, and published figures.
+"""Default configs of experiments.classification by data set and model.
 
 Values were chosen on validation data, never on the test set. Results: docs/results.md.
 """
@@ -8,17 +8,6 @@ from typing import Any
 
 from experiments.classification.config import Cnn, Config, Linear, Mlp
 from experiments.facts import Facts, batch_size_for, is_large
-
-PUBLISHED = {
-    "mnist": (
-        "test error 1.6 % for an mlp of 800 units (Simard, Steinkraus, Platt 2003), 0.95 % with "
-        "dropout (Srivastava et al. 2014)"
-    ),
-    "fashion_mnist": (
-        "test accuracy 0.871 for an mlp of 100 units, 0.897 for SVC (Xiao, Rasul, Vollgraf 2017, "
-        "Table 3); 0.925 for a small cnn (their list of benchmarks)"
-    ),
-}
 
 
 def recipe(facts: Facts, method: str | None = None) -> Config:

@@ -22,9 +22,8 @@ from experiments.command import finish, print_table, stopwatch
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
-from experiments.protocol import published
 from experiments.regression.config import Config, Linear
-from experiments.regression.recipes import PUBLISHED, recipe
+from experiments.regression.recipes import recipe
 from experiments.report import figures
 from experiments.summary import summarize_split
 from experiments.training import (
@@ -38,7 +37,6 @@ from jaxnet import metrics, runs
 from jaxnet.runs import RunDirectory
 
 __all__ = [
-    "PUBLISHED",
     "Config",
     "build_network",
     "check",
@@ -120,7 +118,8 @@ def run(config: Config) -> dict[str, Any]:
             line = figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves)
             directory.save_figure("fit", line)
             captions["fit"] = "All examples, and the function that each network fitted."
-        return finish(directory, config, summary, captions, published(PUBLISHED, config))
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def check(config: Config, dataset: Dataset) -> None:

@@ -8,8 +8,6 @@ import dataclasses
 from experiments.facts import Facts, batch_size_for, is_large
 from experiments.regression.config import Config, Linear, Mlp
 
-PUBLISHED: dict[str, str] = {}
-
 
 def recipe(facts: Facts, method: str | None = None) -> Config:
     """The default config for a data set and a model.
