@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -105,7 +106,7 @@ def finish(
     return summary
 
 
-def main(command: Command, arguments: Sequence[str] | None = None) -> int:
+def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) -> int:
     """Run a command: a mistake is one line on stderr, not a traceback.
 
     Args:

@@ -108,13 +108,11 @@ class DataOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OptimizerOptions(Options):
-    """Options of every gradient descent."""
+class DescentOptions(Options):
+    """Options of gradient descent, except for its rate and length."""
 
     optimizer: str = "adam"
     """Name of any Optax optimizer, such as adam, sgd, lbfgs, muon or schedule_free_adamw."""
-    learning_rate: PositiveFloat | None = 1e-3
-    """Peak learning rate; None is for optimizers that have no learning rate, such as lbfgs."""
     schedule: str = "constant"
     """Schedule of the learning rate over the run: constant, cosine, warmup_cosine, exponential or
     step."""
@@ -124,6 +122,14 @@ class OptimizerOptions(Options):
     """Largest global norm of a gradient, to which longer ones are scaled; None clips nothing."""
     batch_size: PositiveInt | Literal["all"] = 64
     """Examples in a batch; all uses the whole training data in each step."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerOptions(DescentOptions):
+    """Options of gradient descent."""
+
+    learning_rate: PositiveFloat | None = 1e-3
+    """Peak learning rate; None is for optimizers that have no learning rate, such as lbfgs."""
     num_epochs: PositiveInt = 60
     """Passes over the training data."""
 
@@ -194,7 +200,7 @@ def replace(config: Self, **options: Any) -> Self:
             raise ValueError(f"{name} is not an option of {place}; leave it out")
     values = {name: value for name, value in options.items() if name in own}
     nested = {name: value for name, value in options.items() if name not in own}
-    if field is not None and nested:
+    if field is not None and method is not None and nested:
         values[field] = dataclasses.replace(method, **nested)
     return dataclasses.replace(config, **values)
 

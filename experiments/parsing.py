@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pydantic
@@ -41,7 +42,7 @@ class _First:
     resume: Path | None = None
 
 
-def parse(command: Command, arguments: Sequence[str]) -> Any:
+def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     """The config that a command line asks for.
 
     Args:

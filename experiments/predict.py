@@ -12,8 +12,8 @@ with an array `x`. The file that is written holds
   one that the report shows, and the cluster by each other network. n2d fits its UMAP again, on the
   data of the run and with its seed, since UMAP cannot be saved without pickle; this takes as long
   as it took in the run;
-- of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file with
-  `codes`, `reconstruction_errors` and `reconstructions`, of all networks.
+- of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file
+  with `codes`, `reconstruction_errors` and `reconstructions`, of all networks.
 """
 
 import dataclasses

@@ -127,5 +127,7 @@ def _with_optimizer(config: Any, name: str) -> Any:
     holder = config if hasattr(config, "optimizer") else getattr(config, field or "", None)
     if getattr(holder, "optimizer", name) == name:
         return config
-    rate = optim.default_learning_rate(name)
-    return options.replace(config, optimizer=name, learning_rate=rate, weight_decay=None)
+    values: dict[str, Any] = {"optimizer": name, "weight_decay": None}
+    if hasattr(holder, "learning_rate"):
+        values["learning_rate"] = optim.default_learning_rate(name)
+    return options.replace(config, **values)

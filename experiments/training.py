@@ -8,19 +8,20 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.config import OptimizerOptions, RunOptions
+from experiments.config import DescentOptions, OptimizerOptions, RunOptions
 from jaxnet import runs
 
 
 def build_optimizer(
-    options: OptimizerOptions, num_train: int, *, learning_rate: float | None = None
+    options: DescentOptions, num_train: int, *, learning_rate: float | None, num_epochs: int
 ) -> Callable[[jax.Array], Any]:
     """The optimizer of some options, as a function of a key for those that draw random numbers.
 
     Args:
         options: the options.
-        num_train: number of training examples; a schedule runs over the steps of all epochs.
-        learning_rate: peak rate instead of that of the options.
+        num_train: number of training examples.
+        learning_rate: peak rate; None is the optimizer's own default.
+        num_epochs: passes over the examples, over which a schedule runs.
 
     Returns:
         From a key to an Optax transformation.
@@ -30,9 +31,8 @@ def build_optimizer(
             a batch larger than the training data.
     """
     name, kind = options.optimizer, options.schedule
-    num_steps = num_train // batch_size(options, num_train) * options.num_epochs
-    peak = options.learning_rate if learning_rate is None else learning_rate
-    rate: Any = jn.optim.default_learning_rate(name) if peak is None else peak
+    num_steps = num_train // batch_size(options, num_train) * num_epochs
+    rate: Any = jn.optim.default_learning_rate(name) if learning_rate is None else learning_rate
     if kind != "constant":
         if rate is None or not jn.optim.takes_schedule(name):
             raise ValueError(
@@ -50,13 +50,23 @@ def build_optimizer(
     return optimizer
 
 
-def batch_size(options: OptimizerOptions, num_train: int) -> int:
+def config_optimizer(options: OptimizerOptions, num_train: int) -> Callable[[jax.Array], Any]:
+    """The optimizer of options that have a rate and a number of epochs, as `build_optimizer`."""
+    return build_optimizer(
+        options,
+        num_train,
+        learning_rate=options.learning_rate,
+        num_epochs=options.num_epochs,
+    )
+
+
+def batch_size(options: DescentOptions, num_train: int) -> int:
     """Examples in a batch, for a number of training examples.
 
     Raises:
         ValueError: more than there are.
 
-    >>> batch_size(OptimizerOptions(batch_size="all"), 100)
+    >>> batch_size(DescentOptions(batch_size="all"), 100)
     100
     """
     if options.batch_size == "all":

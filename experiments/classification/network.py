@@ -7,7 +7,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.classification.config import Cnn, Config, Linear
-from experiments.training import build_optimizer
+from experiments.training import config_optimizer
 
 
 def arrange(config: Config, x: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def build_learner(
     """The learner of a config for a number of training examples.
 
     Raises:
-        ValueError: as `build_optimizer`.
+        ValueError: as `config_optimizer`.
     """
     if num_classes == 2:
         objective = jn.binary_classification(network)
@@ -56,4 +56,4 @@ def build_learner(
         objective = jn.classification(network, label_smoothing=config.label_smoothing)
     if config.l2_weight:
         objective = jn.with_l2(objective, config.l2_weight)
-    return jn.gradient_learner(network.init, objective, build_optimizer(config, num_train))
+    return jn.gradient_learner(network.init, objective, config_optimizer(config, num_train))

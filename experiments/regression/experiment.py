@@ -28,7 +28,7 @@ from experiments.report import figures
 from experiments.summary import summarize_split
 from experiments.training import (
     batch_size,
-    build_optimizer,
+    config_optimizer,
     open_directory,
     seed_keys,
     train_options,
@@ -81,7 +81,7 @@ def run(config: Config) -> dict[str, Any]:
     objective = jn.regression(network)
     if config.l2_weight:
         objective = jn.with_l2(objective, config.l2_weight)
-    optimizer = build_optimizer(config, len(parts.train))
+    optimizer = config_optimizer(config, len(parts.train))
     learner = jn.gradient_learner(network.init, objective, optimizer)
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
