@@ -118,9 +118,7 @@ def run(config: Config) -> dict[str, Any]:
                 result["optimizer"]: statistics(np.asarray(result["accuracy"]))
                 for result in records
             },
-            "params_sha256": {
-                result["optimizer"]: result["params_sha256"] for result in records
-            },
+            "params_sha256": {result["optimizer"]: result["params_sha256"] for result in records},
             "seconds": seconds,
             "tables": {"Optimizers": rows},
         }

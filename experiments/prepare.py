@@ -18,6 +18,7 @@ from experiments.data import (
     load_table,
     split,
 )
+from experiments.facts import named_facts
 from experiments.training import check_directory
 from jaxnet import runs
 
@@ -104,6 +105,12 @@ def resolve_threads(config: Config) -> Config:
             f"set NPROC={config.num_threads} before Python starts"
         )
     return dataclasses.replace(config, num_threads=threads)
+
+
+def is_text(config: DataOptions) -> bool:
+    """Whether the features of the data of a config are weights of words."""
+    facts = named_facts(config.dataset) if config.data is None else None
+    return facts is not None and facts.is_text
 
 
 def load_labelled(config: Any, *, task: Task) -> Dataset:

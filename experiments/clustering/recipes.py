@@ -1,7 +1,8 @@
 """Default configs of experiments.clustering by data set and method.
 
-No labels choose a value for a user's data. Clustering has no validation data: the values for the
-digits were tried with their scores in view. Results: docs/results.md.
+Of labels, only the number of classes is used, as the number of clusters. Clustering has no
+validation data: the values for the digits were chosen with their scores in view. Results:
+docs/results.md.
 """
 
 import dataclasses
