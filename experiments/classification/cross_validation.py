@@ -73,9 +73,8 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
                 learner,
                 jax.jit(jax.vmap(learner.init))(network_keys(config.seed, len(rows))),
                 {"x": scaled(fitted, inputs, rows), "y": dataset.y[rows]},
-                batches=batch_size(config, rows.shape[1]),
+                batches=jn.training.per_run(batch_size(config, rows.shape[1])),
                 options=options,
-                data_axis=0,
             )
             predict = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
             tested = _evaluate(predict, trained.params, folded, fitted, (inputs, dataset.y))

@@ -132,7 +132,7 @@ def run(config: Config) -> dict[str, Any]:
                 directory.write_log([])
             else:
                 before = cluster(method, params, data["x"])
-                learner_of = functools.partial(method.learner, optimizer, data)
+                learner_of = functools.partial(method.learner, optimizer, len(x))
                 first = jax.tree.map(lambda leaf: leaf[0], params)
                 score = scores(method, data["x"], dataset)
                 trained = runs.train(
@@ -143,6 +143,7 @@ def run(config: Config) -> dict[str, Any]:
                     batches=batch_size(options, len(x)),
                     options=watch,
                     evaluate=lambda params, _: score(params),
+                    hooks=method.hooks(len(x)),
                 )
                 params, hashes["clustering"] = trained.params, trained.state_sha256
                 history = dict(trained.history)

@@ -26,7 +26,7 @@ from experiments.clustering.config import (
 from experiments.training import batch_size
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
-from jaxnet.training.hooks import Intervention
+from jaxnet.training.hooks import Hooks
 from jaxnet.typing import Objective, Optimizer
 
 # From a key and codes to the parameters of the clusters, by name; and from a key, the parameters of
@@ -47,8 +47,9 @@ class Method(NamedTuple):
         start: `(key, autoencoder's parameters, x)` to the parameters of the clustering.
         codes: `(params, x) -> codes`.
         memberships: `(params, codes)` to probabilities of the clusters, `(n, k)`.
-        learner: `(optimizer, data, init)` to the learner of network and clusters together, where
-            `init(key)` are parameters of `start`; None where the method ends with these.
+        learner: `(optimizer, num_examples, init)` to the learner of network and clusters together,
+            where `init(key)` are parameters of `start`; None where the method ends with these.
+        hooks: from the number of examples to the hooks of that training.
         on_host: whether `start` computes on the host and cannot be compiled.
     """
 
@@ -57,7 +58,8 @@ class Method(NamedTuple):
     start: Callable[[Array, Any, Array], Any]
     codes: Callable[[Any, Array], Array]
     memberships: Callable[[Any, Array], Array]
-    learner: Callable[[Optimizer, Any, Callable[[Array], Any]], jn.Learner] | None = None
+    learner: Callable[[Optimizer, int, Callable[[Array], Any]], jn.Learner] | None = None
+    hooks: Callable[[int], Hooks] = lambda num_examples: ()
     on_host: bool = False
 
 
@@ -119,11 +121,16 @@ def build_method(
         embed = embedding.start(options, num_clusters, network, find_mixture(options, num_clusters))
         return method._replace(start=embed, codes=_embedding, memberships=_by_mixture, on_host=True)
 
-    def learner(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
-        built, *more = _build_learner(options, network, reconstruction, init, optimizer, data)
-        return _with_resets(options, network, recluster, change(built), data, *more)
+    def learner(
+        optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]
+    ) -> jn.Learner:
+        objective = (options, network, reconstruction)
+        return change(_build_learner(*objective, init, optimizer, num_examples))
 
-    method = method._replace(learner=learner)
+    def hooks(num_examples: int) -> Hooks:
+        return _hooks(options, network, recluster, num_examples)
+
+    method = method._replace(learner=learner, hooks=hooks)
     return method._replace(memberships=_by_prior) if variational else method
 
 
@@ -223,27 +230,19 @@ def _changing(augment: bool, in_shape: Sequence[int]) -> Callable[[jn.Learner], 
     return lambda learner: jn.training.augmented_learner(learner, augmentation)
 
 
-def _with_resets(
-    options: Deep,
-    network: Any,
-    recluster: Find,
-    learner: jn.Learner,
-    data: Any,
-    *more: Intervention,
-) -> jn.Learner:
-    """BRB: every `reset_every` epochs a soft reset, then new clusters, and what follows these."""
-    if not options.reset:
-        return learner
-    reset = clustering.reset_and_recluster(network, recluster, factor=options.reset_factor)
-
-    def intervene(state: jn.TrainState, data: Any) -> jn.TrainState:
-        for intervention in (reset, *more):
-            state = intervention(state, data)
-        return state
-
-    num_examples = len(data["x"])
-    every = options.reset_every * (num_examples // batch_size(options, num_examples))
-    return jn.training.periodically(learner, intervene, data, every=every, first=every)
+def _hooks(options: Deep, network: Any, recluster: Find, num_examples: int) -> Hooks:
+    """Targets of DEC and IDEC; soft resets with new clusters (BRB), which new targets follow."""
+    hooks: list[Any] = []
+    targets = isinstance(options, Dec | Idec)
+    if targets:
+        hooks.append((options.refresh_every, clustering.refresh_targets(network)))
+    if options.reset:
+        every = options.reset_every * (num_examples // batch_size(options, num_examples))
+        reset = clustering.reset_and_recluster(network, recluster, factor=options.reset_factor)
+        hooks.append((every, reset, every))
+        if targets:
+            hooks.append((every, clustering.refresh_targets(network), every))
+    return hooks
 
 
 def _build_learner(
@@ -252,17 +251,16 @@ def _build_learner(
     reconstruction: Objective,
     init: Callable[[Array], Any],
     optimizer: Optimizer,
-    data: Any,
-) -> tuple[jn.Learner, *tuple[Intervention, ...]]:
-    """The learner of network and clusters together, and what must follow new clusters."""
+    num_examples: int,
+) -> jn.Learner:
+    """The learner of network and clusters together."""
     if isinstance(options, Dcn):
-        learner = clustering.deep_clustering_network_learner(
+        return clustering.deep_clustering_network_learner(
             init, network, reconstruction, optimizer, strength=options.clustering_weight
         )
-        return (learner,)
     if isinstance(options, Vade):
         objective = clustering.variational_deep_embedding(network)
-        return (jn.gradient_learner(init, objective, optimizer),)
+        return jn.gradient_learner(init, objective, optimizer)
     if isinstance(options, Idec):
         objective = clustering.improved_deep_embedded_clustering(
             network, reconstruction, strength=options.clustering_weight
@@ -270,10 +268,8 @@ def _build_learner(
     else:
         assert isinstance(options, Dec)
         objective = clustering.deep_embedded_clustering(network)
-    learner = clustering.embedded_clustering_learner(
-        init, objective, optimizer, network, data, every=options.refresh_every
-    )
-    return learner, clustering.refresh_targets(network)
+    objective = clustering.with_targets(objective, num_examples=num_examples)
+    return jn.gradient_learner(init, objective, optimizer)
 
 
 def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:

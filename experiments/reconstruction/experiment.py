@@ -29,7 +29,6 @@ import numpy as np
 import jaxnet as jn
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, split, standardize
-from experiments.directory import check_directory, open_directory, train_options
 from experiments.model import SavedModel, save_model
 from experiments.options import (
     TrainingConfig,
@@ -49,8 +48,7 @@ from experiments.reconstruction.outputs import draw, draw_codes, draw_model, exp
 from experiments.summary import summarize_split
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.training import start_states, train
-from jaxnet.training.state import Stream
+from jaxnet.runs.training import start_from, train
 
 _AUTOENCODERS = ("autoencoder", "denoising", "sparse", "contractive")
 _NETWORKS = (*_AUTOENCODERS, "vae", "deep_belief")
@@ -165,12 +163,11 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    check_directory(config)
+    RunDirectory.check(config)
     _check(config)
     dataset = load_data(config)
     _check_data(config, dataset)
-    recipe = reconstruction_recipe(dataset, config)
-    config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
+    config = resolve(config, reconstruction_recipe(dataset, config))
     require_positive(config, "code_dim", "gibbs_steps", "pretrain_epochs")
     parts = split(dataset, seed=config.seed)
     x, inputs = _unit_interval(dataset, parts.train)
@@ -182,17 +179,15 @@ def run(config: Config) -> dict[str, Any]:
     if config.compare_optimizers:
         return compare(config, model, x, parts, dataset)
     learner = model.learner(optimizer)
-    with open_directory(config, dataset.sha256) as directory:
+    with RunDirectory.open(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            watched = _watch(model, x[parts.validation], config)
             trained = train(
-                directory,
                 learner,
                 _initial_states(model, optimizer, config, directory),
                 {"x": x[parts.train]},
-                batches=config.batch_size or 1,
-                options=train_options(config),
-                evaluate=lambda params, _: watched(params),
+                _watch(model, x[parts.validation], config),
+                config,
+                directory,
             )
             params = trained.params
             rebuilt = _outputs(model.rebuild, params, x[parts.test])
@@ -208,7 +203,7 @@ def run(config: Config) -> dict[str, Any]:
                 every = _outputs(model.encode, params, x)
                 if config.linear_probe:
                     metrics["probe_error"] = probe_errors(
-                        every, dataset, parts, seed_keys(config, Stream.PROBE)
+                        every, dataset, parts, seed_keys(config, "probe")
                     )
                 if config.export_features is not None:
                     export_features(config.export_features, every, dataset.y, parts)
@@ -219,11 +214,10 @@ def run(config: Config) -> dict[str, Any]:
             history.pop("loss")
         captions = draw(directory, dataset, x[parts.test], parts.test, history, rebuilt, by_pca)
         captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
-        key = seed_keys(config, Stream.SAMPLES)[0]
+        key = seed_keys(config, "samples")[0]
         captions |= draw_model(directory, model, params, dataset, key)
         summary = summarize_split(trained, metrics, parts, seconds)
-        published = dataset.published.get(config.experiment)
-        return finish(directory, config, summary, captions, published)
+        return finish(directory, config, summary, captions)
 
 
 def _check_data(config: Config, dataset: Dataset) -> None:
@@ -254,10 +248,10 @@ def _initial_states(
     if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
         # What is resumed takes but the shapes from here, so nothing is pretrained again.
         return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
-    return start_states(
+    return start_from(
         functools.partial(model.learner, optimizer),
         keys,
-        model.pretrain(seed_keys(config, Stream.PRETRAINING)),
+        model.pretrain(seed_keys(config, "pretraining")),
     )
 
 
@@ -284,7 +278,7 @@ def _check(config: Config) -> None:
 
 def _watch(model: Model, x: np.ndarray, config: Config) -> Any:
     """What is learned, on validation data and with the same random numbers after each epoch."""
-    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, Stream.VALIDATION)[0]
+    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, "validation")[0]
 
     def watched(params: Any) -> dict[str, jax.Array]:
         squared = ((model.rebuild(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
@@ -314,10 +308,10 @@ def _metrics(
         # As many components as features leave no error but that of rounding.
         metrics["relative_to_pca"] = squared / by_pca
     # Networks take turns, so that the memory is that of one.
-    keys = seed_keys(config, Stream.EVALUATION)
+    keys = seed_keys(config, "evaluation")
     if config.binarize:
         # The same pictures for all networks.
-        key = seed_keys(config, Stream.TEST_DATA)[0]
+        key = seed_keys(config, "test_data")[0]
         x = np.asarray(jax.random.bernoulli(key, x), np.float32)
     order = np.random.default_rng(config.seed).permutation(len(x))[:_MAX_SAMPLED]
     for judge, own in ((model.judge, x), (model.judge_by_sampling, x[np.sort(order)])):

@@ -109,10 +109,10 @@ def train(
     states: TrainState,
     data: Batch,
     *,
-    batches: int,
+    batches: Any,
     options: TrainOptions,
     evaluate: Evaluate | None = None,
-    data_axis: int | None = None,
+    hooks: Any = (),
 ) -> TrainResult:
     """Train with progress, metrics and checkpoints, from the beginning or the newest checkpoint.
 
@@ -158,7 +158,7 @@ def train(
     >>> result.history["loss"]["train"].shape, int(result.best_epochs)
     ((2,), 2)
     """
-    run = _Run(directory, learner, states, data, batches, options, evaluate, data_axis)
+    run = _Run(directory, learner, states, data, batches, options, evaluate, hooks)
     run.restore()
     try:
         with deferred_interruption() as interruption:
@@ -216,17 +216,19 @@ class _Run:
         learner: Learner,
         states: TrainState,
         data: Batch,
-        batch_size: int,
+        batches: Any,
         options: TrainOptions,
         evaluate: Evaluate | None,
-        data_axis: int | None,
+        hooks: Any,
     ) -> None:
         self._options = options
         self._directory = directory
         self._evaluate = evaluate or (lambda params, extra: {})
-        self._batching: dict[str, Any] = {"batch_size": batch_size, "data_axis": data_axis}
+        if isinstance(batches, int):
+            batches = training.shuffled(batches)
+        self._batching: dict[str, Any] = {"batches": batches}
         data = jax.tree.map(jnp.asarray, data)
-        self._advance = functools.partial(training.advance, learner, data=data, **self._batching)
+        self._advance = functools.partial(training.advance, learner, data=data, hooks=hooks, **self._batching)
         self._checkpoints = Checkpoints(directory.path / "checkpoints")
         metrics = training.begin_epoch(learner, states, data, **self._batching)
         self._length = metrics["loss"].shape[-1]
@@ -273,7 +275,7 @@ class _Run:
     def train(self, interruption: Deferred) -> None:
         """Train up to the last epoch, the end of patience, or a signal."""
         pace = _Pace()
-        examples = int(np.prod(self._runs)) * self._batching["batch_size"]
+        examples = int(np.prod(self._runs)) * 1
         with Progress(
             self._options.num_epochs, self._length, examples, start=self._step
         ) as progress:
