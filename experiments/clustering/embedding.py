@@ -66,14 +66,14 @@ def start(
         find: from a key and an embedding to the mixture.
     """
 
-    def start(key: Array, params: Any, x: Array) -> Any:
+    def embed(key: Array, params: Any, x: Array) -> Any:
         codes = np.asarray(jn.predict(network.encode, params, x))
         seed, key = split_seed(key)
         _, embedded = fit_umap(options, num_clusters, codes, seed)
         embedded = jnp.asarray(embedded)
         return {"embedding": embedded} | find(key, embedded)
 
-    return start
+    return embed
 
 
 def embed_new(

@@ -55,7 +55,7 @@ class Method(NamedTuple):
 
     network: jn.autoencoders.Autoencoder | None
     pretrain: Callable[[Optimizer], jn.Learner] | None
-    start: Callable[[Array, Any, Array], Any]
+    start: Find
     codes: Callable[[Any, Array], Array]
     memberships: Callable[[Any, Array], Array]
     learner: Callable[[Optimizer, int, Callable[[Array], Any]], jn.Learner] | None = None
