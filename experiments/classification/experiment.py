@@ -203,9 +203,8 @@ def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": cross_validation.scaled(fitted, inputs, rows), "y": dataset.y[rows]},
-                batches=config.batch_size or 1,
+                batches=jn.training.per_run(config.batch_size or 1),
                 options=train_options(config),
-                data_axis=0,
             )
             outer, inner = (
                 jax.tree.map(lambda leaf, part=part: leaf[part], trained.params)

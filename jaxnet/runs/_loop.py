@@ -20,8 +20,9 @@ from jaxnet.runs.phases import TrainingRecord, describe_batches
 from jaxnet.runs.progress import Progress
 from jaxnet.runs.records import metrics_record
 from jaxnet.runs.tensorboard import EventWriter
-from jaxnet.training import Learner, TrainState
-from jaxnet.typing import Batch, Metrics, Params
+from jaxnet.training import Batches, Learner, TrainState
+from jaxnet.training.hooks import Hooks
+from jaxnet.typing import Metrics, Params
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 # After each piece of an epoch the run looks for signals and non-finite numbers.
@@ -64,26 +65,32 @@ class TrainingLoop:
         directory: RunDirectory,
         learner: Learner,
         states: TrainState,
-        data: Batch,
-        batch_size: int,
+        data: Any,
+        batches: int | Batches | None,
         options: TrainOptions,
         evaluate: Evaluate | None,
-        data_axis: int | None,
+        hooks: Hooks,
     ) -> None:
         self._options = options
         self._directory = directory
         identity = {
-            "batches": describe_batches(batch_size),
+            "batches": describe_batches(data if batches is None else batches),
             "patience": options.patience,
             "keys_sha256": params_sha256(states.key),
         }
         self._record = TrainingRecord(directory, options.num_epochs, identity)
         self._evaluate = evaluate or (lambda params, extra: {})
-        self._batching: dict[str, Any] = {"batch_size": batch_size, "data_axis": data_axis}
-        data = jax.tree.map(jnp.asarray, data)
-        self._advance = functools.partial(training.advance, learner, data=data, **self._batching)
+        source: dict[str, Any] = {
+            "batches": training.shuffled(batches) if isinstance(batches, int) else batches
+        }
+        if not isinstance(data, training.HostData):
+            data = jax.tree.map(jnp.asarray, data)
+        self._batch_size = batches if isinstance(batches, int) else None
+        self._advance = functools.partial(
+            training.advance, learner, data=data, hooks=hooks, **source
+        )
         self._checkpoints = Checkpoints(directory.path / "checkpoints")
-        metrics = training.begin_epoch(learner, states, data, **self._batching)
+        metrics = training.begin_epoch(learner, states, data, **source)
         self._length = metrics["loss"].shape[-1]
         self._runs = states.step.shape
         best, evaluated = None, _evaluated(states)
@@ -136,7 +143,9 @@ class TrainingLoop:
     def train(self, interruption: Deferred) -> None:
         """Train up to the last epoch, the end of patience, or a signal."""
         pace = _Pace()
-        examples = int(np.prod(self._runs)) * self._batching["batch_size"]
+        examples = None
+        if self._batch_size is not None:
+            examples = int(np.prod(self._runs)) * self._batch_size
         with Progress(
             self._options.num_epochs, self._length, examples, start=self._step
         ) as progress:
@@ -290,8 +299,9 @@ def _over_runs(function: Callable[..., Any], runs: tuple[int, ...]) -> Callable[
 @jax.jit
 def _evaluated(states: TrainState) -> tuple[Params, Any]:
     """Evaluation parameters and extra state."""
-    params = _over_runs(training.evaluation_params, states.step.shape)(states)
-    return params, getattr(states, "extra", ())
+    runs = states.step.shape
+    params = _over_runs(training.evaluation_params, runs)(states)
+    return params, _over_runs(training.evaluation_extra, runs)(states)
 
 
 @functools.partial(jax.jit, static_argnames="patience")

@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.records import json_values, read_json
+from jaxnet.training import HostData
 
 _FILE = "training.json"
 
@@ -84,7 +85,7 @@ def describe_batches(batches: Any) -> str:
     """A source of batches as text, the same in each process.
 
     Args:
-        batches: a batch size, or a source of batches.
+        batches: a batch size, a source of batches, or a `HostData`.
 
     Returns:
         Its `repr` where that is a function of its values, else the name of its type.
@@ -92,6 +93,8 @@ def describe_batches(batches: Any) -> str:
     >>> describe_batches(64)
     '64'
     """
+    if isinstance(batches, HostData):
+        return f"HostData(steps_per_epoch={batches.steps_per_epoch})"
     if isinstance(batches, int) or dataclasses.is_dataclass(batches):
         return repr(batches)
     return type(batches).__qualname__

@@ -23,8 +23,9 @@ from jaxnet.runs.interruption import Interrupted, immediate_interruption
 from jaxnet.runs.options import TrainOptions, TrainResult
 from jaxnet.runs.records import read_json
 from jaxnet.runs.training import train
-from jaxnet.training import Learner, TrainState
-from jaxnet.typing import Batch, Params
+from jaxnet.training import Batches, HostData, Learner, TrainState
+from jaxnet.training.hooks import Hooks
+from jaxnet.typing import Params
 
 
 class Run:
@@ -48,12 +49,13 @@ class Run:
         self,
         learner: Learner,
         key: Key[Array, "..."] | TrainState,
-        data: Batch,
+        data: PyTree[Any] | HostData,
         *,
         num_epochs: int,
-        batches: int,
+        batches: int | Batches | None = None,
         name: str | None = None,
         evaluate: Evaluate | None = None,
+        hooks: Hooks = (),
     ) -> TrainResult:
         """Train, or continue an interrupted training; a finished one is restored.
 
@@ -63,14 +65,16 @@ class Run:
             learner: the learner.
             key: the key of the run; or keys `(runs,)` for a batch of runs that train side by side
                 in one program; or initial states, as of `jaxnet.runs.start_states`.
-            data: the training data, `(examples, ...)` each.
+            data: the training data, `(examples, ...)` each; or a `jaxnet.training.HostData`.
             num_epochs: passes over the data. A finished training is continued where the number
                 has grown since.
-            batches: batch size.
+            batches: batch size, or a source of batches such as `jaxnet.training.balanced(64)`;
+                None with `HostData`.
             name: name of the stage, whose files are in a folder of that name; None for the only
                 or main training of a run.
             evaluate: `evaluate(params, extra) -> metrics` on validation data, after each epoch; as
                 in `jaxnet.runs.train`.
+            hooks: as in `jaxnet.fit`.
 
         Returns:
             Parameters, extra state and history, with a leading axis `(runs, ...)` for a batch.
@@ -100,6 +104,7 @@ class Run:
             batches=batches,
             options=options,
             evaluate=evaluate,
+            hooks=hooks,
         )
         self._results[label] = result
         return result

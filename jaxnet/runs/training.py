@@ -1,27 +1,30 @@
 """Watched training: progress, metrics, checkpoints, early stopping, resuming."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+from jaxtyping import PyTree
 
 from jaxnet.runs._loop import Evaluate, TrainingLoop
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.interruption import deferred_interruption
 from jaxnet.runs.options import TrainOptions, TrainResult
-from jaxnet.training import Learner, TrainState
-from jaxnet.typing import Batch, Params
+from jaxnet.training import Batches, HostData, Learner, TrainState
+from jaxnet.training.hooks import Hooks
+from jaxnet.typing import Params
 
 
 def train(
     directory: RunDirectory,
     learner: Learner,
     states: TrainState,
-    data: Batch,
+    data: PyTree[Any] | HostData,
     *,
-    batches: int,
+    batches: int | Batches | None,
     options: TrainOptions,
     evaluate: Evaluate | None = None,
-    data_axis: int | None = None,
+    hooks: Hooks = (),
 ) -> TrainResult:
     """Train with progress, metrics and checkpoints, from the beginning or the newest checkpoint.
 
@@ -34,14 +37,16 @@ def train(
         learner: the learner.
         states: the initial state, or a batch of states with a leading axis `(runs, ...)`, as of
             `jax.vmap(learner.init)(keys)`.
-        data: the training data, `(examples, ...)` each.
-        batches: batch size.
+        data: the training data, `(examples, ...)` each; or a `jaxnet.training.HostData`, whose
+            position is a function of the step, so that resuming needs nothing more.
+        batches: batch size, or a source of batches such as `jaxnet.training.balanced(64)`; None
+            with `HostData`.
         options: number of epochs, early stopping, checkpoints.
         evaluate: `evaluate(params, extra) -> metrics` on validation data, called after each epoch
             with the evaluation parameters and the extra state of `states`; for a batch of runs
             both have the leading axis, and so do the metrics, `(runs,)`. It is not compiled here:
             wrap it in `jax.jit`. With early stopping, `loss` is among the metrics.
-        data_axis: 0 where each run has its own data, stacked along a new first axis.
+        hooks: as in `jaxnet.fit`: `(every, hook)` or `(every, hook, first)` each.
 
     Returns:
         Parameters, extra state, history and hash.
@@ -67,7 +72,7 @@ def train(
     >>> result.history["loss"]["train"].shape, int(result.best_epochs)
     ((2,), 2)
     """
-    run = TrainingLoop(directory, learner, states, data, batches, options, evaluate, data_axis)
+    run = TrainingLoop(directory, learner, states, data, batches, options, evaluate, hooks)
     run.restore()
     try:
         with deferred_interruption() as interruption:
