@@ -29,6 +29,7 @@ import numpy as np
 import jaxnet as jn
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, split, standardize
+from experiments.directory import check_directory, open_directory, train_options
 from experiments.model import SavedModel, save_model
 from experiments.options import (
     TrainingConfig,
@@ -48,7 +49,7 @@ from experiments.reconstruction.outputs import draw, draw_codes, draw_model, exp
 from experiments.summary import summarize_split
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.training import start_from, train
+from jaxnet.runs.training import start_states, train
 
 _AUTOENCODERS = ("autoencoder", "denoising", "sparse", "contractive")
 _NETWORKS = (*_AUTOENCODERS, "vae", "deep_belief")
@@ -163,7 +164,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config)
+    check_directory(config)
     _check(config)
     dataset = load_data(config)
     _check_data(config, dataset)
@@ -179,15 +180,17 @@ def run(config: Config) -> dict[str, Any]:
     if config.compare_optimizers:
         return compare(config, model, x, parts, dataset)
     learner = model.learner(optimizer)
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
+            watched = _watch(model, x[parts.validation], config)
             trained = train(
+                directory,
                 learner,
                 _initial_states(model, optimizer, config, directory),
                 {"x": x[parts.train]},
-                _watch(model, x[parts.validation], config),
-                config,
-                directory,
+                batches=config.batch_size or 1,
+                options=train_options(config),
+                evaluate=lambda params, _: watched(params),
             )
             params = trained.params
             rebuilt = _outputs(model.rebuild, params, x[parts.test])
@@ -248,7 +251,7 @@ def _initial_states(
     if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
         # What is resumed takes but the shapes from here, so nothing is pretrained again.
         return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
-    return start_from(
+    return start_states(
         functools.partial(model.learner, optimizer),
         keys,
         model.pretrain(seed_keys(config, "pretraining")),

@@ -10,11 +10,11 @@ import numpy as np
 import jaxnet as jn
 from experiments.command import finish, print_table, statistics, stopwatch
 from experiments.data import Dataset, Split
+from experiments.directory import open_directory
 from experiments.options import seed_keys
 from experiments.reconstruction.models import Model
 from experiments.report import figures
 from jaxnet.checkpoint import params_sha256
-from jaxnet.runs.directory import RunDirectory
 from jaxnet.typing import Objective
 
 # Shares of the default rate of each optimizer.
@@ -77,7 +77,7 @@ def compare(
     config = dataclasses.replace(config, optimizer=None, learning_rate=None, weight_decay=None)
     for name in config.compare_optimizers:
         jn.optim.default_learning_rate(name)
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             compared = {}
             for name in config.compare_optimizers:

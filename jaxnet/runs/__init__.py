@@ -7,6 +7,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxnet.runs.compare import compare_runs
     from jaxnet.runs.directory import RunDirectory, new_directory
     from jaxnet.runs.environment import (
         available_threads,
@@ -15,24 +16,24 @@ if TYPE_CHECKING:
         fix_environment,
         manifest,
     )
-    from jaxnet.runs.interruption import (
-        Interrupted,
-        deferred_interruption,
-        immediate_interruption,
-    )
+    from jaxnet.runs.interruption import Interrupted, deferred_interruption, immediate_interruption
+    from jaxnet.runs.options import TrainOptions, TrainResult
     from jaxnet.runs.progress import Progress
     from jaxnet.runs.records import json_values, metrics_record, read_json, read_log
+    from jaxnet.runs.script import Run, open_run
     from jaxnet.runs.tensorboard import EventWriter
-    from jaxnet.runs.training import TrainOptions, TrainResult, start_states, train
+    from jaxnet.runs.training import start_states, train
 
 _MODULES = {
     "EventWriter": "tensorboard",
     "Interrupted": "interruption",
     "Progress": "progress",
+    "Run": "script",
     "RunDirectory": "directory",
-    "TrainOptions": "training",
-    "TrainResult": "training",
+    "TrainOptions": "options",
+    "TrainResult": "options",
     "available_threads": "environment",
+    "compare_runs": "compare",
     "deferred_interruption": "interruption",
     "device_name": "environment",
     "differences": "environment",
@@ -42,6 +43,7 @@ _MODULES = {
     "manifest": "environment",
     "metrics_record": "records",
     "new_directory": "directory",
+    "open_run": "script",
     "read_json": "records",
     "read_log": "records",
     "start_states": "training",
@@ -52,10 +54,12 @@ __all__ = [
     "EventWriter",
     "Interrupted",
     "Progress",
+    "Run",
     "RunDirectory",
     "TrainOptions",
     "TrainResult",
     "available_threads",
+    "compare_runs",
     "deferred_interruption",
     "device_name",
     "differences",
@@ -65,6 +69,7 @@ __all__ = [
     "manifest",
     "metrics_record",
     "new_directory",
+    "open_run",
     "read_json",
     "read_log",
     "start_states",

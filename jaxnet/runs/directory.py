@@ -36,6 +36,8 @@ class RunDirectory:
         name: name of the run, such as that of the experiment.
         config: the options, as `config.json` holds them.
         resumed: whether it holds an interrupted or finished run that is continued.
+        phases: the values of the option `num_epochs` in the earlier phases of a run that was
+            continued for more epochs.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -55,12 +57,14 @@ class RunDirectory:
         resumed: bool,
         lock: Any,
         run_path: Path | None = None,
+        phases: tuple[int, ...] = (),
     ) -> None:
         self.path = path
         self.run_path = path if run_path is None else run_path
         self.name = name
         self.config = dict(config)
         self.resumed = resumed
+        self.phases = phases
         self._lock = lock
 
     @classmethod
@@ -102,7 +106,9 @@ class RunDirectory:
         Args:
             path: the directory; None makes `runs/NAME-TIME`.
             name: name of the run, recorded as `experiment` in `config.json`.
-            config: the options that decide the result, as `json_values` takes them.
+            config: the options that decide the result, as `json_values` takes them. Of a finished
+                run that is continued, `num_epochs` may be larger: `config.json` then holds the new
+                number, and the earlier ones as `phases`.
             data_sha256: hash of the data, such as `jaxnet.checkpoint.params_sha256(data)`.
             resume: False makes a new run, and the directory must be new or empty; True continues
                 the run in the directory; None does the one or the other.
@@ -117,10 +123,9 @@ class RunDirectory:
             jaxnet.doctor.UnsoundBackendError: a backend that computes wrong results.
         """
         options = json_values(config)
-        if "experiment" in options:
-            raise ValueError(
-                "config: the option 'experiment' is the name of the run; give it as name"
-            )
+        for reserved in ("experiment", "phases"):
+            if reserved in options:
+                raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
         current = manifest(data_sha256)
         if resume is None:
@@ -190,6 +195,7 @@ class RunDirectory:
             resumed=self.resumed,
             lock=self._lock,
             run_path=self.run_path,
+            phases=self.phases,
         )
 
     def write_log(self, records: list[dict[str, Any]]) -> None:
@@ -217,7 +223,7 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
     def _continue(self, current: dict[str, Any]) -> None:
-        self._require_same_config()
+        self._compare_config()
         recorded = read_json(self.path / "manifest.json")
         if recorded.get("data_sha256") != current["data_sha256"]:
             raise ValueError(
@@ -236,8 +242,22 @@ class RunDirectory:
         sessions = [*recorded.get("resumed", []), {"at": _now(), "differences": changed}]
         self.write_json("manifest.json", recorded | {"resumed": sessions})
 
-    def _require_same_config(self) -> None:
+    def _compare_config(self) -> None:
         recorded = read_json(self.path / "config.json")
+        self.phases = tuple(recorded.pop("phases", ()))
+        before, now = (each.get("num_epochs") for each in (recorded, self.config))
+        is_finished = (self.path / "summary.json").exists()
+        if is_finished and isinstance(before, int) and isinstance(now, int) and now > before:
+            recorded["num_epochs"] = now
+            self._require_same(recorded)
+            self.phases = (*self.phases, before)
+            # First: without it the run is an unfinished one, whichever config it has.
+            (self.path / "summary.json").unlink()
+            self.write_json("config.json", recorded | {"phases": list(self.phases)})
+        else:
+            self._require_same(recorded)
+
+    def _require_same(self, recorded: Mapping[str, Any]) -> None:
         current = {"experiment": self.name} | self.config
         for option in (*recorded, *current):
             before, now = (each.get(option, "not given") for each in (recorded, current))

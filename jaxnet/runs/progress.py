@@ -20,7 +20,8 @@ class Progress:
     Args:
         num_epochs: epochs of the run.
         steps_per_epoch: steps of each.
-        examples_per_step: examples of one step, over all runs of a batch.
+        examples_per_step: examples of one step, over all runs of a batch; None shows the rate in
+            steps.
         start: steps that were taken before, by a run that is resumed.
 
     >>> with Progress(1, 10, 64) as progress:
@@ -29,11 +30,17 @@ class Progress:
     """
 
     def __init__(
-        self, num_epochs: int, steps_per_epoch: int, examples_per_step: int, *, start: int = 0
+        self,
+        num_epochs: int,
+        steps_per_epoch: int,
+        examples_per_step: int | None = None,
+        *,
+        start: int = 0,
     ) -> None:
         self._num_epochs = num_epochs
         self._length = steps_per_epoch
-        self._examples_per_step = examples_per_step
+        self._examples_per_step = examples_per_step or 1
+        self._unit = "examples" if examples_per_step else "steps"
         self._metrics = ""
         self._bar = _bar(num_epochs * steps_per_epoch, start) if sys.stdout.isatty() else None
         self._last_line = time.monotonic()
@@ -91,7 +98,7 @@ class Progress:
         epoch, offset = divmod(step, self._length)
         where = f"epoch {epoch + (offset > 0)}/{self._num_epochs}"
         where += f", step {offset}/{self._length}" if offset else ""
-        line = f"{where}  {_duration(left)} left  {rate:,.0f} examples/s{self._metrics}"
+        line = f"{where}  {_duration(left)} left  {rate:,.0f} {self._unit}/s{self._metrics}"
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=step, description=line)
         elif now - self._last_line >= seconds_between_lines:

@@ -116,5 +116,5 @@ def test_an_incomplete_last_line_of_the_log_is_left_out(tmp_path):
 def test_options_that_json_cannot_hold_are_named(tmp_path):
     with pytest.raises(TypeError, match="option 'network' holds a function"):
         json_values({"network": json_values})
-    with pytest.raises(ValueError, match="give it as name"):
+    with pytest.raises(ValueError, match="the name 'experiment' is reserved"):
         open_run(tmp_path / "run", config={"experiment": "mine"})
