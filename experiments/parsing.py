@@ -39,6 +39,7 @@ class _First:
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     optimizer: str | None = None
+    channels: tuple[int, ...] = ()
     resume: Path | None = None
 
 

@@ -32,8 +32,11 @@ class Command(Protocol):
 class Experiment(Command, Protocol):
     """A command that trains on a data set, leaves a run directory, and can predict from it."""
 
-    def recipe(self, facts: Facts, method: str | None) -> Any:
-        """The default config for data of these sizes and a method; None is the default method."""
+    def recipe(self, facts: Facts, method: str | None, given: Mapping[str, Any]) -> Any:
+        """The default config for data of these sizes and a method; None is the default method.
+
+        Other defaults may depend on options that are given.
+        """
         ...
 
     def load_data(self, config: Any) -> Dataset:
@@ -103,7 +106,7 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
     known = options.methods(experiment.Config)
     if method is not None and method not in known:
         raise ValueError(f"unknown method {method!r}; known: {', '.join(known)}")
-    default = experiment.recipe(_facts(experiment, given), method)
+    default = experiment.recipe(_facts(experiment, given), method, given)
     optimizer = given.get("optimizer")
     if optimizer is not None:
         default = _with_optimizer(default, optimizer)

@@ -4,18 +4,22 @@ Values were chosen on validation data, never on the test set. Results: docs/resu
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.classification.config import Cnn, Config, Linear, Mlp
 from experiments.facts import Facts, batch_size_for, is_large
 
 
-def recipe(facts: Facts, method: str | None = None) -> Config:
+def recipe(
+    facts: Facts, method: str | None = None, given: Mapping[str, Any] | None = None
+) -> Config:
     """The default config for a data set and a model.
 
     Args:
         facts: sizes of the data set.
         method: name of the model; None is mlp.
+        given: options that are given; no default depends on them.
 
     >>> from experiments.facts import named_facts
     >>> recipe(named_facts("digits")).model

@@ -6,6 +6,7 @@ docs/results.md.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import tyro
@@ -19,12 +20,15 @@ _MNIST = ("mnist", "mnist_test", "fashion_mnist")
 _TEXT_CLUSTERS = 12
 
 
-def recipe(facts: Facts, method: str | None = None) -> Config:
+def recipe(
+    facts: Facts, method: str | None = None, given: Mapping[str, Any] | None = None
+) -> Config:
     """The default config for a data set and a method.
 
     Args:
         facts: sizes of the data set. Without classes, the number of clusters is missing.
         method: name of the method; None is dec for images, kmeans for tables.
+        given: options that are given; no default depends on them.
 
     >>> from experiments.facts import named_facts
     >>> recipe(named_facts("digits")).method.name, recipe(named_facts("wine")).method.name

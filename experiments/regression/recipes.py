@@ -4,12 +4,16 @@ Values were chosen on validation data, never on the test set. Results: docs/resu
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from experiments.facts import Facts, batch_size_for, is_large
 from experiments.regression.config import Config, Linear, Mlp
 
 
-def recipe(facts: Facts, method: str | None = None) -> Config:
+def recipe(
+    facts: Facts, method: str | None = None, given: Mapping[str, Any] | None = None
+) -> Config:
     """The default config for a data set and a model.
 
     A linear model is a convex problem with a closed solution: a line search on all the data finds
@@ -18,6 +22,7 @@ def recipe(facts: Facts, method: str | None = None) -> Config:
     Args:
         facts: sizes of the data set.
         method: name of the model; None is linear.
+        given: options that are given; no default depends on them.
 
     >>> from experiments.facts import named_facts
     >>> recipe(named_facts("line")).optimizer, recipe(named_facts("line"), "mlp").optimizer
