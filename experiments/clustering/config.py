@@ -12,6 +12,7 @@ from experiments.config import (
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
+    OptimizerOptions,
     Options,
     PositiveFloat,
     PositiveInt,
@@ -53,7 +54,7 @@ class _Pretrained(_Restarts, DescentOptions, WatchOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Deep(_Pretrained):
+class Deep(_Pretrained, OptimizerOptions):
     """Options of methods that train a network together with its clusters."""
 
     learning_rate: PositiveFloat | None = 1e-3

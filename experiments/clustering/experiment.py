@@ -118,8 +118,7 @@ def run(config: Config) -> dict[str, Any]:
     options = config.method
     method = build_method(config, dataset.x.shape[1:], mean=output_mean(config))
     pretraining = _pretraining(config, method, len(x))
-    optimizer = config_optimizer(options, len(x)) if isinstance(options, Deep) else None
-    watch = train_options(options) if isinstance(options, Deep) else None
+    deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             data, params, hashes = {"x": jnp.asarray(x)}, None, {}
@@ -128,23 +127,11 @@ def run(config: Config) -> dict[str, Any]:
                 params, hashes["pretraining"] = trained.params, trained.state_sha256
             params = start_all(method, seed_keys(config, "start"), params, data["x"])
             before, history = None, {}
-            if method.learner is None or watch is None:
+            if deep is None:
                 directory.write_log([])
             else:
                 before = cluster(method, params, data["x"])
-                learner_of = functools.partial(method.learner, optimizer, len(x))
-                first = jax.tree.map(lambda leaf: leaf[0], params)
-                score = scores(method, data["x"], dataset)
-                trained = runs.train(
-                    directory,
-                    learner_of(lambda key: first),
-                    runs.start_states(learner_of, seed_keys(config, "clustering"), params),
-                    data | {"index": jnp.arange(len(x))},
-                    batches=batch_size(options, len(x)),
-                    options=watch,
-                    evaluate=lambda params, _: score(params),
-                    hooks=method.hooks(len(x)),
-                )
+                trained = deep(directory, data, params, scores(method, data["x"], dataset))
                 params, hashes["clustering"] = trained.params, trained.state_sha256
                 history = dict(trained.history)
             clusters = cluster(method, params, data["x"])
@@ -190,6 +177,39 @@ def _pretraining(
         batches=batch_size(options, num_examples),
         options=train_options(options, num_epochs=options.pretrain_epochs),
     )
+
+
+def _deep_training(
+    config: Config, method: Method, num_examples: int
+) -> Callable[[runs.RunDirectory, Any, Any, Any], runs.TrainResult] | None:
+    """The training of network and clusters together; None where the method has none.
+
+    Returns:
+        From a directory, data, parameters to start from, and `evaluate(params)`.
+    """
+    options = config.method
+    if method.learner is None or not isinstance(options, Deep):
+        return None
+    optimizer = config_optimizer(options, num_examples)
+    learner_of = functools.partial(method.learner, optimizer, num_examples)
+    batches, watch = batch_size(options, num_examples), train_options(options)
+
+    def train(
+        directory: runs.RunDirectory, data: Any, params: Any, evaluate: Any
+    ) -> runs.TrainResult:
+        first = jax.tree.map(lambda leaf: leaf[0], params)
+        return runs.train(
+            directory,
+            learner_of(lambda key: first),
+            runs.start_states(learner_of, seed_keys(config, "clustering"), params),
+            data | {"index": jnp.arange(num_examples)},
+            batches=batches,
+            options=watch,
+            evaluate=lambda params, _: evaluate(params),
+            hooks=method.hooks(num_examples),
+        )
+
+    return train
 
 
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:

@@ -82,11 +82,11 @@ def build_method(
     options, num_clusters = config.method, config.num_clusters
     num_features = int(np.prod(in_shape))
     if isinstance(options, KMeans):
-        start = _of_examples(_centers(options.num_restarts, num_clusters))
-        return Method(None, None, start, _same, _by_distance)
+        find = _of_examples(_centers(options.num_restarts, num_clusters))
+        return Method(None, None, find, _same, _by_distance)
     if isinstance(options, GaussianMixture):
-        start = _of_examples(find_mixture(options, num_clusters))
-        return Method(None, None, start, _same, _by_mixture)
+        find = _of_examples(find_mixture(options, num_clusters))
+        return Method(None, None, find, _same, _by_mixture)
     dims = [num_features, *options.hidden_dims, options.code_dim]
     activation = _ACTIVATIONS[options.activation]
     if isinstance(options, Vade):

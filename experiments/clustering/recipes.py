@@ -40,7 +40,7 @@ def recipe(
         for source in (_sizes(facts), _data(facts), _special(facts, name))
         for name, value in source.items()
     }
-    chosen = methods(Config)[name]
+    chosen: Any = methods(Config)[name]
     fields = {field.name for field in dataclasses.fields(chosen)}
     config = Config(
         dataset=facts.name or Config().dataset,

@@ -76,7 +76,7 @@ def build_model(config: Config, x: Float[Array, "n features"], in_shape: Sequenc
     Raises:
         ValueError: an option out of range.
     """
-    options = options.model
+    options = config.model
     if isinstance(options, Rbm):
         return _boltzmann(options, x)
     dims = [x.shape[1], *options.hidden_dims, options.code_dim]

@@ -204,12 +204,11 @@ def _finished(directory: runs.RunDirectory) -> dict[str, Compared]:
     log = directory.path / "metrics.jsonl"
     records = runs.read_log(log) if log.exists() else []
     directory.write_log(records)
-    return {
-        record["optimizer"]: Compared(
-            **{
-                field: np.array(record[field]) if isinstance(record[field], list) else record[field]
-                for field in Compared._fields
-            }
-        )
-        for record in records
-    }
+    finished = {}
+    for record in records:
+        values: dict[str, Any] = {
+            field: np.array(record[field]) if isinstance(record[field], list) else record[field]
+            for field in Compared._fields
+        }
+        finished[record["optimizer"]] = Compared(**values)
+    return finished
