@@ -170,15 +170,18 @@ def _one_line(box: str) -> str:
     ...           "│ ─── │\\n│ Perhaps you meant: │\\n│     --num-seeds INT │\\n╰──╯\\n")
     'unrecognized options: --num-sed, 0; did you mean --num-seeds? --help shows all options'
     """
+    # On a terminal the box is colored, and of ASCII where the encoding is not UTF-8.
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
     sections: list[list[str]] = [[]]
-    for line in box.splitlines():
-        if line.startswith(("╭", "╰")):
-            continue
+    for line in lines:
         content = line.strip().strip("│").strip()
-        if content and set(content) == {"─"}:
+        if content and set(content) <= {"─", "-"}:
             sections.append([])
-        elif content:
+        elif content and content[0] not in "╭╰":
             sections[-1].append(content)
+    if not any(line.startswith("╭") for line in lines):
+        # The title of a box of ASCII.
+        del sections[0]
     message, *others = sections
     text = re.sub(r"^Error parsing (?!-)\S+: ", "", " ".join(message))
     text = re.sub(r"^Missing from .*?: (--\S+).*$", r"\1 is needed, and is not given", text)
