@@ -115,8 +115,14 @@ def test_a_cnn_takes_images(tmp_path):
         (["--schedule", "cosin"], "unknown schedule 'cosin'; did you mean cosine"),
         (["--learning-rate", "0"], "learning_rate must be greater than 0 and finite, .*found 0"),
         (["--learning-rate", "-1"], "learning_rate must be greater than 0 and finite, .*found -1"),
-        (["--learning-rate", "nan"], "learning_rate must be greater than 0 and finite, .*found nan"),
-        (["--learning-rate", "inf"], "learning_rate must be greater than 0 and finite, .*found inf"),
+        (
+            ["--learning-rate", "nan"],
+            "learning_rate must be greater than 0 and finite, .*found nan",
+        ),
+        (
+            ["--learning-rate", "inf"],
+            "learning_rate must be greater than 0 and finite, .*found inf",
+        ),
         (["--weight-decay", "-1"], "weight_decay must be at least 0 and finite, or None, found -1"),
         (["--clip-norm", "0"], "clip_norm must be greater than 0 and finite, or None, found 0"),
         (["--num-epochs", "0"], "num_epochs must be at least 1, found 0"),
