@@ -57,7 +57,7 @@ def start(
     network: jn.autoencoders.Autoencoder,
     find: Callable[[Array, Array], Any],
 ) -> Callable[[Array, Any, Array], Any]:
-    """From a key, the parameters of the autoencoder and examples to embedding and mixture.
+    """From a key, the parameters of the autoencoder and examples to those with the mixture.
 
     Args:
         options: of the method.
@@ -71,7 +71,7 @@ def start(
         seed, key = split_seed(key)
         _, embedded = fit_umap(options, num_clusters, codes, seed)
         embedded = jnp.asarray(embedded)
-        return {"embedding": embedded} | find(key, embedded)
+        return {"autoencoder": params, "embedding": embedded} | find(key, embedded)
 
     return embed
 
