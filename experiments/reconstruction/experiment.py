@@ -47,7 +47,6 @@ from experiments.reconstruction.models import Model, build_model
 from experiments.reconstruction.optimizer_comparison import compare
 from experiments.reconstruction.outputs import draw, draw_codes, draw_model, export_features
 from experiments.summary import summarize_split
-from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.training import start_states, train
 
@@ -248,13 +247,12 @@ def _initial_states(
 ) -> jn.TrainState:
     """Where the networks start, stacked."""
     keys = seed_keys(config)
-    if model.pretrain is None or Checkpoints(directory.path / "checkpoints").steps():
-        # What is resumed takes but the shapes from here, so nothing is pretrained again.
+    if model.pretrain is None:
         return jax.jit(jax.vmap(model.learner(optimizer).init))(keys)
     return start_states(
         functools.partial(model.learner, optimizer),
         keys,
-        model.pretrain(seed_keys(config, "pretraining")),
+        model.pretrain(directory, seed_keys(config, "pretraining")),
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from experiments.reconstruction.deep_belief import pretrain
 from jaxnet import boltzmann
+from jaxnet.runs import RunDirectory, TrainOptions
 from jaxnet.typing import Objective, Optimizer
 
 _CODE_ACTIVATIONS = {"sparse": jax.nn.sigmoid, "contractive": jax.nn.sigmoid}
@@ -41,8 +42,8 @@ class Model(NamedTuple):
         judge_by_sampling: the same for log-probabilities, which take long; None where no option
             asks for them.
         sample: `(params, key, number)` to examples that the model draws, or None.
-        pretrain: from the keys of the networks to the parameters with which they start, stacked;
-            None where they start from what the learner draws.
+        pretrain: from the run directory and the keys of the networks to the parameters with which
+            they start, stacked; None where they start from what the learner draws.
     """
 
     learner: Callable[..., jn.Learner]
@@ -54,7 +55,7 @@ class Model(NamedTuple):
     judge: Judge | None = None
     judge_by_sampling: Judge | None = None
     sample: Callable[[Any, Array, int], Array] | None = None
-    pretrain: Callable[[Array], Any] | None = None
+    pretrain: Callable[[RunDirectory, Array], Any] | None = None
 
 
 def build_model(config: Any, x: Float[Array, "n features"], in_shape: Sequence[int]) -> Model:
@@ -127,7 +128,7 @@ def _reconstruction(config: Any, network: jn.autoencoders.Autoencoder) -> Object
 def _of_autoencoder(
     network: jn.autoencoders.Autoencoder,
     objective: Objective,
-    pretrain: Callable[[Array], Any] | None = None,
+    pretrain: Callable[[RunDirectory, Array], Any] | None = None,
 ) -> Model:
     return Model(
         lambda optimizer, init=network.init: jn.gradient_learner(init, objective, optimizer),
@@ -151,12 +152,14 @@ def _first_kernel(params: Any) -> Array:
 def _deep_belief(config: Any, dims: Sequence[int], x: Array) -> Model:
     network = jn.autoencoders.mlp_autoencoder(dims, activation=jax.nn.sigmoid)
     rbms = boltzmann.stack(dims, code=boltzmann.GAUSSIAN)
-    options = {
-        "rate": config.pretrain_rate,
-        "batch_size": config.batch_size,
-        "num_epochs": config.pretrain_epochs,
-    }
-    start = functools.partial(pretrain, rbms, x=x, **options)
+    start = functools.partial(
+        pretrain,
+        rbms=rbms,
+        x=x,
+        rate=config.pretrain_rate,
+        batch_size=config.batch_size,
+        options=TrainOptions(config.pretrain_epochs, checkpoint_every=config.checkpoint_every),
+    )
     return _of_autoencoder(network, _reconstruction(config, network), start)
 
 

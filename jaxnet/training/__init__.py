@@ -17,6 +17,7 @@ from jaxnet.training.host import HostData
 from jaxnet.training.learner import gradient_learner
 from jaxnet.training.prediction import predict
 from jaxnet.training.pure import fit, run_epoch, run_steps
+from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 
@@ -26,6 +27,7 @@ __all__ = [
     "Best",
     "HostData",
     "Learner",
+    "Stage",
     "TrainState",
     "advance",
     "augmented_learner",
@@ -36,6 +38,7 @@ __all__ = [
     "evaluation_extra",
     "evaluation_params",
     "fit",
+    "fit_stages",
     "fold_in_name",
     "gradient_learner",
     "in_order",
