@@ -1,4 +1,4 @@
-"""Deep belief networks: machines trained one after the other, then unrolled."""
+"""Pretraining of deep belief networks: machines trained one after the other, each a stage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,53 +8,61 @@ import optax
 from jaxtyping import Array, Float
 
 import jaxnet as jn
-from jaxnet import boltzmann
-from jaxnet.runs import RunDirectory, TrainOptions, train_stages
+from experiments.reconstruction.config import DeepBelief
+from jaxnet import boltzmann, runs
 
 # Hinton and Salakhutdinov (2006), supplement: Gaussian units need a rate a hundred times smaller.
-_GAUSSIAN_FRACTION, _MOMENTUM = 0.01, 0.9
+_GAUSSIAN_FACTOR, _MOMENTUM = 0.01, 0.9
 
 
 def pretrain(
-    directory: RunDirectory,
-    keys: Array,
-    *,
+    directory: runs.RunDirectory,
     rbms: Sequence[boltzmann.RBM],
+    keys: Array,
     x: Float[Array, "n features"],
-    rate: float,
+    *,
+    options: DeepBelief,
     batch_size: int,
-    options: TrainOptions,
-) -> Any:
-    """Train a stack of machines for each key, and unroll each into an autoencoder.
+    watch: runs.TrainOptions,
+) -> tuple[Any, list[str]]:
+    """Train a stack of machines for each key, and unroll each stack into an autoencoder.
 
-    As `boltzmann.fit_stack`, for a batch of runs and with a folder of metrics and checkpoints for
-    each machine. Each machine learns by one step of contrastive divergence, stochastic gradients
-    and momentum.
+    As `boltzmann.fit_stack`, for all networks in one program; each machine is a stage of the run,
+    `rbm_0` and so on. It learns by one step of contrastive divergence, stochastic gradients and
+    momentum.
 
     Args:
         directory: the run directory.
-        keys: one for each network, `(runs,)`.
         rbms: from `boltzmann.stack`.
+        keys: one for each network.
         x: the training examples.
-        rate: learning rate of machines of Bernoulli units; a hundredth for Gaussian ones.
+        options: rate, and epochs of each machine.
         batch_size: examples in a batch.
-        options: number of epochs of each machine, and its checkpoints.
+        watch: checkpoints and event files of each stage.
 
     Returns:
-        Parameters of autoencoders, with a leading axis `(runs, ...)`.
+        Parameters of autoencoders, stacked over the networks, and the hash of the state of each
+        stage.
 
     Raises:
         FloatingPointError: a machine that diverges.
     """
 
     def learner(rbm: boltzmann.RBM) -> jn.Learner:
-        factor = _GAUSSIAN_FRACTION if rbm.hidden == boltzmann.GAUSSIAN else 1
+        factor = _GAUSSIAN_FACTOR if rbm.hidden == boltzmann.GAUSSIAN else 1
         return jn.gradient_learner(
             rbm.init,
             boltzmann.contrastive_divergence(rbm),
-            optax.sgd(rate * factor, momentum=_MOMENTUM),
+            optax.sgd(options.pretrain_rate * factor, momentum=_MOMENTUM),
         )
 
-    stages = boltzmann.stack_stages(rbms, learner)
-    results = train_stages(directory, stages, keys, {"x": x}, batches=batch_size, options=options)
-    return jax.vmap(boltzmann.unroll)([result.params for result in results])
+    results = runs.train_stages(
+        directory,
+        boltzmann.stack_stages(rbms, learner),
+        keys,
+        {"x": x},
+        batches=batch_size,
+        options=watch,
+    )
+    params = jax.vmap(boltzmann.unroll)([result.params for result in results])
+    return params, [result.state_sha256 for result in results]
