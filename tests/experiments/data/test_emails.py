@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pooch
 import pytest
+from experiments.data.named.mail import html_text, parse_mail, strip_notices, strip_tags
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
 from experiments.classification import cross_validation, evaluation
@@ -19,7 +20,6 @@ from experiments.classification.experiment import Config, run
 from experiments.clustering import experiment as clustering
 from experiments.data import fit_idf, load, standardize
 from experiments.data.named import emails
-from experiments.data.named.mail import html_text, parse_mail, strip_notices, strip_tags
 
 CORPUS = Path(os.environ.get("JAXNET_DATA") or "missing", "spamassassin", "corpus.tar.xz")
 needs_corpus = pytest.mark.skipif(

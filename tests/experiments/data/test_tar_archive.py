@@ -6,7 +6,6 @@ import lzma
 import tarfile
 
 import pytest
-
 from experiments.data.named.tar import read_tar
 
 LIMITS = {"max_bytes": 100_000, "max_member_bytes": 5_000, "max_members": 10}
