@@ -24,6 +24,8 @@ import jax.extend.backend
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnet._files import atomic_write
+
 _Program = Callable[..., Any]
 _REVISION = 1  # Of the quick checks: another number forgets every remembered result.
 
@@ -231,13 +233,10 @@ def require_sound_backend(*, cache: Path | None = None) -> None:
             "`python -m jaxnet.doctor` tells more"
         )
     if proof:
-        temporary = proof.with_name(f"{proof.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             proof.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(identity)
-            temporary.replace(proof)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            with atomic_write(proof) as temporary:
+                temporary.write_bytes(identity)
 
 
 def _facts() -> dict[str, str]:
