@@ -158,8 +158,6 @@ def _named(params: PyTree[Any]) -> list[tuple[Leaf, Any]]:
         if name in named:
             raise ValueError(f"params: two leaves would be named {name}; rename one")
         if name == "__metadata__":
-            raise ValueError(
-                f"params: a leaf of a safetensors file cannot be named {name}; rename it"
-            )
+            raise ValueError(f"params: safetensors reserves the name {name} of a leaf; rename it")
         named[name] = (leaf._replace(path=name), values)
     return list(named.values())
