@@ -13,7 +13,7 @@ _QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=f
 # Two CPU devices, for the tests of sharding; one-device programs use the first.
 _DEVICES = "--xla_force_host_platform_device_count"
 _given = os.environ.get("XLA_FLAGS", "").split()
-# The workers of pytest-xdist inherit the flags that this module set in the process that starts them.
+# The workers of pytest-xdist inherit the flags that this module set in their parent process.
 _user_flags = [flag for flag in _given if flag not in (*_QUICK, f"{_DEVICES}=2")]
 _flags = list(_user_flags)
 if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":

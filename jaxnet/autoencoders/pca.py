@@ -72,7 +72,7 @@ def fit_pca(x: Float[Array, "n *dim"], num_components: int) -> PCA:
         )
     mean = jnp.mean(x, axis=0)
     # Centered before it is squared: the difference of two large squares would lose the digits.
-    centered = x - mean
+    centered = x - mean[None]
     if n > dim:
         covariance = jnp.matmul(centered.T, centered, precision=_EXACT) / (n - 1)
         values, vectors = jnp.linalg.eigh(covariance)

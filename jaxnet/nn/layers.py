@@ -61,7 +61,7 @@ def dense(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch out_dim"]:
         y = x @ params["kernel"]
-        return y + params["bias"] if use_bias else y
+        return y + jax.lax.broadcast_to_rank(params["bias"], y.ndim) if use_bias else y
 
     return Network(init, apply, "dense")
 
@@ -138,7 +138,8 @@ def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
     def apply(
         params: Params, x: Float[Array, "*batch dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch dim"]:
-        return jax.nn.standardize(x, epsilon=epsilon) * params["scale"] + params["bias"]
+        scale, bias = (jax.lax.broadcast_to_rank(params[n], x.ndim) for n in ("scale", "bias"))
+        return jax.nn.standardize(x, epsilon=epsilon) * scale + bias
 
     return Network(init, apply, "layer_norm")
 
@@ -194,7 +195,8 @@ def conv(
     ) -> Float[Array, "*batch new_height new_width out_channels"]:
         images = x.reshape(-1, *x.shape[-3:])
         y = jax.lax.platform_dependent(images, params["kernel"], cpu=products, default=convolution)
-        return (y + params["bias"]).reshape(*x.shape[:-3], *y.shape[-3:])
+        y = y + jax.lax.broadcast_to_rank(params["bias"], y.ndim)
+        return y.reshape(*x.shape[:-3], *y.shape[-3:])
 
     def convolution(images: Array, kernel: Array) -> Array:
         return jax.lax.conv_general_dilated(
