@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet._checks import require_positive
-from jaxnet.clustering.lloyd import assign_and_sum, move_centers
+from jaxnet.clustering.lloyd_steps import assign_and_sum, move_centers
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
 
