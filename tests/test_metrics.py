@@ -495,7 +495,7 @@ def test_costs_and_budgets_may_be_swept():
             lambda: metrics.cost_threshold(
                 jnp.zeros(2), jnp.zeros(2, int), false_positive_cost=-1, false_negative_cost=1
             ),
-            r"false_positive_cost is -1, expected a finite number of at least 0",
+            r"false_positive_cost must not be negative, found -1; state costs",
         ),
         (
             lambda: metrics.cost_threshold(
@@ -504,13 +504,13 @@ def test_costs_and_budgets_may_be_swept():
                 false_positive_cost=1,
                 false_negative_cost=float("inf"),
             ),
-            r"false_negative_cost is inf, expected a finite number of at least 0",
+            r"false_negative_cost must be at least 0 and finite, found inf",
         ),
         (
             lambda: metrics.threshold_at_false_positive_rate(
                 jnp.zeros(2), jnp.zeros(2, int), budget=5
             ),
-            r"budget is 5, expected a rate in \[0, 1\]; 5 per cent is 0.05",
+            r"budget must lie in \[0, 1\], found 5; 5 per cent is 0.05",
         ),
         # The type checker of the tests sees wrong shapes first, so the check is called itself.
         (

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet._checks import require_positive
-from jaxnet.clustering.lloyd import assign_and_sum, move_centers
+from jaxnet.clustering.lloyd_steps import assign_and_sum, move_centers
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
 
@@ -46,7 +46,7 @@ def assign(centers: Float[Array, "k dim"], x: Float[Array, "n dim"]) -> Int[Arra
     [0, 1]
     """
     require_same_dim("assign", x, centers=centers)
-    middle = jnp.mean(centers, axis=0)
+    middle = jnp.mean(centers, axis=0, keepdims=True)
     return jnp.argmin(squared_distances(x - middle, centers - middle), axis=1)
 
 
@@ -91,7 +91,7 @@ def lloyd(
     ([[1.0], [11.0]], 4.0, 3)
     """
     require_same_dim("lloyd", x, centers=centers)
-    mean = jnp.mean(x, axis=0)
+    mean = jnp.mean(x, axis=0, keepdims=True)
     x = x - mean
     squares = row_squares(x)
     threshold = tolerance * jnp.mean(squares) / x.shape[1]

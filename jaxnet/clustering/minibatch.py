@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet.metrics.pairwise import EXACT, require_same_dim, squared_distances
-from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.objectives.prediction import weighted_mean
 from jaxnet.training.state import INIT, Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
@@ -43,15 +43,17 @@ def move_centers(
     >>> centers.tolist(), counts.tolist()
     ([[1.0], [5.0]], [3.0, 1.0])
     """
-    members = (labels == jnp.arange(len(centers))[:, None]).astype(codes.dtype)
+    members = (labels[None, :] == jnp.arange(len(centers), dtype=labels.dtype)[:, None]).astype(
+        codes.dtype
+    )
     if weight is not None:
-        members = members * weight
+        members = members * weight[None, :]
         # What is masked may be anything, NaN too.
         codes = jnp.where(weight[:, None] > 0, codes, 0)
     new = jnp.sum(members, axis=1)
     total = counts + new
     # What they differ by is summed: a running mean of large numbers would lose digits.
-    middle = jnp.mean(centers, axis=0)
+    middle = jnp.mean(centers, axis=0, keepdims=True)
     change = jnp.matmul(members, codes - middle, precision=EXACT)
     change -= new[:, None] * (centers - middle)
     return centers + change / jnp.where(total > 0, total, 1)[:, None], total
@@ -106,7 +108,7 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
         x, weight = batch["x"], batch.get("weight")
         centers, counts = state.params["centers"], state.extra
         require_same_dim("minibatch_kmeans_learner", x, centers=centers)
-        middle = jnp.mean(centers, axis=0)
+        middle = jnp.mean(centers, axis=0, keepdims=True)
         distances = squared_distances(x - middle, centers - middle)
         labels = jnp.argmin(distances, axis=1)
         centers, counts = move_centers(centers, counts, x, labels, weight)

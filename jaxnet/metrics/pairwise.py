@@ -33,7 +33,7 @@ def squared_distances(
     [[0.0, 16.0, 100.0], [25.0, 9.0, 25.0]]
     """
     require_same_dim("squared_distances", x, centers=centers)
-    squares = row_squares(x)[:, None] + row_squares(centers)
+    squares = row_squares(x)[:, None] + row_squares(centers)[None, :]
     return jnp.maximum(squares - 2 * jnp.matmul(x, centers.T, precision=EXACT), 0)
 
 

@@ -3,19 +3,19 @@
 Everywhere a label is positive if it is 1, and the decision is positive if `score >= threshold`.
 """
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike, Shaped
 
+from jaxnet._checks import require_range
 from jaxnet.metrics.curves import threshold_counts
 from jaxnet.metrics.weighting import BinaryLabels, as_float
 
 
 def _require_cost(name: str, cost: ScalarLike) -> None:
-    if isinstance(cost, (int, float)) and not 0 <= cost < float("inf"):
-        raise ValueError(
-            f"cost_threshold: {name} is {cost}, expected a finite number of at least 0; "
-            "state costs relative to a correct decision, which costs nothing"
-        )
+    remedy = "state costs relative to a correct decision, which costs nothing"
+    require_range("cost_threshold", name, cost, 0, math.inf, include_high=False, remedy=remedy)
 
 
 def cost_threshold(
@@ -45,8 +45,8 @@ def cost_threshold(
         too, -inf, "always positive"; data of one class lead there. NaN without examples.
 
     Raises:
-        ValueError: a cost that is negative or not finite (a Python number; arrays and traced costs
-            are not looked at); shapes that do not fit.
+        ValueError: a cost that is negative or not finite (a traced one is not checked); shapes
+            that do not fit.
 
     >>> scores, labels = jnp.array([0.25, 0.5, 0.75, 1.0]), jnp.array([0, 1, 0, 1])
     >>> threshold, cost = cost_threshold(
@@ -105,8 +105,7 @@ def threshold_at_false_positive_rate(
         highest score exceeds the budget, NaN without negative examples.
 
     Raises:
-        ValueError: a budget outside [0, 1] (a Python number; an array or a traced one is not looked
-            at); shapes that do not fit.
+        ValueError: a budget outside [0, 1] (a traced one is not checked); shapes that do not fit.
 
     >>> scores, labels = jnp.array([0.25, 0.5, 0.75, 1.0]), jnp.array([0, 1, 0, 1])
     >>> float(threshold_at_false_positive_rate(scores, labels, budget=0.5))
@@ -115,11 +114,8 @@ def threshold_at_false_positive_rate(
     Source: Neyman and Pearson (1933), "On the Problem of the Most Efficient Tests of Statistical
     Hypotheses": a test of given size, here on the empirical distribution.
     """
-    if isinstance(budget, (int, float)) and not 0 <= budget <= 1:
-        raise ValueError(
-            f"threshold_at_false_positive_rate: budget is {budget}, expected a rate in [0, 1]; "
-            "5 per cent is 0.05"
-        )
+    remedy = "5 per cent is 0.05"
+    require_range("threshold_at_false_positive_rate", "budget", budget, 0, 1, remedy=remedy)
     counts = threshold_counts("threshold_at_false_positive_rate", scores, labels, weight)
     false_positives = counts.false_positives
     # 0.07 * 100 examples are 7 of them, whatever the two roundings on the way.

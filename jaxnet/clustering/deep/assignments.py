@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnet._checks import require_above_zero
 from jaxnet.metrics.pairwise import require_same_dim, squared_distances
 
 
@@ -35,13 +36,9 @@ def student_t_assignments(
     [0.6, 0.4]
     """
     require_same_dim("student_t_assignments", codes, centers=centers)
-    if isinstance(degrees_of_freedom, (int, float)) and degrees_of_freedom <= 0:
-        raise ValueError(
-            f"student_t_assignments: degrees_of_freedom must be above 0, found "
-            f"{degrees_of_freedom}; the published value is 1"
-        )
+    require_above_zero("student_t_assignments", degrees_of_freedom=degrees_of_freedom)
     # Distances do not change with the origin, but their rounding does.
-    middle = jax.lax.stop_gradient(jnp.mean(centers, axis=0))
+    middle = jax.lax.stop_gradient(jnp.mean(centers, axis=0, keepdims=True))
     squared = squared_distances(codes - middle, centers - middle)
     kernel = -(degrees_of_freedom + 1) / 2 * jnp.log1p(squared / degrees_of_freedom)
     return jax.nn.softmax(kernel, axis=1)

@@ -58,7 +58,7 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     block_size = min(block_size, n)
     num_blocks = -(-n // block_size)
     # 2 x.c - ||c||^2 is largest where the distance is least.
-    factors, offsets = 2 * centers.T, row_squares(centers)
+    factors, offsets = 2 * centers.T, row_squares(centers)[None, :]
 
     def step(carry: tuple[Array, Array], index: Array):
         sums, counts = carry
@@ -69,7 +69,7 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
         scores = jnp.matmul(rows, factors, precision=EXACT) - offsets
         labels = jnp.argmax(scores, axis=1).astype(jnp.int32)
         fresh = start + jnp.arange(block_size) >= index * block_size
-        members = (labels == jnp.arange(num_clusters)[:, None]) & fresh
+        members = (labels[None, :] == jnp.arange(num_clusters)[:, None]) & fresh[None, :]
         members = members.astype(x.dtype)
         sums += jnp.matmul(members, rows, precision=EXACT)
         return (sums, counts + jnp.sum(members, axis=1)), (
@@ -120,8 +120,8 @@ def move_centers(
         given = counts[giver] > 1
         here = jnp.where(given, jnp.arange(len(counts)) == empty, False)
         there = jnp.where(given, jnp.arange(len(counts)) == giver, False)
-        sums = jnp.where(here[:, None], x[farthest], sums)
-        sums = jnp.where(there[:, None], sums - x[farthest], sums)
+        sums = jnp.where(here[:, None], x[farthest][None], sums)
+        sums = jnp.where(there[:, None], sums - x[farthest][None], sums)
         counts = jnp.where(here, 1, jnp.where(there, counts - 1, counts))
         distances = jnp.where(jnp.arange(len(distances)) == farthest, 0, distances)
         return sums, counts, distances
