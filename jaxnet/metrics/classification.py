@@ -30,7 +30,7 @@ def accuracy(
 ) -> Float[Array, ""]:
     """Fraction of the examples whose most probable class is the true class.
 
-    `sum_i w_i [argmax_c logits_ic = y_i] / sum_i w_i`; of equal logits the first class is predicted.
+    `sum_i w_i [argmax_c logits_ic = y_i] / sum_i w_i`; of equal logits the first is predicted.
 
     Args:
         logits: logits or probabilities, `(n, classes)`.
