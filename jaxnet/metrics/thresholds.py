@@ -62,7 +62,7 @@ def cost_threshold(
             "cost_threshold",
             name,
             cost,
-            0,
+            0.0,
             math.inf,
             include_high=False,
             remedy="state costs relative to a correct decision, which costs nothing",
@@ -122,7 +122,7 @@ def threshold_at_false_positive_rate(
     Hypotheses": a test of given size, applied to the empirical distribution.
     """
     require_range(
-        "threshold_at_false_positive_rate", "budget", budget, 0, 1, remedy="5 per cent is 0.05"
+        "threshold_at_false_positive_rate", "budget", budget, 0.0, 1.0, remedy="5 per cent is 0.05"
     )
     counts = threshold_counts("threshold_at_false_positive_rate", scores, labels, weight)
     false_positives = counts.false_positives

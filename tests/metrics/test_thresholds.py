@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnet import metrics
+
 COSTS = {"false_positive_cost": 2.0, "false_negative_cost": 3.0}
 
 

@@ -45,7 +45,7 @@ def student_t_assignments(
         "student_t_assignments",
         "degrees_of_freedom",
         degrees_of_freedom,
-        0,
+        0.0,
         math.inf,
         include_low=False,
         include_high=False,
