@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxnet._checks import require_not_negative
@@ -16,7 +17,7 @@ def _is_kernel(path: str, leaf: Array) -> bool:
 
 def _penalized(
     objective: Objective,
-    strength: float | Array,
+    strength: ArrayLike,
     where: Callable[[str, Array], bool],
     penalty: Callable[[Array], Array],
 ) -> Objective:
@@ -41,7 +42,7 @@ def _penalized(
 
 def with_l1(
     objective: Objective,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
 ) -> Objective:
@@ -56,7 +57,9 @@ def with_l1(
         An objective with the same metrics.
 
     Raises:
-        ValueError: a negative strength; (of the objective) no parameter selected.
+        TypeError: a strength that is not a number.
+        ValueError: a strength that is negative or not finite; (of the objective) no parameter
+            selected.
 
     >>> constant = lambda params, batch, key: (0.0, {})
     >>> float(with_l1(constant, 0.5)({"kernel": jnp.array([1.0, -3.0])}, {}, None)[0])
@@ -67,7 +70,7 @@ def with_l1(
 
 def with_l2(
     objective: Objective,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
 ) -> Objective:
@@ -82,7 +85,9 @@ def with_l2(
         An objective with the same metrics.
 
     Raises:
-        ValueError: a negative strength; (of the objective) no parameter selected.
+        TypeError: a strength that is not a number.
+        ValueError: a strength that is negative or not finite; (of the objective) no parameter
+            selected.
 
     >>> constant = lambda params, batch, key: (0.0, {})
     >>> float(with_l2(constant, 0.5)({"kernel": jnp.array([1.0, -3.0])}, {}, None)[0])

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet._checks import is_zero, require_range
 from jaxnet.nn.network import Network
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
@@ -103,13 +105,13 @@ def regression(network: Network) -> Objective:
     return supervised(network, per_example)
 
 
-def classification(network: Network, *, label_smoothing: float | Array = 0.0) -> Objective:
+def classification(network: Network, *, label_smoothing: ArrayLike = 0.0) -> Objective:
     """Softmax cross-entropy `-mean_i log softmax(network(x_i))[y_i]`.
 
     Args:
         network: from inputs to logits `(batch, num_classes)`.
-        label_smoothing: probability mass spread evenly over all classes, Szegedy et al. (2016),
-            section 7; may be traced.
+        label_smoothing: probability mass spread evenly over all classes, in [0, 1); Szegedy et al.
+            (2016), section 7; may be traced.
 
     Returns:
         An objective on batches whose `y` holds integer labels `(batch,)` in [0, num_classes).
@@ -122,7 +124,8 @@ def classification(network: Network, *, label_smoothing: float | Array = 0.0) ->
     >>> bool(abs(loss - jnp.log(4)) < 1e-6)
     True
     """
-    smooth = not isinstance(label_smoothing, (int, float)) or label_smoothing != 0
+    require_range("classification", "label_smoothing", label_smoothing, 0, 1, include_high=False)
+    smooth = not is_zero(label_smoothing)
 
     def per_example(outputs: Array, targets: Array) -> tuple[Array, dict[str, Array]]:
         if smooth:

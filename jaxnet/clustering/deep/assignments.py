@@ -1,12 +1,10 @@
 """Soft assignments of codes to centers, and the sharper target distribution of DEC."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnet._checks import require_range
+from jaxnet._checks import require_above_zero
 from jaxnet.metrics.pairwise import require_same_dim, squared_distances
 
 
@@ -41,16 +39,7 @@ def student_t_assignments(
     (DEC), eq. 1.
     """
     require_same_dim("student_t_assignments", codes, centers=centers)
-    require_range(
-        "student_t_assignments",
-        "degrees_of_freedom",
-        degrees_of_freedom,
-        0.0,
-        math.inf,
-        include_low=False,
-        include_high=False,
-        remedy="the published value is 1",
-    )
+    require_above_zero("student_t_assignments", degrees_of_freedom=degrees_of_freedom)
     # Distances do not depend on the origin, but their rounding errors do.
     middle = jax.lax.stop_gradient(jnp.mean(centers, axis=0))
     squared = squared_distances(codes - middle, centers - middle)
