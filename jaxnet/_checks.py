@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from numpy.typing import ArrayLike
 
 
@@ -267,12 +268,12 @@ def require_sizes(
 
 
 def is_hidden(value: Any) -> bool:
-    """Whether a value cannot be read now: it is traced, or lies with other processes.
+    """Whether a value cannot be read: it is traced, or other processes hold it.
 
     >>> is_hidden(0.5), is_hidden(np.float32(0.5))
     (False, False)
     """
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return True
     return isinstance(value, jax.Array) and not value.is_fully_addressable
 
@@ -292,7 +293,6 @@ def _as_numbers(value: Any) -> np.ndarray | None:
         value, (int, float, np.generic, np.ndarray, jax.Array)
     ):
         return None
-    # Not by `np.asarray` alone: Python's integers have no limit.
     array = np.asarray(float(value) if isinstance(value, int) else value)
     is_real = jnp.issubdtype(array.dtype, np.floating) or jnp.issubdtype(array.dtype, np.integer)
     return array.astype(np.float64) if is_real else None

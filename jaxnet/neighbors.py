@@ -102,12 +102,12 @@ def nearest_neighbors(
 
 @functools.partial(jax.jit, static_argnames=("k", "block_size"))
 def _search(queries: Array, x: Array, exclude: Array, *, k: int, block_size: int) -> Neighbors:
-    mean = jnp.mean(x, axis=0)
+    mean = jnp.mean(x, axis=0, keepdims=True)
     centered = x - mean
 
     def search(block: Array, excluded: Array) -> Neighbors:
         squares = squared_distances(block - mean, centered)
-        hidden = jnp.arange(len(x)) == excluded[:, None]
+        hidden = jnp.arange(len(x))[None, :] == excluded[:, None]
         squares = jnp.where(hidden, jnp.inf, squares)
         _, candidates = jax.lax.top_k(-squares, _num_candidates(k, len(x)))
         return _nearest(block, x, candidates, excluded, k)
@@ -149,7 +149,7 @@ def _search_with_faiss(
             'nearest_neighbors: backend="faiss" needs the library faiss; install it with '
             '`pip install faiss-cpu`, or use backend="jax"'
         ) from error
-    mean = jnp.mean(x, axis=0)
+    mean = jnp.mean(x, axis=0, keepdims=True)
     rows, centered_queries = (
         np.asarray(array - mean, np.float32, order="C") for array in (x, queries)
     )

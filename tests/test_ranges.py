@@ -8,15 +8,17 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
+import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet import autoencoders, boltzmann, metrics, nn, objectives, optim
+from jaxnet import autoencoders, boltzmann, metrics, nn, objectives, optim, training
 from jaxnet.clustering import deep
 
 AUTOENCODER = autoencoders.mlp_autoencoder([4, 2])
 VARIATIONAL = autoencoders.mlp_variational_autoencoder([4, 2])
 NETWORK = jn.dense(4, 3)
+LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1))
 IMAGES = jnp.ones((2, 4, 4, 1))
 
 
@@ -153,6 +155,11 @@ NUMBERS = {
         spread(autoencoders.gaussian_likelihood, "scale"),
         (0.1,),
         (0.0, -1.0, math.inf),
+    ),
+    (training.averaged_learner, "decay"): (
+        spread(training.averaged_learner, "decay", LEARNER),
+        (0.0, 1.0),
+        (-0.5, 1.5),
     ),
     (deep.assignments.student_t_assignments, "degrees_of_freedom"): (
         spread(

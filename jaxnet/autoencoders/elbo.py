@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.objectives.prediction import weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -48,6 +48,7 @@ def _decode(
             f"{outputs.shape[codes.ndim - 1 :]}, expected that of an example, {x.shape[1:]}"
         )
     num_axes = codes.ndim - 1
+    x = jax.lax.broadcast_to_rank(x, outputs.ndim)
     log_prob = _sum_over_pixels(model.likelihood.log_prob(outputs, x), num_axes)
     return log_prob, _sum_over_pixels((x - model.likelihood.mean(outputs)) ** 2, num_axes)
 
@@ -97,6 +98,7 @@ def negative_elbo(model: VariationalAutoencoder) -> Objective:
 
 def _log_weights(log_prob: Array, codes: Array, log_variance: Array, noise: Array) -> Array:
     """`log p(x | z) + log p(z) - log q(z | x)`; the constants of the two normals cancel."""
+    log_variance = jax.lax.broadcast_to_rank(log_variance, codes.ndim)
     return log_prob + (noise**2 + log_variance - codes**2).sum(axis=-1) / 2
 
 

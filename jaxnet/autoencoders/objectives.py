@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array
 
 from jaxnet.nn.network import Network
-from jaxnet.objectives.supervised import supervised
+from jaxnet.objectives.prediction import supervised
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 

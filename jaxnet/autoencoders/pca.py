@@ -93,7 +93,7 @@ def fit_pca(x: Float[Array, "n *dim"], num_components: int) -> PCA:
     require_integer("fit_pca", "num_components", num_components, 1, min(n, dim), remedy=remedy)
     mean = jnp.mean(x, axis=0)
     # Centered before it is squared: the difference of two large squares cancels.
-    centered = x - mean
+    centered = x - mean[None]
     if n > dim:
         covariance = jnp.matmul(centered.T, centered, precision=_EXACT) / (n - 1)
         values, vectors = jnp.linalg.eigh(covariance)

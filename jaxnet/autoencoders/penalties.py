@@ -12,7 +12,7 @@ from jaxtyping import Array
 from jaxnet._checks import require_integer, require_not_negative, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.autoencoders.objectives import sum_per_example
-from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.objectives.prediction import weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 # Rows of the Jacobian that are computed together: enough to use a processor fully.

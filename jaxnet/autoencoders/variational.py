@@ -198,7 +198,9 @@ def reparameterize(mean: Array, log_variance: Array, noise: Array | float) -> Ar
     >>> reparameterize(jnp.ones(2), jnp.zeros(2), 0.5).tolist()
     [1.5, 1.5]
     """
-    return mean + jnp.exp(log_variance / 2) * noise
+    scale, rank = jnp.exp(log_variance / 2), max(mean.ndim, jnp.ndim(noise))
+    mean, scale = (jax.lax.broadcast_to_rank(values, rank) for values in (mean, scale))
+    return mean + scale * noise
 
 
 def sample_prior(

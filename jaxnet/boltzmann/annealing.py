@@ -145,13 +145,13 @@ def _anneal(
         v, log_weight = carry
         beta, following, index = xs
         up_key, down_key = jax.random.split(jax.random.fold_in(chain_key, index))
-        eta = v @ kernel + c
+        eta = v @ kernel + c[None]
         normalizer = rbm.hidden.log_normalizer
         # Differences for each unit, not of the sums, which are much larger.
         log_weight += (following - beta) * (v @ (b - base_bias))
         log_weight += jnp.sum(normalizer(following * eta) - normalizer(beta * eta), axis=-1)
         h = rbm.hidden.sample(up_key, following * eta)
-        eta = (1 - following) * base_bias + following * (b + h @ kernel.T)
+        eta = (1 - following) * base_bias[None] + following * (b[None] + h @ kernel.T)
         return (rbm.visible.sample(down_key, eta), log_weight), None
 
     eta = jnp.broadcast_to(base_bias, (num_chains, rbm.num_visible))

@@ -291,8 +291,10 @@ class RBM:
                 f"RBM: the visible units have shape {v.shape}, expected {self.num_visible} numbers "
                 "in the last axis; flatten images to one axis"
             )
-        return v @ params["kernel"] + params["hidden_bias"]
+        eta = v @ params["kernel"]
+        return eta + jax.lax.broadcast_to_rank(params["hidden_bias"], eta.ndim)
 
     def _down(self, params: Params, h: Array) -> Array:
         """Input of the visible units, `b + W h`."""
-        return h @ params["kernel"].T + params["visible_bias"]
+        eta = h @ params["kernel"].T
+        return eta + jax.lax.broadcast_to_rank(params["visible_bias"], eta.ndim)

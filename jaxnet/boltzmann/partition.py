@@ -57,7 +57,7 @@ def log_partition(rbm: RBM, params: Params) -> Float[Array, ""]:
     chunk = 2 ** min(num_units, _CHUNK_BITS)
 
     def log_sum(start: Array) -> Array:
-        bits = (start + jnp.arange(chunk))[:, None] >> jnp.arange(num_units) & 1
+        bits = (start + jnp.arange(chunk))[:, None] >> jnp.arange(num_units)[None, :] & 1
         states = bits.astype(params["kernel"].dtype)
         return jax.nn.logsumexp(-rbm.free_energy(params, states))
 

@@ -172,7 +172,7 @@ def _restarts(
     min_variance: float | Array,
 ) -> MixtureFit:
     dim = x.shape[1]
-    variance = jnp.mean(row_squares(x - jnp.mean(x, axis=0))) / dim + min_variance
+    variance = jnp.mean(row_squares(x - jnp.mean(x, axis=0, keepdims=True))) / dim + min_variance
     shape = covariance_shape(kind, num_components, dim)
     covariances = variance * jnp.eye(dim, dtype=x.dtype) if len(shape) == 3 else variance
 
@@ -216,7 +216,7 @@ def _maximize(
 
     def scatter(pair: tuple[Array, Array]) -> Array:
         weight, mean = pair
-        differences = x - mean
+        differences = x - mean[None]
         if kind in ("full", "tied"):
             return jnp.matmul((weight[:, None] * differences).T, differences, precision=EXACT)
         return jnp.sum(weight[:, None] * jnp.square(differences), axis=0)
@@ -234,7 +234,7 @@ def _maximize(
         covariances = jax.lax.map(scatter, (weights, means))
     if kind in ("full", "tied"):
         trace = jnp.trace(covariances, axis1=1, axis2=2)[:, None, None]
-        covariances += (min_variance + eps * trace) * jnp.eye(x.shape[1], dtype=x.dtype)
+        covariances += (min_variance + eps * trace) * jnp.eye(x.shape[1], dtype=x.dtype)[None]
     else:
         covariances += min_variance
     if kind == "spherical":

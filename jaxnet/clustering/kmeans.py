@@ -48,7 +48,7 @@ def assign(centers: Float[Array, "k dim"], x: Float[Array, "n dim"]) -> Int[Arra
     Source: Lloyd (1982), "Least squares quantization in PCM": the nearest-neighbor partition.
     """
     require_same_dim("assign", x, centers=centers)
-    middle = jnp.mean(centers, axis=0)
+    middle = jnp.mean(centers, axis=0, keepdims=True)
     return jnp.argmin(squared_distances(x - middle, centers - middle), axis=1)
 
 
@@ -95,7 +95,7 @@ def lloyd(
     empty clusters are those of `sklearn.cluster.KMeans`.
     """
     require_same_dim("lloyd", x, centers=centers)
-    mean = jnp.mean(x, axis=0)
+    mean = jnp.mean(x, axis=0, keepdims=True)
     x = x - mean
     squares = row_squares(x)
     threshold = tolerance * jnp.mean(squares) / x.shape[1]

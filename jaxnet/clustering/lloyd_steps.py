@@ -62,7 +62,7 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     block_size = min(block_size, n)
     num_blocks = -(-n // block_size)
     # 2 x.c - ||c||^2 is largest for the smallest distance.
-    factors, offsets = 2 * centers.T, row_squares(centers)
+    factors, offsets = 2 * centers.T, row_squares(centers)[None, :]
 
     def step(carry: tuple[Array, Array], index: Array):
         sums, counts = carry
@@ -72,7 +72,7 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
         scores = jnp.matmul(rows, factors, precision=EXACT) - offsets
         labels = jnp.argmax(scores, axis=1).astype(jnp.int32)
         is_new = start + jnp.arange(block_size) >= index * block_size
-        members = (labels == jnp.arange(num_clusters)[:, None]) & is_new
+        members = (labels[None, :] == jnp.arange(num_clusters)[:, None]) & is_new[None, :]
         members = members.astype(x.dtype)
         sums += jnp.matmul(members, rows, precision=EXACT)
         return (sums, counts + jnp.sum(members, axis=1)), (
@@ -126,8 +126,8 @@ def move_centers(
         can_move = counts[previous] > 1
         to = (jnp.arange(len(counts)) == empty) & can_move
         origin = (jnp.arange(len(counts)) == previous) & can_move
-        sums = jnp.where(to[:, None], x[farthest], sums)
-        sums = jnp.where(origin[:, None], sums - x[farthest], sums)
+        sums = jnp.where(to[:, None], x[farthest][None], sums)
+        sums = jnp.where(origin[:, None], sums - x[farthest][None], sums)
         counts = jnp.where(to, 1, jnp.where(origin, counts - 1, counts))
         distances = jnp.where(jnp.arange(len(distances)) == farthest, 0, distances)
         return sums, counts, distances

@@ -122,7 +122,7 @@ def joint_log_density(
 
         def distance(index: Array) -> Array:
             matrix = whitening[jnp.minimum(index, len(whitening) - 1)]
-            return row_squares(jnp.matmul(x - means[index], matrix, precision=EXACT))
+            return row_squares(jnp.matmul(x - means[index][None], matrix, precision=EXACT))
 
     else:
         variances = covariances.reshape(len(means), -1)
@@ -130,11 +130,13 @@ def joint_log_density(
         half_log_determinants = jnp.sum(jnp.log(variances), axis=1) / 2
 
         def distance(index: Array) -> Array:
-            return jnp.matmul(jnp.square(x - means[index]), 1 / variances[index], precision=EXACT)
+            return jnp.matmul(
+                jnp.square(x - means[index][None]), 1 / variances[index], precision=EXACT
+            )
 
     distances = jax.lax.map(distance, jnp.arange(len(means)))
     constants = jnp.log(weights) - half_log_determinants - dim * math.log(2 * math.pi) / 2
-    return constants - distances.T / 2
+    return constants[None] - distances.T / 2
 
 
 @jax.jit

@@ -50,7 +50,7 @@ def kmeans_plus_plus(
     require_positive("kmeans_plus_plus", num_candidates=num_candidates)
     require_num_clusters("kmeans_plus_plus", num_clusters, len(x))
     n = len(x)
-    centered = x - jnp.mean(x, axis=0)
+    centered = x - jnp.mean(x, axis=0, keepdims=True)
     limits = jnp.finfo(x.dtype)
 
     def step(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -64,7 +64,7 @@ def kmeans_plus_plus(
         )[:, 0]
         distances = squared_distances(centered, centered[candidates])
         distances = jnp.minimum(nearest[:, None], distances)
-        distances = jnp.where(jnp.arange(n)[:, None] == candidates, -1, distances)
+        distances = jnp.where(jnp.arange(n)[:, None] == candidates[None, :], -1, distances)
         best = jnp.argmin(jnp.sum(distances, axis=0))
         best = jnp.where(index == 0, 0, best)
         return chosen.at[index].set(candidates[best]), distances[:, best]

@@ -39,7 +39,7 @@ def squared_distances(
     Source: Johnson et al. (2019), "Billion-scale similarity search with GPUs", eq. 2.
     """
     require_same_dim("squared_distances", x, centers=centers)
-    squares = row_squares(x)[:, None] + row_squares(centers)
+    squares = row_squares(x)[:, None] + row_squares(centers)[None, :]
     return jnp.maximum(squares - 2 * jnp.matmul(x, centers.T, precision=EXACT), 0)
 
 

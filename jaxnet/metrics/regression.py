@@ -85,7 +85,7 @@ def r2_score(
     exists = weight[:, None] > 0
     predicted, true = _as_columns(predictions), _as_columns(targets)
     residual = weighted_sum((predicted - true) ** 2, weight)
-    total = weighted_sum((true - weighted_mean(true, weight)) ** 2, weight)
+    total = weighted_sum((true - weighted_mean(true, weight)[None]) ** 2, weight)
     # The rounded mean of a constant may differ from it, so the total need not be 0.
     highest = jnp.max(true, axis=0, initial=-jnp.inf, where=exists)
     lowest = jnp.min(true, axis=0, initial=jnp.inf, where=exists)

@@ -93,18 +93,20 @@ def silhouette_score(
 
 @functools.partial(jax.jit, static_argnames=("num_clusters", "block_size"))
 def _coefficients(x: Array, clusters: Array, *, num_clusters: int, block_size: int) -> Array:
-    centered = x - jnp.mean(x, axis=0)
+    centered = x - jnp.mean(x, axis=0, keepdims=True)
     members = jax.nn.one_hot(clusters, num_clusters, dtype=x.dtype)
     sizes = jnp.sum(members, axis=0)
 
     def coefficients(rows: Array, memberships: Array, row_indices: Array) -> Array:
         distances = jnp.sqrt(squared_distances(rows, centered))
         # The distance of an example to itself is not 0 but the root of a rounding error.
-        distances = jnp.where(jnp.arange(len(x)) == row_indices[:, None], 0, distances)
+        distances = jnp.where(jnp.arange(len(x))[None, :] == row_indices[:, None], 0, distances)
         sums = jnp.matmul(distances, members, precision=EXACT)
         size = memberships @ sizes
         inside = jnp.sum(memberships * sums, axis=1) / jnp.maximum(size - 1, 1)
-        others = jnp.where((memberships == 0) & (sizes > 0), sums / jnp.maximum(sizes, 1), jnp.inf)
+        others = jnp.where(
+            (memberships == 0) & (sizes > 0)[None], sums / jnp.maximum(sizes, 1)[None], jnp.inf
+        )
         outside = jnp.min(others, axis=1)
         largest = jnp.maximum(inside, outside)
         ratio = (outside - inside) / jnp.where(largest > 0, largest, 1)

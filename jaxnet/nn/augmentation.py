@@ -72,8 +72,8 @@ def transform_images(
 def _transform(image: Array, shift: Array, rotation: Array, scale: Array) -> Array:
     height, width, channels = image.shape
     center = ((height - 1) / 2, (width - 1) / 2)
-    rows = (jnp.arange(height) - center[0] - shift[0])[:, None]
-    columns = jnp.arange(width) - center[1] - shift[1]
+    rows = (jnp.arange(height, dtype=shift.dtype) - center[0] - shift[0])[:, None]
+    columns = (jnp.arange(width, dtype=shift.dtype) - center[1] - shift[1])[None, :]
     angle = jnp.deg2rad(rotation)
     cosine, sine = jnp.cos(angle) / scale, jnp.sin(angle) / scale
     old_rows = cosine * rows + sine * columns + center[0]
@@ -168,7 +168,7 @@ def random_affine(
         drawn = jax.vmap(draw)(jax.random.split(key, math.prod(batch)))
         moved = transform_images(
             x.reshape(-1, *image_shape),
-            shift=max_shift * drawn[:, :2] * jnp.array([height, width]),
+            shift=max_shift * drawn[:, :2] * jnp.array([[height, width]], drawn.dtype),
             rotation=max_rotation * drawn[:, 2],
             scale=1 + max_scale * drawn[:, 3],
         )

@@ -70,7 +70,8 @@ def conv(
     ) -> Float[Array, "*batch new_height new_width out_channels"]:
         images = x.reshape(-1, *x.shape[-3:])
         y = jax.lax.platform_dependent(images, params["kernel"], cpu=products, default=convolution)
-        return (y + params["bias"]).reshape(*x.shape[:-3], *y.shape[-3:])
+        y = y + jax.lax.broadcast_to_rank(params["bias"], y.ndim)
+        return y.reshape(*x.shape[:-3], *y.shape[-3:])
 
     def convolution(images: Array, kernel: Array) -> Array:
         return jax.lax.conv_general_dilated(

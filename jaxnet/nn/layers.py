@@ -63,7 +63,7 @@ def dense(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch out_dim"]:
         y = x @ params["kernel"]
-        return y + params["bias"] if use_bias else y
+        return y + jax.lax.broadcast_to_rank(params["bias"], y.ndim) if use_bias else y
 
     return Network(init, apply, "dense")
 
@@ -156,7 +156,8 @@ def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
     def apply(
         params: Params, x: Float[Array, "*batch dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch dim"]:
-        return jax.nn.standardize(x, epsilon=epsilon) * params["scale"] + params["bias"]
+        scale, bias = (jax.lax.broadcast_to_rank(params[n], x.ndim) for n in ("scale", "bias"))
+        return jax.nn.standardize(x, epsilon=epsilon) * scale + bias
 
     return Network(init, apply, "layer_norm")
 

@@ -206,7 +206,9 @@ def optimizer(
     elif callable(rate) and not takes_schedule(name):
         raise ValueError(f"optimizer {name!r} takes a number as learning_rate, found a schedule")
 
-    decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay)
+    decay = optax.identity()
+    if weight_decay is not None:
+        decay = optax.add_decayed_weights(weight_decay)  # pyright: ignore[reportArgumentType]
     if name in _RECIPES:
         core = _RECIPES[name](rate, key, clip_norm, decay)
     else:

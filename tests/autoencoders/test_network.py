@@ -362,7 +362,7 @@ def test_errors_name_the_argument(build, message):
         ([[0.0, np.nan]], "row 0 holds nan"),
     ],
 )
-def test_pixels_outside_the_unit_interval_are_refused(x, message):
+def test_pixels_outside_the_unit_interval_raise(x, message):
     with pytest.raises(ValueError, match=message):
         jn.check_unit_interval(x)
     jn.check_unit_interval(np.ones((2, 3, 3, 1), bool))

@@ -15,7 +15,6 @@ from experiments.data import load
 from jaxnet import boltzmann
 from jaxnet.boltzmann import GAUSSIAN, RBM
 
-
 # Compiled as a whole: its operations one by one take longer to compile.
 log_partition = jax.jit(boltzmann.log_partition, static_argnums=0)
 

@@ -13,7 +13,7 @@ import pytest
 from experiments.data import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 900
 
 
 class Process(subprocess.Popen):

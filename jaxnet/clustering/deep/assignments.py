@@ -41,7 +41,7 @@ def student_t_assignments(
     require_same_dim("student_t_assignments", codes, centers=centers)
     require_above_zero("student_t_assignments", degrees_of_freedom=degrees_of_freedom)
     # Distances do not depend on the origin, but their rounding errors do.
-    middle = jax.lax.stop_gradient(jnp.mean(centers, axis=0))
+    middle = jax.lax.stop_gradient(jnp.mean(centers, axis=0, keepdims=True))
     squared = squared_distances(codes - middle, centers - middle)
     kernel = -(degrees_of_freedom + 1) / 2 * jnp.log1p(squared / degrees_of_freedom)
     return jax.nn.softmax(kernel, axis=1)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxnet.autoencoders.objectives import sum_per_example
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.objectives.prediction import weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -55,10 +55,10 @@ def mixture_responsibilities(mixture: Params, codes: Float[Array, "n code"]) -> 
 
     Source: Jiang, Zheng, Tan, Tang and Zhou (2017), "Variational deep embedding" (VaDE), eq. 16.
     """
-    log_variances = mixture["log_variances"]
-    squared = (codes[:, None] - mixture["means"]) ** 2 * jnp.exp(-log_variances)
+    log_variances = mixture["log_variances"][None]
+    squared = (codes[:, None] - mixture["means"][None]) ** 2 * jnp.exp(-log_variances)
     log_density = -jnp.sum(squared + log_variances + math.log(2 * math.pi), axis=-1) / 2
-    return jax.nn.softmax(mixture["logits"] + log_density, axis=1)
+    return jax.nn.softmax(mixture["logits"][None] + log_density, axis=1)
 
 
 def mixture_kl(
@@ -88,13 +88,13 @@ def mixture_kl(
     Source: Jiang et al. (2017), "Variational deep embedding", eq. 12: the negative of all terms but
     the first.
     """
-    log_variances = mixture["log_variances"]
+    log_variances = mixture["log_variances"][None]
     log_ratio = log_variances - log_variance[:, None]
-    squared = (mean[:, None] - mixture["means"]) ** 2 * jnp.exp(-log_variances)
+    squared = (mean[:, None] - mixture["means"][None]) ** 2 * jnp.exp(-log_variances)
     gaussian = jnp.sum(log_ratio + jnp.exp(-log_ratio) + squared - 1, axis=-1) / 2
     # A probability that underflows to 0 contributes 0, with a finite gradient.
     log_gamma = jnp.log(jnp.maximum(gamma, jnp.finfo(gamma.dtype).tiny))
-    component = gamma * (log_gamma - jax.nn.log_softmax(mixture["logits"]))
+    component = gamma * (log_gamma - jax.nn.log_softmax(mixture["logits"])[None])
     return jnp.sum(gamma * gaussian + component, axis=1)
 
 
