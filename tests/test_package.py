@@ -1,12 +1,9 @@
 """What importing jaxnet imports and starts, and what it exports."""
 
-import functools
-import importlib
 import os
 import re
 import subprocess
 import sys
-import types
 from importlib import metadata
 from pathlib import Path
 
@@ -15,10 +12,6 @@ import pytest
 import jaxnet as jn
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in (ROOT / "jaxnet").rglob("*.py")
-)
 NAMESPACES = (
     "autoencoders",
     "boltzmann",
@@ -76,17 +69,6 @@ def test_namespaces_are_exported():
     code = f"import jaxnet as jn\nfor name in {NAMESPACES}: print(getattr(jn, name).__name__)"
     done = python(code)
     assert done.stdout.split() == [f"jaxnet.{name}" for name in NAMESPACES], done.stderr
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_modules_are_modules(name):
-    """`import jaxnet.metrics.curves as m` gives a module: no function of that name hides it."""
-    for package in MODULES:  # a package may import a function of that name later
-        if name.startswith(f"{package}."):
-            importlib.import_module(package)
-    module = importlib.import_module(name)
-    value = functools.reduce(getattr, name.split(".")[1:], jn)
-    assert isinstance(value, types.ModuleType) and value is module
 
 
 def test_names_that_do_not_exist_are_errors():
