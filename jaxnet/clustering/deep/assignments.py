@@ -66,7 +66,7 @@ def target_distribution(q: Float[Array, "n k"]) -> Float[Array, "n k"]:
     """
     # A cluster with no mass at all has the weight 0, and not 0 / 0.
     frequencies = jnp.maximum(jnp.sum(q, axis=0), jnp.finfo(q.dtype).tiny)
-    weights = q * (q / frequencies)
+    weights = q * (q / frequencies[None])
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
