@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import jaxnet as jn
@@ -161,3 +162,17 @@ BATCHES = {
         {"labeled": LABELS, "unlabeled": INPUTS},
     ),
 }
+
+
+def example_data(shapes: Any, seed: int = 0) -> Any:
+    """Data of the shapes of a case: uniform numbers, labels 0 and 1, every index once."""
+    generator = np.random.default_rng(seed)
+
+    def draw(path: Any, leaf: Shape) -> Any:
+        if getattr(path[-1], "key", None) == "index":
+            return jnp.arange(leaf.shape[0], dtype=leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.asarray(generator.integers(2, size=leaf.shape), leaf.dtype)
+        return jnp.asarray(generator.uniform(0.1, 0.9, size=leaf.shape), leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
