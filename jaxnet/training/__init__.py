@@ -17,6 +17,13 @@ from jaxnet.training.host import HostData
 from jaxnet.training.learner import gradient_learner
 from jaxnet.training.prediction import predict
 from jaxnet.training.pure import fit, run_epoch, run_steps
+from jaxnet.training.sharding import (
+    data_parallel,
+    device_mesh,
+    replicate,
+    shard_examples,
+    shard_runs,
+)
 from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 
@@ -32,6 +39,8 @@ __all__ = [
     "averaged_learner",
     "balanced",
     "begin_epoch",
+    "data_parallel",
+    "device_mesh",
     "epochs",
     "evaluation_extra",
     "evaluation_params",
@@ -46,8 +55,12 @@ __all__ = [
     "out_of_patience",
     "per_run",
     "predict",
+    "replace_extra",
+    "replicate",
     "run_epoch",
     "run_steps",
+    "shard_examples",
+    "shard_runs",
     "shuffled",
     "side_by_side",
     "take_examples",

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
 from jaxnet._checks import require_positive
@@ -94,14 +95,21 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
 
     def rows(leaf: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
-        # Under explicit mesh axes a gather asks for the sharding of its result.
-        sharding = jax.typeof(indices).sharding
-        explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
-        spec = jax.sharding.PartitionSpec(*sharding.spec[:1], *[None] * (leaf.ndim - 1))
-        target = jax.sharding.NamedSharding(sharding.mesh, spec) if explicit else None
+        target = _explicit_sharding(indices, leaf.ndim)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
 
     return jax.tree.map(rows, data)
+
+
+def _explicit_sharding(array: Array, ndim: int) -> NamedSharding | None:
+    """How the first axis of an array is sharded, for an array of `ndim` axes.
+
+    Under explicit mesh axes a gather asks for the sharding of its result; elsewhere it is None.
+    """
+    sharding = jax.typeof(array).sharding
+    if AxisType.Explicit not in sharding.mesh.axis_types:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:1], *[None] * (ndim - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +153,9 @@ class _Shuffled:
         def rows(leaf: Array) -> Array:
             leaf = jnp.asarray(leaf)
             shards = leaf.reshape(self.num_shards, -1, *leaf.shape[1:])
-            chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, indices)
+            target = _explicit_sharding(leaf, 2)
+            order = indices if target is None else jax.sharding.reshard(indices, target)
+            chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, order)
             return chosen.reshape(self.batch_size, *leaf.shape[1:])
 
         return jax.tree.map(rows, data)
