@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import jaxnet as jn
@@ -72,33 +71,6 @@ def test_pieces_are_the_whole_and_runs_of_a_batch_are_single_runs(name, key):
     close(jax.tree.map(lambda leaf: leaf[1], both), whole)
 
 
-def masked(learner):
-    return jn.training.augmented_learner(learner, jn.nn.masking_noise(0.5))
-
-
-def averaged(learner):
-    return jn.training.averaged_learner(learner, 0.9)
-
-
-@pytest.mark.parametrize("transforms", [(masked, masked), (masked, averaged, masked)])
-def test_nested_transformations_draw_independent_numbers(transforms, key):
-    """Two that keep half of the inputs keep a quarter; with one of the objective, an eighth."""
-
-    def kept(params, batch, key):
-        return (batch["x"] > 0).mean() + 0 * params, {}
-
-    def fraction(objective, step):
-        learner = jn.gradient_learner(lambda key: jnp.zeros(()), objective, optax.sgd(0.1))
-        for transform in transforms:
-            learner = transform(learner)
-        state = learner.init(key)._replace(step=jnp.array(step, jnp.int32))
-        return float(learner.step(state, {"x": jnp.ones((500, 40))})[1]["loss"])
-
-    assert abs(fraction(kept, 0) - 0.25) < 0.02
-    assert abs(fraction(jn.with_noise(kept, jn.nn.masking_noise(0.5)), 0) - 0.125) < 0.015
-    assert fraction(kept, 0) != fraction(kept, 1)
-
-
 @pytest.mark.parametrize("name", BATCHES)
 def test_batches_are_a_function_of_data_key_and_step(name, key):
     batches, shapes = BATCHES[name]
@@ -123,17 +95,3 @@ def test_batches_are_a_function_of_data_key_and_step(name, key):
     assert hash(batches) == hash(dataclasses.replace(batches)) and batches == dataclasses.replace(
         batches
     )
-
-
-@pytest.mark.parametrize("name", ["shuffled", "shuffled_shards"])
-def test_each_epoch_holds_every_example_once_in_a_new_order(name, key):
-    batches, _ = BATCHES[name]
-    data = {"x": jnp.arange(8)}
-
-    def epoch(number):
-        plan = batches.plan(data, key, number)
-        return np.stack([batches.take(data, plan, index)["x"] for index in range(2)])
-
-    first, second = epoch(0), epoch(1)
-    assert sorted(first.ravel()) == sorted(second.ravel()) == list(range(8))
-    assert (first != second).any()
