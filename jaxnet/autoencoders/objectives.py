@@ -1,7 +1,7 @@
-"""Objectives of networks that rebuild their input, and what may be done to that input first.
+"""Objectives of networks that reconstruct their input.
 
-A batch is a dict with the inputs `x`, optionally `weight`, and optionally `target`: what is to be
-rebuilt where that is not `x` itself. Every objective reports `squared_error`, summed over the
+A batch is a dict with the inputs `x`, optionally `weight`, and optionally `target`: the data to
+reconstruct if they are not `x` itself. Every objective reports `squared_error`, summed over the
 pixels of an example, so that all models are comparable.
 """
 
@@ -12,12 +12,18 @@ import optax
 from jaxtyping import Array
 
 from jaxnet.nn.network import Network
-from jaxnet.objectives.supervised import supervised
+from jaxnet.objectives.prediction import supervised
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
 def sum_per_example(values: Array) -> Array:
-    """Sum over all axes but the first: one number for each example.
+    """Sum over all axes but the first.
+
+    Args:
+        values: `(n, ...)`.
+
+    Returns:
+        One number for each example, `(n,)`.
 
     >>> import jax.numpy as jnp
     >>> sum_per_example(jnp.ones((2, 3, 3))).tolist()
@@ -26,14 +32,14 @@ def sum_per_example(values: Array) -> Array:
     return values.reshape(len(values), -1).sum(axis=-1)
 
 
-def _rebuilding(
+def _of_input(
     network: Network, per_example: Callable[[Array, Array], tuple[Array, dict[str, Array]]]
 ) -> Objective:
     def checked(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
         if outputs.shape != target.shape:
             raise ValueError(
-                f"reconstruction: the network's outputs have shape {outputs.shape}, expected that "
-                f"of what is to be rebuilt, {target.shape}"
+                f"reconstruction: the network's outputs have shape {outputs.shape}, expected the "
+                f"shape of the data to reconstruct, {target.shape}"
             )
         return per_example(outputs, target)
 
@@ -50,13 +56,16 @@ def reconstruction(
 ) -> Objective:
     """Squared error `mean_i ||x_i - mean(network(x_i))||^2`, summed over pixels.
 
+    Hinton and Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    report this error.
+
     Args:
         network: from inputs to outputs of the same shape, such as an `Autoencoder`.
-        mean: from the network's outputs to the rebuilt input: `jax.nn.sigmoid` where they are
+        mean: from the network's outputs to the reconstruction: `jax.nn.sigmoid` where they are
             logits of pixels in [0, 1], the identity where they are the numbers themselves.
 
     Returns:
-        An objective on batches of `x`. Metrics: `squared_error`.
+        An objective on batches of `x`, `(batch, ...)`. Metrics: `squared_error`.
 
     Raises:
         ValueError: (of the objective) outputs and inputs of different shapes.
@@ -73,21 +82,22 @@ def reconstruction(
         squared = sum_per_example((target - mean(outputs)) ** 2)
         return squared, {"squared_error": squared}
 
-    return _rebuilding(network, per_example)
+    return _of_input(network, per_example)
 
 
 def bernoulli_reconstruction(network: Network) -> Objective:
     """Cross-entropy `-mean_i sum_j [x_ij log p_ij + (1 - x_ij) log(1 - p_ij)]`, summed over pixels.
 
-    `p = sigmoid(network(x))`. For pixels strictly between 0 and 1 its least value is their entropy
-    and not 0.
+    `p = sigmoid(network(x))`, in nats. For pixels strictly between 0 and 1 its minimum is their
+    entropy, not 0. Vincent et al. (2010), "Stacked denoising autoencoders", section 2.2.
 
     Args:
         network: from inputs to logits of the same shape, such as an `Autoencoder`.
 
     Returns:
-        An objective on batches whose `x` lies in [0, 1]; inside the trace nobody can check: see
-        `check_unit_interval`. Metrics: `cross_entropy`, and `squared_error` of `p`.
+        An objective on batches whose `x`, `(batch, ...)`, lies in [0, 1], which is not checked
+        inside a trace: see `check_unit_interval`. Metrics: `cross_entropy`, and `squared_error` of
+        `p`.
 
     Raises:
         ValueError: (of the objective) outputs and inputs of different shapes.
@@ -106,4 +116,4 @@ def bernoulli_reconstruction(network: Network) -> Objective:
         squared = sum_per_example((target - jax.nn.sigmoid(outputs)) ** 2)
         return losses, {"cross_entropy": losses, "squared_error": squared}
 
-    return _rebuilding(network, per_example)
+    return _of_input(network, per_example)

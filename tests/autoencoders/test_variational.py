@@ -271,7 +271,10 @@ def test_training_a_linear_model_reaches_the_evidence_of_probabilistic_pca(key):
             lambda: jn.autoencoders.variational_autoencoder(jn.dense(6, 4), jn.dense(2, 6), 0),
             "latent_dim must be at least 1, found 0",
         ),
-        (lambda: jn.autoencoders.gaussian_likelihood(0.0), "scale must be above 0, found 0.0"),
+        (
+            lambda: jn.autoencoders.gaussian_likelihood(0.0),
+            "scale must be greater than 0 and finite, found 0.0",
+        ),
         (
             lambda: jn.autoencoders.importance_weighted(MODEL, 0),
             "num_samples must be at least 1, found 0",
