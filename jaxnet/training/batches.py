@@ -93,7 +93,7 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
     [3.0, 1.0]
     """
 
-    def rows(leaf: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    def rows(leaf: Any) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
         target = _explicit_sharding(indices, leaf.ndim)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
