@@ -83,7 +83,10 @@ def run(config: Config) -> dict[str, Any]:
 
         @jax.jit
         def train(keys: jax.Array, data: dict[str, jax.Array]) -> Any:
-            options = {"batch_size": config.batch_size, "num_epochs": config.num_epochs}
+            options: dict[str, Any] = {
+                "batch_size": config.batch_size,
+                "num_epochs": config.num_epochs,
+            }
             states, _ = jax.vmap(lambda key: jn.fit(learner, key, data, **options))(keys)
             return jax.vmap(jn.evaluation_params)(states)
 

@@ -13,7 +13,6 @@ import numpy as np
 import jaxnet as jn
 from experiments.data import Dataset, holds_images, load, load_labelled_images, load_table
 from jaxnet.runs.environment import available_threads
-from jaxnet.training.state import Stream
 
 Task = Literal["classification", "regression"]
 
@@ -279,8 +278,10 @@ def training_optimizer(config: TrainingConfig, num_train: int) -> Callable[[jax.
     return make_optimizer(config, num_steps=num_steps)
 
 
-def seed_keys(config: RunConfig, stream: Stream | None = None) -> jax.Array:
-    """One key for each network of the run, `(num_seeds,)`: of its training, or of a stream."""
+def seed_keys(config: RunConfig, use: str | None = None) -> jax.Array:
+    """One key for each network of the run, `(num_seeds,)`: of its training, or of a named use."""
     indices = np.arange(config.num_seeds or 1)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(config.seed), indices)
-    return keys if stream is None else jax.vmap(jax.random.fold_in, (0, None))(keys, stream)
+    if use is None:
+        return keys
+    return jax.vmap(lambda key: jn.training.fold_in_name(key, use))(keys)

@@ -159,3 +159,23 @@ def _check_labels(labels: np.ndarray, num_classes: int) -> None:
         raise ValueError(
             f"y: every label is {labels[0]}; a classifier needs examples of at least two classes"
         )
+
+
+def require_unit_interval(function: str, **numbers: Any) -> None:
+    """Reject numbers outside [0, 1]; traced values cannot be checked.
+
+    Args:
+        function: whose arguments they are, for the message.
+        numbers: argument -> value.
+
+    Raises:
+        ValueError: a number outside [0, 1].
+
+    >>> require_unit_interval("averaged_learner", decay=1.5)
+    Traceback (most recent call last):
+        ...
+    ValueError: averaged_learner: decay must lie in [0, 1], found 1.5
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, jax.core.Tracer) and not 0 <= number <= 1:
+            raise ValueError(f"{function}: {name} must lie in [0, 1], found {number}")

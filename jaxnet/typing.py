@@ -1,8 +1,9 @@
-"""Types that all of jaxnet shares: what crosses the boundary between two of its parts."""
+"""Types that cross the boundary between two parts of jaxnet."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import jax
 import optax
 from jaxtyping import Array, Key, PyTree
 
@@ -10,13 +11,40 @@ Params = PyTree[Any]
 PRNGKey = Key[Array, ""]
 Batch = Mapping[str, Any]
 Metrics = dict[str, Array]
-Objective = Callable[[Params, Batch, Array | None], tuple[Array, Metrics]]
-Optimizer = optax.GradientTransformation | Callable[[Array], optax.GradientTransformation]
 Initializer = Callable[..., Array]
+Optimizer = optax.GradientTransformation | Callable[[Array], optax.GradientTransformation]
+
+# `(params, batch, key) -> (loss, metrics)`
+Objective = Callable[[Params, Batch, Array | None], tuple[Array, Metrics]]
+# `(params, extra, batch, key) -> (loss, (extra, metrics))`
+StatefulApply = Callable[
+    [Params, PyTree[Any], Batch, Array | None], tuple[Array, tuple[PyTree[Any], Metrics]]
+]
+
+
+class StatefulObjective(NamedTuple):
+    """An objective with state that no gradient changes: targets, counts, chains, statistics.
+
+    Attributes:
+        init: `init(params, key) -> extra`, the state before the first step.
+        apply: `apply(params, extra, batch, key) -> (loss, (extra, metrics))`, differentiated with
+            respect to `params` alone. The structure, the shapes and the dtypes of `extra` stay.
+    """
+
+    init: Callable[[Params, Array], PyTree[Any]]
+    apply: StatefulApply
+
+
+AnyObjective = Objective | StatefulObjective
+# What is given and what is returned are of the same kind.
+AnyObjectiveT = TypeVar("AnyObjectiveT", bound=AnyObjective)
 
 
 @runtime_checkable
 class Apply(Protocol):
-    """The forward pass: `apply(params, x, *, key=None)`; without a key it evaluates."""
+    """The forward pass: `apply(params, x, *, key=None)`; without a key it evaluates.
 
-    def __call__(self, params: Params, x: Array, /, *, key: Array | None = None) -> Array: ...
+    `x` is an array, or a pytree of arrays where the network has several inputs.
+    """
+
+    def __call__(self, params: Params, x: Any, /, *, key: jax.Array | None = None) -> Any: ...

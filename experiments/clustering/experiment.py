@@ -57,7 +57,6 @@ from jaxnet import clustering
 from jaxnet.checkpoint import export_params, params_sha256
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.training import start_from, train
-from jaxnet.training.state import Stream
 
 # The methods that each option is for, where it is not for all.
 _METHODS = {
@@ -180,21 +179,22 @@ def run(config: Config) -> dict[str, Any]:
         with stopwatch() as seconds:
             data = {"x": jnp.asarray(x)}
             params, hashes = _pretrained(method, config, data, directory)
-            starts = start_all(method, seed_keys(config, Stream.START), params, data["x"])
+            starts = start_all(method, seed_keys(config, "start"), params, data["x"])
             first, history = None, {}
             if method.learner is None:
                 params = starts
                 directory.write_log([])
             else:
                 first = cluster(method, starts, data["x"])
-                make = functools.partial(method.learner, optimizer, data)
+                make = functools.partial(method.learner, optimizer, len(x))
                 trained = train(
                     make(lambda key: jax.tree.map(lambda leaf: leaf[0], starts)),
-                    start_from(make, seed_keys(config, Stream.CLUSTERING), starts),
+                    start_from(make, seed_keys(config, "clustering"), starts),
                     data | {"index": jnp.arange(len(x))},
                     scores(method, data["x"], dataset),
                     config,
                     directory,
+                    hooks=method.hooks(len(x)),
                 )
                 params, hashes["clustering"] = trained.params, trained.state_sha256
                 history = dict(trained.history)

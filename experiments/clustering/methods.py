@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
-from jaxnet.training.hooks import Intervention
+from jaxnet.training.hooks import Hooks
 from jaxnet.typing import Objective, Optimizer
 
 DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
@@ -34,8 +34,9 @@ class Method(NamedTuple):
         start: `(key, autoencoder's parameters, x)` to the parameters of the clustering.
         codes: `(params, x) -> codes`.
         memberships: `(params, codes)` to probabilities of the clusters, `(n, k)`.
-        learner: `(optimizer, data, init)` to what trains network and clusters together, where
-            `init(key)` are parameters of `start`; None where the method ends with these.
+        learner: `(optimizer, num_examples, init)` to what trains network and clusters together,
+            where `init(key)` are parameters of `start`; None where the method ends with these.
+        hooks: from the number of examples to the hooks of that training.
     """
 
     network: jn.autoencoders.Autoencoder | None
@@ -43,7 +44,8 @@ class Method(NamedTuple):
     start: Callable[[Array, Any, Array], Any]
     codes: Callable[[Any, Array], Array]
     memberships: Callable[[Any, Array], Array]
-    learner: Callable[[Optimizer, Any, Callable[[Array], Any]], jn.Learner] | None = None
+    learner: Callable[[Optimizer, int, Callable[[Array], Any]], jn.Learner] | None = None
+    hooks: Callable[[int], Hooks] = lambda num_examples: ()
 
 
 def build_method(
@@ -90,14 +92,18 @@ def build_method(
     def pretrain(optimizer: Optimizer) -> jn.Learner:
         return change(jn.gradient_learner(network.init, pretraining, optimizer))
 
-    def train(optimizer: Optimizer, data: Any, init: Callable[[Array], Any]) -> jn.Learner:
-        learner, *more = _build_learner(config, network, reconstruction, init, optimizer, data)
-        return _with_resets(config, network, recluster, change(learner), data, *more)
+    def train(optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]) -> jn.Learner:
+        return change(
+            _build_learner(config, network, reconstruction, init, optimizer, num_examples)
+        )
+
+    def hooks(num_examples: int) -> Hooks:
+        return _hooks(config, network, recluster, num_examples // config.batch_size)
 
     def start(key: Array, params: Any, x: Array) -> Any:
         return {"autoencoder": params} | find(key, params, x)
 
-    method = Method(network, pretrain, start, _codes(network), _by_distance, train)
+    method = Method(network, pretrain, start, _codes(network), _by_distance, train, hooks)
     match config.method:
         case "autoencoder_kmeans":
             return method._replace(learner=None)
@@ -230,26 +236,19 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
     return lambda learner: jn.training.augmented_learner(learner, augmentation)
 
 
-def _with_resets(
-    config: Any,
-    network: Any,
-    recluster: Find,
-    learner: jn.Learner,
-    data: Any,
-    *more: Intervention,
-) -> jn.Learner:
-    """BRB: every so many epochs a soft reset, then new clusters, and what follows."""
-    if not config.reset:
-        return learner
-    reset = clustering.reset_and_recluster(network, recluster, factor=config.reset_factor)
-
-    def intervene(state: jn.TrainState, data: Any) -> jn.TrainState:
-        for intervention in (reset, *more):
-            state = intervention(state, data)
-        return state
-
-    every = config.reset_every * (len(data["x"]) // config.batch_size)
-    return jn.training.periodically(learner, intervene, data, every=every, first=every)
+def _hooks(config: Any, network: Any, recluster: Find, steps_per_epoch: int) -> Hooks:
+    """Targets of DEC and IDEC; soft resets with new clusters (BRB), which new targets follow."""
+    hooks: list[Any] = []
+    targets = config.method in ("dec", "idec")
+    if targets:
+        hooks.append((config.refresh_every, clustering.refresh_targets(network)))
+    if config.reset:
+        every = config.reset_every * steps_per_epoch
+        reset = clustering.reset_and_recluster(network, recluster, factor=config.reset_factor)
+        hooks.append((every, reset, every))
+        if targets:
+            hooks.append((every, clustering.refresh_targets(network), every))
+    return hooks
 
 
 def _build_learner(
@@ -258,28 +257,25 @@ def _build_learner(
     reconstruction: Objective,
     init: Callable[[Array], Any],
     optimizer: Optimizer,
-    data: Any,
-) -> tuple[jn.Learner, *tuple[Intervention, ...]]:
-    """What trains network and clusters together, and what must follow new clusters."""
+    num_examples: int,
+) -> jn.Learner:
+    """What trains network and clusters together."""
     match config.method:
         case "dcn":
-            learner = clustering.deep_clustering_network_learner(
+            return clustering.deep_clustering_network_learner(
                 init, network, reconstruction, optimizer, strength=config.strength
             )
-            return (learner,)
         case "vade":
             objective = clustering.variational_deep_embedding(network)
-            return (jn.gradient_learner(init, objective, optimizer),)
+            return jn.gradient_learner(init, objective, optimizer)
         case "idec":
             objective = clustering.improved_deep_embedded_clustering(
                 network, reconstruction, strength=config.strength
             )
         case _:
             objective = clustering.deep_embedded_clustering(network)
-    learner = clustering.embedded_clustering_learner(
-        init, objective, optimizer, network, data, every=config.refresh_every
-    )
-    return learner, clustering.refresh_targets(network)
+    objective = clustering.with_targets(objective, num_examples=num_examples)
+    return jn.gradient_learner(init, objective, optimizer)
 
 
 def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:

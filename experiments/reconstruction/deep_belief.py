@@ -54,7 +54,9 @@ def pretrain(
         )
         own_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
         states = jax.jit(jax.vmap(learner.init))(own_keys)
-        run = jn.epochs(learner, states, {"x": x}, batch_size=batch_size, data_axis=data_axis)
+        batches = jn.training.shuffled(batch_size)
+        batches = batches if data_axis is None else jn.training.per_run(batches)
+        run = jn.epochs(learner, states, {"x": x}, batches=batches)
         for epoch, (trained, metrics) in enumerate(itertools.islice(run, num_epochs), start=1):
             states = trained
             error = float(metrics["squared_reconstruction_error"].mean())

@@ -49,7 +49,6 @@ from experiments.summary import summarize_split
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.training import start_from, train
-from jaxnet.training.state import Stream
 
 _AUTOENCODERS = ("autoencoder", "denoising", "sparse", "contractive")
 _NETWORKS = (*_AUTOENCODERS, "vae", "deep_belief")
@@ -205,7 +204,7 @@ def run(config: Config) -> dict[str, Any]:
                 every = _outputs(model.encode, params, x)
                 if config.linear_probe:
                     metrics["probe_error"] = probe_errors(
-                        every, dataset, parts, seed_keys(config, Stream.PROBE)
+                        every, dataset, parts, seed_keys(config, "probe")
                     )
                 if config.export_features is not None:
                     export_features(config.export_features, every, dataset.y, parts)
@@ -216,7 +215,7 @@ def run(config: Config) -> dict[str, Any]:
             history.pop("loss")
         captions = draw(directory, dataset, x[parts.test], parts.test, history, rebuilt, by_pca)
         captions |= draw_codes(directory, dataset, parts.test, codes[0], errors, pca_errors)
-        key = seed_keys(config, Stream.SAMPLES)[0]
+        key = seed_keys(config, "samples")[0]
         captions |= draw_model(directory, model, params, dataset, key)
         summary = summarize_split(trained, metrics, parts, seconds)
         published = dataset.published.get(config.experiment)
@@ -254,7 +253,7 @@ def _initial_states(
     return start_from(
         functools.partial(model.learner, optimizer),
         keys,
-        model.pretrain(seed_keys(config, Stream.PRETRAINING)),
+        model.pretrain(seed_keys(config, "pretraining")),
     )
 
 
@@ -281,7 +280,7 @@ def _check(config: Config) -> None:
 
 def _watch(model: Model, x: np.ndarray, config: Config) -> Any:
     """What is learned, on validation data and with the same random numbers after each epoch."""
-    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, Stream.VALIDATION)[0]
+    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, "validation")[0]
 
     def watched(params: Any) -> dict[str, jax.Array]:
         squared = ((model.rebuild(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
@@ -311,10 +310,10 @@ def _metrics(
         # As many components as features leave no error but that of rounding.
         metrics["relative_to_pca"] = squared / by_pca
     # Networks take turns, so that the memory is that of one.
-    keys = seed_keys(config, Stream.EVALUATION)
+    keys = seed_keys(config, "evaluation")
     if config.binarize:
         # The same pictures for all networks.
-        key = seed_keys(config, Stream.TEST_DATA)[0]
+        key = seed_keys(config, "test_data")[0]
         x = np.asarray(jax.random.bernoulli(key, x), np.float32)
     order = np.random.default_rng(config.seed).permutation(len(x))[:_MAX_SAMPLED]
     for judge, own in ((model.judge, x), (model.judge_by_sampling, x[np.sort(order)])):

@@ -203,16 +203,12 @@ def _boltzmann(config: Any, x: Array) -> Model:
 
     def learner(optimizer: Optimizer) -> jn.Learner:
         if config.persistent_chains:
-            learner = boltzmann.persistent_learner(
-                rbm,
-                optimizer,
-                num_chains=config.persistent_chains,
-                num_steps=config.gibbs_steps,
-                init=init,
+            divergence = boltzmann.persistent_contrastive_divergence(
+                rbm, num_chains=config.persistent_chains, num_steps=config.gibbs_steps
             )
         else:
             divergence = boltzmann.contrastive_divergence(rbm, num_steps=config.gibbs_steps)
-            learner = jn.gradient_learner(init, divergence, optimizer)
+        learner = jn.gradient_learner(init, divergence, optimizer)
         learner = jn.Learner(learner.init, _renamed(learner.step))
         if config.binarize:
             learner = jn.training.augmented_learner(learner, jn.nn.bernoulli_sampling())

@@ -15,7 +15,6 @@ from experiments.reconstruction.models import Model
 from experiments.report import figures
 from jaxnet.checkpoint import params_sha256
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.training.state import Stream
 from jaxnet.typing import Objective
 
 # Shares of the default rate of each optimizer.
@@ -142,27 +141,24 @@ def _train(
     # The rate is a leaf of the state, so one learner serves all networks of the stack.
     def init(key: jax.Array, rate: jax.Array) -> jn.TrainState:
         state = learner(rate).init(key)
-        return state._replace(optimizer_state=(rate, state.optimizer_state))
+        return state._replace(extra=(rate, state.extra))
 
     def step(state: jn.TrainState, batch: Any) -> tuple[jn.TrainState, Any]:
-        rate, optimizer_state = state.optimizer_state
-        inner, metrics = learner(rate).step(state._replace(optimizer_state=optimizer_state), batch)
-        return inner._replace(optimizer_state=(rate, inner.optimizer_state)), metrics
-
-    def params_of(state: jn.TrainState) -> Any:
-        return jn.evaluation_params(state._replace(optimizer_state=state.optimizer_state[1]))
+        rate, extra = state.extra
+        inner, metrics = learner(rate).step(state._replace(extra=extra), batch)
+        return inner._replace(extra=(rate, inner.extra)), metrics
 
     keys = seed_keys(config)
     num_seeds = len(keys)
     keys, grid = jnp.tile(keys, len(grid)), jnp.repeat(grid, num_seeds)
     states = jax.jit(jax.vmap(init))(keys, grid)
     validation = {"x": jnp.asarray(x[parts.validation])}
-    key = seed_keys(config, Stream.VALIDATION)[0]
+    key = seed_keys(config, "validation")[0]
 
     @jax.jit
     @jax.vmap
     def evaluate(state: jn.TrainState) -> jax.Array:
-        return loss(params_of(state), validation, key)[0]
+        return loss(jn.evaluation_params(state), validation, key)[0]
 
     stacked = jn.Learner(lambda key: init(key, grid[0]), step)
     data = {"x": jnp.asarray(x[parts.train])}
@@ -183,7 +179,7 @@ def _train(
     test = jnp.asarray(x[parts.test])
 
     def error(state: jn.TrainState) -> jax.Array:
-        rebuilt = jn.predict(model.rebuild, params_of(state), test)
+        rebuilt = jn.predict(model.rebuild, jn.evaluation_params(state), test)
         return ((rebuilt - test) ** 2).sum(axis=-1).mean()
 
     shape = (-1, num_seeds)

@@ -71,15 +71,15 @@ def jaxnet_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, T
         params = jn.fit(learner, key, {"x": data["x"]}, **options)[0].params
         start_key, key = jax.random.split(key)
         found = clustering.cluster_codes(start_key, network.encode, params, data["x"], 10)
-        learner = clustering.embedded_clustering_learner(
+        learner = jn.gradient_learner(
             lambda _: {"autoencoder": params, "centers": found.centers},
-            clustering.deep_embedded_clustering(network),
+            clustering.with_targets(
+                clustering.deep_embedded_clustering(network), num_examples=len(x)
+            ),
             optax.adam(1e-4),
-            network,
-            data,
-            every=30,
         )
-        state, _ = jn.fit(learner, key, data, **options)
+        hooks = ((30, clustering.refresh_targets(network)),)
+        state, _ = jn.fit(learner, key, data, hooks=hooks, **options)
         return clustering.assign_codes(network.encode, state.params, data["x"])
 
     def train(seed: int) -> Callable[[], float]:

@@ -1,8 +1,9 @@
 """Restricted Boltzmann machines: `from jaxnet import boltzmann`.
 
 An `RBM` describes a machine, and its methods are pure functions of its parameters.
-`contrastive_divergence` is an objective for `jaxnet.gradient_learner`; `persistent_learner` keeps
-its Markov chains in the training state. `log_partition` (exact) and `annealed_importance_sampling`
+`contrastive_divergence` is an objective for `jaxnet.gradient_learner`; in
+`persistent_contrastive_divergence` the Markov chains are state of the objective. `log_partition`
+(exact) and `annealed_importance_sampling`
 (an estimate with its error) turn free energies into log-probabilities. `stack`, `fit_stack` and
 `unroll` make deep belief networks of machines, and autoencoders and classifiers of these.
 
@@ -24,7 +25,7 @@ from jaxnet.boltzmann.annealing import (
     annealed_importance_sampling,
     annealing_schedule,
 )
-from jaxnet.boltzmann.learning import PersistentState, contrastive_divergence, persistent_learner
+from jaxnet.boltzmann.learning import contrastive_divergence, persistent_contrastive_divergence
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.partition import log_partition
 from jaxnet.boltzmann.stacking import encode, fit_stack, stack, unroll
@@ -35,7 +36,6 @@ __all__ = [
     "GAUSSIAN",
     "RBM",
     "PartitionEstimate",
-    "PersistentState",
     "Unit",
     "annealed_importance_sampling",
     "annealing_schedule",
@@ -43,7 +43,7 @@ __all__ = [
     "encode",
     "fit_stack",
     "log_partition",
-    "persistent_learner",
+    "persistent_contrastive_divergence",
     "stack",
     "unroll",
 ]

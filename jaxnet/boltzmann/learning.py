@@ -1,18 +1,15 @@
-"""Learning: contrastive divergence, as an objective, and with persistent chains, as a learner."""
+"""Learning: contrastive divergence, from the data and with persistent chains, as objectives."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxnet._checks import require_positive
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.objectives.supervised import weighted_mean
-from jaxnet.training.learner import evaluation_params, gradient_learner
-from jaxnet.training.state import Learner, Stream, TrainState
-from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
+from jaxnet.typing import Batch, Metrics, Objective, Params, StatefulObjective
 
 
 def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
@@ -59,84 +56,54 @@ def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
     return objective
 
 
-class PersistentState(NamedTuple):
-    """The optimizer state of a `persistent_learner`.
+def persistent_contrastive_divergence(
+    rbm: RBM, *, num_chains: int, num_steps: int = 1
+) -> StatefulObjective:
+    """Persistent contrastive divergence (PCD), also called stochastic maximum likelihood.
 
-    Attributes:
-        optimizer_state: that of the Optax optimizer.
-        chains: visible units of the Markov chains.
-    """
-
-    optimizer_state: PyTree[Any]
-    chains: Float[Array, "*stack chains visible"]
-
-
-def persistent_learner(
-    rbm: RBM,
-    optimizer: Optimizer,
-    *,
-    num_chains: int,
-    num_steps: int = 1,
-    init: Callable[[Array], Params] | None = None,
-) -> Learner:
-    """Learn by persistent contrastive divergence (PCD, stochastic maximum likelihood).
-
-    As `contrastive_divergence`, but the chains go on from step to step instead of starting at the
-    data: `mean_i F(v_i) - mean_m F(c_m)`, with chains `c_m` that take k Gibbs steps before each
+    As `contrastive_divergence`, but the chains continue from step to step instead of starting at
+    the data: `mean_i F(v_i) - mean_m F(c_m)`, with chains `c_m` that take k Gibbs steps before each
     update. Tieleman (2008), "Training restricted Boltzmann machines using approximations to the
-    likelihood gradient". The rate must be small enough for the chains to follow.
+    likelihood gradient". The learning rate must be small enough for the chains to follow.
 
     Args:
         rbm: the machine.
-        optimizer: as in `gradient_learner`.
-        num_chains: chains.
+        num_chains: number of chains.
         num_steps: k, Gibbs steps of each chain for one update.
-        init: `init(key) -> params`, by default `rbm.init`.
 
     Returns:
-        A learner whose `state.optimizer_state` is a `PersistentState`. Its metrics are those of
-        `contrastive_divergence`; nor is its loss a likelihood.
+        A stateful objective whose state is the chains, `(num_chains, visible)`. They start from
+        independent visible units with the biases of the first parameters. Its metrics are those
+        of `contrastive_divergence`; its loss is not a likelihood either.
 
     Raises:
-        ValueError: a number of chains or steps below 1.
+        ValueError: a number of chains or steps below 1; (of the objective) no key.
 
-    >>> import optax
-    >>> learner = persistent_learner(RBM(6, 3), optax.sgd(0.01), num_chains=10)
+    >>> import jaxnet as jn, optax
+    >>> rbm = RBM(6, 3)
+    >>> objective = persistent_contrastive_divergence(rbm, num_chains=10)
+    >>> learner = jn.gradient_learner(rbm.init, objective, optax.sgd(0.01))
     >>> state, metrics = learner.step(learner.init(jax.random.key(0)), {"x": jnp.ones((4, 6))})
-    >>> state.optimizer_state.chains.shape
+    >>> state.extra.shape
     (10, 6)
     """
-    require_positive("persistent_learner", num_chains=num_chains, num_steps=num_steps)
+    require_positive(
+        "persistent_contrastive_divergence", num_chains=num_chains, num_steps=num_steps
+    )
 
-    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+    def init(params: Params, key: Array) -> Float[Array, "chains visible"]:
+        # A machine of small weights is near the distribution from which its chains start.
+        eta = jnp.broadcast_to(params["visible_bias"], (num_chains, rbm.num_visible))
+        return rbm.visible.sample(key, eta)
+
+    def apply(params: Params, chains: Array, batch: Batch, key: Array | None) -> Any:
         constant = jax.lax.stop_gradient(params)
-        chains = rbm.gibbs(constant, batch["chains"], _required(key), num_steps=num_steps)
+        chains = rbm.gibbs(constant, chains, _required(key), num_steps=num_steps)
         metrics = _data_metrics(rbm, params, batch)
         loss = metrics["free_energy"] - jnp.mean(rbm.free_energy(params, chains))
-        return loss, metrics | {"chains": chains}
+        return loss, (chains, metrics)
 
-    learner = gradient_learner(rbm.init if init is None else init, objective, optimizer)
-
-    def init_state(key: Array) -> TrainState:
-        state = learner.init(key)
-        # A machine of small weights is near the distribution from which its chains start.
-        bias = evaluation_params(state)["visible_bias"]
-        eta = jnp.broadcast_to(bias, (num_chains, rbm.num_visible))
-        chains = rbm.visible.sample(jax.random.fold_in(key, Stream.CHAINS), eta)
-        return state._replace(optimizer_state=PersistentState(state.optimizer_state, chains))
-
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        optimizer_state, chains = state.optimizer_state
-        state, metrics = learner.step(
-            state._replace(optimizer_state=optimizer_state), {**batch, "chains": chains}
-        )
-        chains = metrics.pop("chains")
-        return (
-            state._replace(optimizer_state=PersistentState(state.optimizer_state, chains)),
-            metrics,
-        )
-
-    return Learner(init_state, step)
+    return StatefulObjective(init, apply)
 
 
 def _data_metrics(rbm: RBM, params: Params, batch: Batch) -> Metrics:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.units import BERNOULLI, Unit
-from jaxnet.training.learner import evaluation_params
+from jaxnet.training.averages import evaluation_params
 from jaxnet.training.pure import fit
 from jaxnet.training.state import Learner
 from jaxnet.typing import Metrics, Params

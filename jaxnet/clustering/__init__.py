@@ -4,7 +4,7 @@
 streams.
 `deep_embedded_clustering`, `improved_deep_embedded_clustering`, `deep_clustering_network` and
 `variational_deep_embedding` go on from a trained autoencoder, whose codes and clusters are then
-learned together; `jaxnet.periodically` puts between their steps what needs the whole data set, such
+learned together; hooks of the driver see the whole data set between their steps, such
 as `reset_and_recluster`.
 
 >>> import jax, jax.numpy as jnp
@@ -23,16 +23,14 @@ from jaxnet.clustering.deep.assignments import (
 )
 from jaxnet.clustering.deep.codes import assign_codes, cluster_codes, encode_all
 from jaxnet.clustering.deep.dcn import (
-    CenterState,
     deep_clustering_network,
     deep_clustering_network_learner,
 )
 from jaxnet.clustering.deep.embedded import (
-    TargetState,
     deep_embedded_clustering,
-    embedded_clustering_learner,
     improved_deep_embedded_clustering,
     refresh_targets,
+    with_targets,
 )
 from jaxnet.clustering.deep.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
 from jaxnet.clustering.deep.vade import (
@@ -48,11 +46,9 @@ from jaxnet.clustering.mixture import GaussianMixture, bic, log_density, respons
 from jaxnet.clustering.seeding import check_clusters, kmeans_plus_plus
 
 __all__ = [
-    "CenterState",
     "GaussianMixture",
     "KMeans",
     "MixtureFit",
-    "TargetState",
     "assign",
     "assign_codes",
     "assignment_divergence",
@@ -62,7 +58,6 @@ __all__ = [
     "deep_clustering_network",
     "deep_clustering_network_learner",
     "deep_embedded_clustering",
-    "embedded_clustering_learner",
     "encode_all",
     "expectation_maximization",
     "fit_gaussian_mixture",
@@ -84,4 +79,5 @@ __all__ = [
     "student_t_assignments",
     "target_distribution",
     "variational_deep_embedding",
+    "with_targets",
 ]

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxnet.metrics.pairwise import EXACT, require_same_dim, squared_distances
 from jaxnet.objectives.supervised import weighted_mean
-from jaxnet.training.state import Learner, Stream, TrainState
+from jaxnet.training.state import INIT, Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
 
@@ -76,7 +76,8 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
 
     Returns:
         A learner on batches whose `x` has shape `(batch, dim)`; `weight`, where there is one,
-        counts an example so many times. `state.params` holds `centers` and `counts`. Metrics:
+        counts an example so many times. `state.params` holds `centers`, and `state.extra` is
+        `v`, the counts. Metrics:
         `loss`, the mean squared distance to the nearest center before the update.
 
     Raises:
@@ -92,30 +93,25 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
     """
 
     def init_state(key: Array) -> TrainState:
-        centers = init(jax.random.fold_in(key, Stream.INIT))
+        centers = init(jax.random.fold_in(key, INIT))
         if centers.ndim != 2:
             raise ValueError(
                 "minibatch_kmeans_learner: init must return centers (num_clusters, dim), found "
                 f"shape {centers.shape}"
             )
-        params = {"centers": centers, "counts": jnp.zeros(len(centers), centers.dtype)}
-        return TrainState(params, (), key, jnp.zeros((), jnp.int32))
+        counts = jnp.zeros(len(centers), centers.dtype)
+        return TrainState({"centers": centers}, counts, (), key, jnp.zeros((), jnp.int32))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         x, weight = batch["x"], batch.get("weight")
-        centers, counts = state.params["centers"], state.params["counts"]
+        centers, counts = state.params["centers"], state.extra
         require_same_dim("minibatch_kmeans_learner", x, centers=centers)
         middle = jnp.mean(centers, axis=0)
         distances = squared_distances(x - middle, centers - middle)
         labels = jnp.argmin(distances, axis=1)
         centers, counts = move_centers(centers, counts, x, labels, weight)
         loss = weighted_mean(jnp.min(distances, axis=1), weight)
-        state = TrainState(
-            {"centers": centers, "counts": counts},
-            state.optimizer_state,
-            state.key,
-            state.step + 1,
-        )
+        state = state._replace(params={"centers": centers}, extra=counts, step=state.step + 1)
         return state, {"loss": loss}
 
     return Learner(init_state, step)

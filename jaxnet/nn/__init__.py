@@ -16,13 +16,14 @@ from jaxnet.nn.layers import (
     max_pool,
     mean_pool,
 )
-from jaxnet.nn.network import Chain, Network, chain, parallel
+from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.shape import reshape, upsample
 
 __all__ = [
     "Chain",
     "Network",
+    "StatefulNetwork",
     "activation",
     "bernoulli_sampling",
     "chain",

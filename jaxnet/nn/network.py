@@ -1,13 +1,15 @@
 """A network is a pair of pure functions; composition builds networks from networks."""
 
 import dataclasses
+import functools
 import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxnet.typing import Apply, Params
 
@@ -19,7 +21,8 @@ class Network:
     Attributes:
         init: `init(key) -> params`, a pytree of arrays.
         apply: `apply(params, x, *, key=None) -> y`. It acts on the trailing axes of `x` and treats
-            every leading axis as batch. `key=None` is evaluation mode: nothing random happens.
+            every leading axis as batch; `x` may be a pytree of arrays where a network has several
+            inputs. `key=None` is evaluation mode: nothing random happens.
         name: what the network is called inside a chain.
 
     >>> network = Network(init=lambda key: {}, apply=lambda params, x, *, key=None: 2 * x)
@@ -30,6 +33,48 @@ class Network:
     init: Callable[[Array], Params]
     apply: Apply
     name: str = "network"
+
+
+@dataclasses.dataclass(frozen=True)
+class StatefulNetwork:
+    """A network with state that no gradient changes, such as the statistics of batch normalization.
+
+    Objectives take it where they take a `Network`, and are stateful objectives then.
+
+    Attributes:
+        init: `init(key) -> params`, a pytree of arrays.
+        init_extra: `init_extra(params, key) -> extra`, the state before the first step.
+        apply: `apply(params, extra, x, *, key=None) -> (y, extra)`. `key=None` is evaluation mode:
+            nothing random happens and the state stays as it is.
+        name: what the network is called.
+
+    >>> def apply(params, count, x, *, key=None):
+    ...     return params * x, count if key is None else count + 1
+    >>> network = StatefulNetwork(lambda key: jnp.ones(()), lambda params, key: 0, apply)
+    >>> network.apply(network.init(None), 0, 3.0, key=jax.random.key(0))[1]
+    1
+    >>> float(network.evaluation.apply((jnp.full((), 2.0), 5), 3.0))
+    6.0
+    """
+
+    init: Callable[[Array], Params]
+    init_extra: Callable[[Params, Array], PyTree[Any]]
+    apply: Callable[..., tuple[Any, PyTree[Any]]]
+    name: str = "network"
+
+    @functools.cached_property
+    def evaluation(self) -> Network:
+        """The network in evaluation mode, whose parameters are the pair `(params, extra)`."""
+
+        def init(key: Array) -> Params:
+            params = self.init(key)
+            return params, self.init_extra(params, key)
+
+        def apply(params: Params, x: Any, /, *, key: Array | None = None) -> Any:
+            own, extra = params
+            return self.apply(own, extra, x, key=None)[0]
+
+        return Network(init, apply, self.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Penalties on the parameters, added to the loss of an objective."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxnet._checks import require_not_negative
-from jaxnet.typing import Batch, Metrics, Objective, Params
+from jaxnet.objectives.stateful import transform_objective
+from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 
 
 def _is_kernel(path: str, leaf: Array) -> bool:
@@ -15,45 +17,48 @@ def _is_kernel(path: str, leaf: Array) -> bool:
 
 
 def _penalized(
-    objective: Objective,
+    objective: AnyObjectiveT,
     strength: float | Array,
     where: Callable[[str, Array], bool],
     penalty: Callable[[Array], Array],
-) -> Objective:
+) -> AnyObjectiveT:
     require_not_negative("penalty", strength=strength)
 
-    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        leaves = [
-            leaf
-            for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-            if where(jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-        ]
-        if not leaves:
-            raise ValueError(
-                "penalty: no parameter is selected; by default those named `kernel` are, "
-                "pass where=lambda path, leaf: ... to select others"
-            )
-        loss, metrics = objective(params, batch, key)
-        return loss + strength * sum(penalty(leaf) for leaf in leaves), metrics
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def penalized(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            leaves = [
+                leaf
+                for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+                if where(jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+            ]
+            if not leaves:
+                raise ValueError(
+                    "penalty: no parameter is selected; by default those named `kernel` are, "
+                    "pass where=lambda path, leaf: ... to select others"
+                )
+            loss, aux = apply(params, extra, batch, key)
+            return loss + strength * sum(penalty(leaf) for leaf in leaves), aux
 
-    return penalized
+        return penalized
+
+    return transform_objective(objective, transform)
 
 
 def with_l1(
-    objective: Objective,
+    objective: AnyObjectiveT,
     strength: float | Array,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
-) -> Objective:
+) -> AnyObjectiveT:
     """Add `strength * sum |w|` to the loss of an objective.
 
     Args:
-        objective: the objective to change.
+        objective: the objective to change, with or without state.
         strength: factor of the penalty, at least 0; may be traced.
         where: `(path, leaf) -> bool`, which parameters count; by default those named `kernel`.
 
     Returns:
-        An objective with the same metrics.
+        An objective of the same kind with the same metrics.
 
     Raises:
         ValueError: a negative strength; (of the objective) no parameter selected.
@@ -66,20 +71,20 @@ def with_l1(
 
 
 def with_l2(
-    objective: Objective,
+    objective: AnyObjectiveT,
     strength: float | Array,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
-) -> Objective:
+) -> AnyObjectiveT:
     """Add `strength * sum w^2 / 2` to the loss of an objective.
 
     Args:
-        objective: the objective to change.
+        objective: the objective to change, with or without state.
         strength: factor of the penalty, at least 0; may be traced.
         where: `(path, leaf) -> bool`, which parameters count; by default those named `kernel`.
 
     Returns:
-        An objective with the same metrics.
+        An objective of the same kind with the same metrics.
 
     Raises:
         ValueError: a negative strength; (of the objective) no parameter selected.

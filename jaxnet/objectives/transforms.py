@@ -1,16 +1,19 @@
 """Transformations of objectives: what an objective sees instead of its batch."""
 
+from typing import Any
+
 import jax
 from jaxtyping import Array
 
 from jaxnet.nn.network import Network
-from jaxnet.typing import Batch, Metrics, Objective, Params
+from jaxnet.objectives.stateful import transform_objective
+from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 
 
-def with_augmentation(objective: Objective, augmentation: Network) -> Objective:
-    """Let an objective see changed examples instead of its own, anew at each step.
+def with_augmentation(objective: AnyObjectiveT, augmentation: Network) -> AnyObjectiveT:
+    """Transform the inputs of an objective at random, with new random numbers at each step.
 
-    Unlike in `denoising` the changed example is also what an autoencoder has to rebuild, as in
+    Unlike in `with_noise` the transformed example is also what an autoencoder reconstructs, as in
     Guo et al. (2018), "Deep embedded clustering with data augmentation", eq. 3.
 
     Args:
@@ -18,7 +21,8 @@ def with_augmentation(objective: Objective, augmentation: Network) -> Objective:
         augmentation: `random_affine`, or any network without parameters that keeps the shape.
 
     Returns:
-        An objective with the same metrics. Without a key the examples stay as they are.
+        An objective of the same kind with the same metrics. Without a key the examples stay as
+        they are.
 
     Raises:
         ValueError: (of the objective) a batch with `target`, which would not be changed.
@@ -32,21 +36,25 @@ def with_augmentation(objective: Objective, augmentation: Network) -> Objective:
     (True, 1.0)
     """
 
-    def changed(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        if "target" in batch:
-            raise ValueError(
-                "augmented: the batch holds a target already, which would stay as it is; put it "
-                "outside: with_augmentation(with_noise(objective, noise), augmentation)"
-            )
-        own_key, key = (None, None) if key is None else jax.random.split(key)
-        x = augmentation.apply({}, batch["x"], key=own_key)
-        return objective(params, {**batch, "x": x}, key)
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def augmented(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            if "target" in batch:
+                raise ValueError(
+                    "with_augmentation: the batch holds a target already, which would stay as it "
+                    "is; put it outside: with_augmentation(with_noise(objective, noise), "
+                    "augmentation)"
+                )
+            own_key, key = (None, None) if key is None else jax.random.split(key)
+            x = augmentation.apply({}, batch["x"], key=own_key)
+            return apply(params, extra, {**batch, "x": x}, key)
 
-    return changed
+        return augmented
+
+    return transform_objective(objective, transform)
 
 
-def with_noise(objective: Objective, noise: Network) -> Objective:
-    """Rebuild the clean input from a noisy one, whose noise is new at each step.
+def with_noise(objective: AnyObjectiveT, noise: Network) -> AnyObjectiveT:
+    """Reconstruct the clean input from a noisy one, with new noise at each step.
 
     Vincent et al. (2010), "Stacked denoising autoencoders", eq. 4. An objective inside sees the
     noisy input and one outside the clean input: `with_noise(penalty(...))` penalizes the codes of
@@ -58,7 +66,7 @@ def with_noise(objective: Objective, noise: Network) -> Objective:
             parameters that keeps the shape.
 
     Returns:
-        An objective with the same metrics. Without a key there is no noise.
+        An objective of the same kind with the same metrics. Without a key there is no noise.
 
     >>> import jax.numpy as jnp, jaxnet as jn
     >>> identity = jn.activation(lambda x: x)
@@ -72,10 +80,13 @@ def with_noise(objective: Objective, noise: Network) -> Objective:
     True
     """
 
-    def denoised(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        noise_key, key = (None, None) if key is None else jax.random.split(key)
-        x = batch["x"]
-        noisy = {**batch, "x": noise.apply({}, x, key=noise_key)}
-        return objective(params, {"target": x} | noisy, key)
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def denoising(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            own_key, key = (None, None) if key is None else jax.random.split(key)
+            x = batch["x"]
+            noisy = {**batch, "x": noise.apply({}, x, key=own_key)}
+            return apply(params, extra, {"target": x} | noisy, key)
 
-    return denoised
+        return denoising
+
+    return transform_objective(objective, transform)

@@ -69,6 +69,7 @@ def train(
     directory: RunDirectory,
     *,
     data_axis: int | None = None,
+    hooks: Any = (),
 ) -> Trained:
     """Train with a person watching, from the beginning or from the newest good checkpoint.
 
@@ -85,13 +86,14 @@ def train(
         config: resolved options.
         directory: where metrics and checkpoints go.
         data_axis: 0 where each network has its own data, stacked along a new first axis.
+        hooks: as in `jaxnet.fit`.
 
     Raises:
         FloatingPointError: numbers that are not finite; the message names epoch, step and network.
         Interrupted: after a signal, once all is saved.
         jaxnet.checkpoint.CheckpointError: there are checkpoints, and none can be used.
     """
-    run = _Run(learner, states, data, evaluate, config, directory, data_axis)
+    run = _Run(learner, states, data, evaluate, config, directory, data_axis, hooks)
     run.restore()
     try:
         with deferred_interruption() as interruption:
@@ -138,18 +140,22 @@ class _Run:
         config: TrainingConfig,
         directory: RunDirectory,
         data_axis: int | None,
+        hooks: Any,
     ) -> None:
         self._num_epochs = config.num_epochs or 1
         self._patience = config.patience
         self._every = config.checkpoint_every
         self._directory = directory
         self._evaluate = evaluate
+        self._batch_size = config.batch_size or 1
+        batches = jn.training.shuffled(self._batch_size)
         self._options: dict[str, Any] = {
-            "batch_size": config.batch_size or 1,
-            "data_axis": data_axis,
+            "batches": batches if data_axis is None else jn.training.per_run(batches)
         }
         data = jax.tree.map(jnp.asarray, data)
-        self._advance = functools.partial(jn.training.advance, learner, data=data, **self._options)
+        self._advance = functools.partial(
+            jn.training.advance, learner, data=data, hooks=hooks, **self._options
+        )
         self._checkpoints = Checkpoints(directory.path / "checkpoints")
         metrics = jn.training.begin_epoch(learner, states, data, **self._options)
         self._length = metrics["loss"].shape[-1]
@@ -196,7 +202,7 @@ class _Run:
         with Progress(
             self._num_epochs,
             self._length,
-            num_seeds * self._options["batch_size"],
+            num_seeds * self._batch_size,
             start=self._step,
         ) as progress:
             while not self._is_done():

@@ -1,31 +1,67 @@
 """Training: learners, the source of their batches, the pure run and the watched run."""
 
+from jaxnet.training.averages import Averaged, averaged_learner, evaluation_extra, evaluation_params
+from jaxnet.training.batches import (
+    Batches,
+    balanced,
+    in_order,
+    num_examples,
+    per_run,
+    shuffled,
+    side_by_side,
+    take_examples,
+)
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
 from jaxnet.training.early_stopping import Best, init_best, keep_best, out_of_patience
-from jaxnet.training.hooks import periodically
-from jaxnet.training.learner import evaluation_params, gradient_learner
+from jaxnet.training.host import HostData
+from jaxnet.training.learner import gradient_learner
 from jaxnet.training.prediction import predict
 from jaxnet.training.pure import fit, run_epoch, run_steps
-from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.sharding import (
+    data_parallel,
+    device_mesh,
+    replicate,
+    shard_examples,
+    shard_runs,
+)
+from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 
 __all__ = [
+    "Averaged",
+    "Batches",
     "Best",
+    "HostData",
     "Learner",
     "TrainState",
     "advance",
     "augmented_learner",
+    "averaged_learner",
+    "balanced",
     "begin_epoch",
+    "data_parallel",
+    "device_mesh",
     "epochs",
+    "evaluation_extra",
     "evaluation_params",
     "fit",
+    "fold_in_name",
     "gradient_learner",
+    "in_order",
     "init_best",
     "keep_best",
     "mean_metrics",
+    "num_examples",
     "out_of_patience",
-    "periodically",
+    "per_run",
     "predict",
+    "replace_extra",
+    "replicate",
     "run_epoch",
     "run_steps",
+    "shard_examples",
+    "shard_runs",
+    "shuffled",
+    "side_by_side",
+    "take_examples",
 ]

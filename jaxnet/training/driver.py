@@ -1,7 +1,7 @@
-"""The same run with a person watching: generators and calls whose loop belongs to the caller.
+"""The same run under the control of the caller: generators and calls whose loop is the caller's.
 
-All of it takes a single state, or a stack of states as `jax.vmap(learner.init)(keys)` makes it,
-which trains in one program; its metrics have the same leading axis.
+Every function takes a single state, or a batch of states as `jax.vmap(learner.init)(keys)` makes
+it, whose runs train in one program; their metrics have the same leading axis.
 """
 
 import functools
@@ -11,9 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
-from jaxnet.training.batches import steps_per_epoch, take
+from jaxnet.training.batches import Batches, resolve_batches
+from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
+from jaxnet.training.host import HostData
 from jaxnet.training.pure import run_steps
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
@@ -22,10 +24,11 @@ from jaxnet.typing import Batch, Metrics
 def epochs(
     learner: Learner,
     state: TrainState,
-    data: Batch,
+    data: PyTree[Any] | HostData,
     *,
-    batch_size: int,
-    data_axis: int | None = None,
+    batch_size: int | None = None,
+    batches: Batches | None = None,
+    hooks: Hooks = (),
 ) -> Iterator[tuple[TrainState, Metrics]]:
     """Yield the state and the mean metrics after each epoch, without end.
 
@@ -33,19 +36,20 @@ def epochs(
     program runs all epochs, and its results are those of `fit`.
 
     Args:
-        learner: what trains.
-        state: where to start, at the beginning of an epoch; or a stack of states.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
-        data_axis: None where all states of a stack train on the same data; 0 where each has its
-            own, stacked along a new first axis.
+        learner: the learner.
+        state: where to start, at the beginning of an epoch; or a batch of states.
+        data: dict of arrays that share their first axis; or a `HostData`, which takes neither
+            `batch_size` nor `batches`.
+        batch_size: examples in a batch, drawn by `shuffled`.
+        batches: another source of batches, instead of `batch_size`.
+        hooks: as in `fit`.
 
     Yields:
         `(state, metrics)` after each epoch.
 
     Raises:
         ValueError: at the call, before compilation: data without examples or of different lengths,
-            a batch size that does not fit, a state inside an epoch.
+            a batch size out of range, a state inside an epoch.
 
     >>> import itertools, jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -58,47 +62,51 @@ def epochs(
     4 True
     6 True
     """
-    options: dict[str, Any] = {"batch_size": batch_size, "data_axis": data_axis}
+    options: dict[str, Any] = {"batch_size": batch_size, "batches": batches}
     metrics = begin_epoch(learner, state, data, **options)
-    if (offset := _offset(state, metrics)) != 0:
+    scheduled = schedule_hooks(hooks)
+    if (offset := _position(state) % metrics["loss"].shape[-1]) != 0:
         raise ValueError(
             f"state stands {offset} steps inside an epoch, expected at its beginning; finish the "
-            "epoch with jaxnet.advance"
+            "epoch with jaxnet.training.advance"
         )
-    return _epochs(learner, state, metrics, jax.tree.map(jnp.asarray, data), options)
+    if not isinstance(data, HostData):
+        data = jax.tree.map(jnp.asarray, data)
 
+    def generate() -> Iterator[tuple[TrainState, Metrics]]:
+        current, values = state, metrics
+        length = metrics["loss"].shape[-1]
+        while True:
+            current, values = advance(
+                learner, current, values, data, num_steps=length, hooks=scheduled, **options
+            )
+            yield current, mean_metrics(values)
 
-def _epochs(
-    learner: Learner, state: TrainState, metrics: Metrics, data: Batch, options: dict[str, Any]
-) -> Iterator[tuple[TrainState, Metrics]]:
-    length = metrics["loss"].shape[-1]
-    while True:
-        state, metrics = _advance(learner, state, metrics, data, 0, length, **options)
-        yield state, mean_metrics(metrics)
+    return generate()
 
 
 def begin_epoch(
     learner: Learner,
     state: TrainState,
-    data: Batch,
+    data: PyTree[Any] | HostData,
     *,
-    batch_size: int,
-    data_axis: int | None = None,
+    batch_size: int | None = None,
+    batches: Batches | None = None,
 ) -> Metrics:
-    """Room for the metrics of each step of an epoch, which `advance` fills in.
+    """Arrays for the metrics of each step of an epoch, which `advance` fills in.
 
     Args:
-        learner: what trains.
-        state: a state, or a stack of states.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
-        data_axis: as in `epochs`.
+        learner: the learner.
+        state: a state, or a batch of states.
+        data: as in `epochs`.
+        batch_size: as in `epochs`.
+        batches: as in `epochs`.
 
     Returns:
-        Zeros `(*stack, steps_per_epoch)` for each metric.
+        Zeros `(*runs, steps_per_epoch)` for each metric.
 
     Raises:
-        ValueError: data without examples or of different lengths, a batch size that does not fit.
+        ValueError: data without examples or of different lengths, a batch size out of range.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -108,13 +116,21 @@ def begin_epoch(
     >>> begin_epoch(learner, states, data, batch_size=5)["loss"].shape
     (3, 2)
     """
+    if isinstance(data, HostData):
+        _reject_batches(batch_size, batches)
+        num_steps, batch = data.steps_per_epoch, data.peek(_position(state))
+        step = _over_runs(lambda state, batch: learner.step(state, batch)[1], state, None)
+        shapes = jax.eval_shape(step, state, batch)
+    else:
+        source = resolve_batches(batch_size, batches)
+        data_of_run = jax.tree.map(lambda leaf: leaf[0], data) if source.per_run else data
+        num_steps = source.num_steps(data_of_run)
 
-    def step(state: TrainState, data: Batch) -> Metrics:
-        return learner.step(state, take(data, jnp.zeros(batch_size, jnp.int32)))[1]
+        def first_step(state: TrainState, data: PyTree[Any]) -> Metrics:
+            return learner.step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
 
-    one = jax.tree.map(lambda leaf: leaf[0], data) if data_axis == 0 else data
-    num_steps = steps_per_epoch(one, batch_size=batch_size)
-    shapes = jax.eval_shape(_stacked(step, state, data_axis), state, data)
+        step = _over_runs(first_step, state, 0 if source.per_run else None)
+        shapes = jax.eval_shape(step, state, data)
     return jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, num_steps), leaf.dtype), shapes)
 
 
@@ -122,25 +138,27 @@ def advance(
     learner: Learner,
     state: TrainState,
     metrics: Metrics,
-    data: Batch,
+    data: PyTree[Any] | HostData,
     *,
-    batch_size: int,
     num_steps: int,
-    data_axis: int | None = None,
+    batch_size: int | None = None,
+    batches: Batches | None = None,
+    hooks: Hooks = (),
 ) -> tuple[TrainState, Metrics]:
     """Take some steps of the epoch in which the state stands.
 
     One compiled program takes any number of steps, so that a run stopped and resumed anywhere, cut
-    into pieces of any length, has the bits of the run in one piece.
+    into pieces of any length, is bitwise identical to the run in one piece.
 
     Args:
-        learner: what trains.
-        state: where to start; or a stack of states that have taken equally many steps.
+        learner: the learner.
+        state: where to start; or a batch of states that have taken the same number of steps.
         metrics: of the steps of this epoch so far; at its beginning, from `begin_epoch`.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
+        data: as in `epochs`.
         num_steps: steps to take.
-        data_axis: as in `epochs`.
+        batch_size: as in `epochs`.
+        batches: as in `epochs`.
+        hooks: as in `fit`; those that are due before a step are applied when it is taken.
 
     Returns:
         The new state, and the metrics with those of the steps taken filled in.
@@ -158,53 +176,45 @@ def advance(
     >>> int(state.step), (metrics["loss"] > 0).tolist()
     (3, [True, True, True, False, False])
     """
-    offset, length = _offset(state, metrics), metrics["loss"].shape[-1]
-    if not 1 <= num_steps <= length - offset:
+    step, length = _position(state), metrics["loss"].shape[-1]
+    if not 1 <= num_steps <= length - step % length:
         raise ValueError(
-            f"num_steps must lie between 1 and the {length - offset} steps that are left of the "
-            f"epoch, found {num_steps}"
+            f"num_steps must lie between 1 and the {length - step % length} steps that are left "
+            f"of the epoch, found {num_steps}"
         )
-    return _advance(
-        learner,
-        state,
-        metrics,
-        jax.tree.map(jnp.asarray, data),
-        offset,
-        offset + num_steps,
-        batch_size=batch_size,
-        data_axis=data_axis,
-    )
-
-
-def _offset(state: TrainState, metrics: Metrics) -> int:
-    """Steps that the state has taken of its epoch."""
-    return int(np.ravel(jax.device_get(state.step))[0]) % metrics["loss"].shape[-1]
-
-
-@functools.partial(jax.jit, static_argnames=("learner", "batch_size", "data_axis"))
-def _advance(
-    learner: Learner,
-    state: TrainState,
-    metrics: Metrics,
-    data: Batch,
-    start: Array | int,
-    stop: Array | int,
-    *,
-    batch_size: int,
-    data_axis: int | None,
-) -> tuple[TrainState, Metrics]:
-    def run(state: TrainState, data: Batch, metrics: Metrics) -> tuple[TrainState, Metrics]:
-        # The bounds are one for the whole stack, and so it stays one loop.
-        return run_steps(
-            learner, state, metrics, data, batch_size=batch_size, start=start, stop=stop
+    end, scheduled = step + num_steps, schedule_hooks(hooks)
+    if isinstance(data, HostData):
+        _reject_batches(batch_size, batches)
+        if scheduled:
+            raise ValueError("hooks see the whole data set, which HostData does not hold")
+        for index in range(step, end):
+            batch = data.batch(index)
+            state, metrics = _host_step(learner, state, metrics, batch, index % length)
+        return state, metrics
+    source = resolve_batches(batch_size, batches)
+    data = jax.tree.map(jnp.asarray, data)
+    while step < end:
+        for hook in scheduled:
+            if hook.is_due(step):
+                state = _apply_hook(hook.apply, state, data, per_run=source.per_run)
+        stop = _next_stop(scheduled, step, end)
+        first = step % length
+        state, metrics = _advance(
+            learner, state, metrics, data, first, first + stop - step, batches=source
         )
-
-    return _stacked(run, state, data_axis)(state, data, metrics)
+        step = stop
+    return state, metrics
 
 
 @jax.jit
 def mean_metrics(metrics: Metrics) -> Metrics:
     """Mean of each metric over the steps of an epoch.
+
+    Args:
+        metrics: from `advance`, `(*runs, steps_per_epoch)` each.
+
+    Returns:
+        The means, `(*runs,)` each.
 
     >>> mean_metrics({"loss": jnp.array([1.0, 3.0])})["loss"].item()
     2.0
@@ -212,17 +222,69 @@ def mean_metrics(metrics: Metrics) -> Metrics:
     return jax.tree.map(lambda values: jnp.mean(values, axis=-1), metrics)
 
 
-def _stacked(
+def _next_stop(hooks: tuple[ScheduledHook, ...], step: int, end: int) -> int:
+    return min([end, *(hook.next_step(step) for hook in hooks)])
+
+
+def _position(state: TrainState) -> int:
+    """Steps that the state, or the first of a batch of states, has taken."""
+    return int(np.ravel(jax.device_get(state.step))[0])
+
+
+def _reject_batches(batch_size: int | None, batches: Batches | None) -> None:
+    if batch_size is not None or batches is not None:
+        raise ValueError(
+            "HostData holds batches already, found batch_size or batches too; leave them out"
+        )
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "batches"))
+def _advance(
+    learner: Learner,
+    state: TrainState,
+    metrics: Metrics,
+    data: PyTree[Any],
+    start: Array | int,
+    stop: Array | int,
+    *,
+    batches: Batches,
+) -> tuple[TrainState, Metrics]:
+    def run(state: TrainState, data: PyTree[Any], metrics: Metrics) -> tuple[TrainState, Metrics]:
+        # The bounds are the same for all runs of a batch, and so it stays one loop.
+        return run_steps(learner, state, metrics, data, batches=batches, start=start, stop=stop)
+
+    return _over_runs(run, state, 0 if batches.per_run else None)(state, data, metrics)
+
+
+@functools.partial(jax.jit, static_argnames=("hook", "per_run"))
+def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
+    apply = functools.partial(apply_hook, hook)
+    return _over_runs(apply, state, 0 if per_run else None)(state, data)
+
+
+@functools.partial(jax.jit, static_argnames="learner")
+def _host_step(
+    learner: Learner, state: TrainState, metrics: Metrics, batch: Batch, index: Array | int
+) -> tuple[TrainState, Metrics]:
+    state, values = _over_runs(learner.step, state, None)(state, batch)
+
+    def fill(row: Array, value: Array) -> Array:
+        return row.at[..., index].set(value)
+
+    return state, jax.tree.map(fill, metrics, values)
+
+
+def _over_runs(
     function: Callable[..., Any], state: TrainState, data_axis: int | None
 ) -> Callable[..., Any]:
-    """The function of a state, the data and perhaps metrics, mapped over the axes of a stack."""
+    """The function of a state, the data and perhaps metrics, mapped over the runs of a batch."""
     for _ in range(state.step.ndim):
         function = _vmap(function, data_axis)
     return function
 
 
 def _vmap(function: Callable[..., Any], data_axis: int | None) -> Callable[..., Any]:
-    def mapped(state: TrainState, data: Batch, *metrics: Metrics) -> Any:
+    def mapped(state: TrainState, data: PyTree[Any], *metrics: Metrics) -> Any:
         return jax.vmap(function, (0, data_axis, *[0] * len(metrics)))(state, data, *metrics)
 
     return mapped

@@ -4,15 +4,16 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, PyTree, Shaped
 
+from jaxnet._checks import require_positive
 from jaxnet.typing import Apply, Params
 
 
 @functools.partial(jax.jit, static_argnames=("apply", "batch_size"))
 def predict(
-    apply: Apply, params: Params, x: Shaped[Array, "n ..."], *, batch_size: int = 1024
-) -> Shaped[Array, "n ..."]:
+    apply: Apply, params: Params, x: PyTree[Shaped[Array, "n ..."]], *, batch_size: int = 1024
+) -> PyTree[Shaped[Array, "n ..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 
     The size of a batch decides the last bits of a matrix product, so one fixed size makes the
@@ -20,15 +21,15 @@ def predict(
 
     Args:
         apply: `apply(params, x)` in evaluation mode, such as `network.apply`.
-        params: parameters; for a stack of them, `jax.vmap` this function.
-        x: the inputs, `(n, ...)`.
+        params: parameters; for those of a batch of runs, `jax.vmap` this function.
+        x: the inputs, `(n, ...)`, an array or a pytree of arrays.
         batch_size: examples in a batch; bounds the memory.
 
     Returns:
-        The outputs, `(n, ...)`; none for no examples.
+        The outputs, `(n, ...)`, in the structure that the network gives them; none for no examples.
 
     Raises:
-        ValueError: a batch size below 1.
+        ValueError: a batch size below 1, arrays of different lengths.
 
     >>> import jaxnet as jn
     >>> network = jn.mlp([2, 3])
@@ -36,10 +37,21 @@ def predict(
     >>> predict(network.apply, params, jnp.ones((5, 2)), batch_size=2).shape
     (5, 3)
     """
-    if batch_size < 1:
-        raise ValueError(f"predict: batch_size must be at least 1, found {batch_size}")
-    num_batches = -(-len(x) // batch_size)
-    padding = [(0, num_batches * batch_size - len(x))] + [(0, 0)] * (x.ndim - 1)
-    batches = jnp.pad(x, padding).reshape(num_batches, batch_size, *x.shape[1:])
-    outputs = jax.lax.map(functools.partial(apply, params), batches)
-    return outputs.reshape(num_batches * batch_size, *outputs.shape[2:])[: len(x)]
+    require_positive("predict", batch_size=batch_size)
+    lengths = {len(leaf) for leaf in jax.tree.leaves(x)}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"predict: all arrays of x must have the same length, found {sorted(lengths)}"
+        )
+    (length,) = lengths
+    num_batches = -(-length // batch_size)
+
+    def cut(leaf: Array) -> Array:
+        padding = [(0, num_batches * batch_size - length)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, padding).reshape(num_batches, batch_size, *leaf.shape[1:])
+
+    def join(leaf: Array) -> Array:
+        return leaf.reshape(num_batches * batch_size, *leaf.shape[2:])[:length]
+
+    outputs = jax.lax.map(functools.partial(apply, params), jax.tree.map(cut, x))
+    return jax.tree.map(join, outputs)

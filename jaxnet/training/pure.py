@@ -1,133 +1,54 @@
 """A whole training run as one pure function."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, PyTree
 
-from jaxnet.training.batches import epoch_order, num_examples, steps_per_epoch, take
+from jaxnet._checks import require_positive
+from jaxnet.training.batches import Batches, resolve_batches
+from jaxnet.training.hooks import (
+    Hooks,
+    ScheduledHook,
+    apply_hook,
+    common_period,
+    schedule_hooks,
+)
 from jaxnet.training.state import Learner, TrainState
-from jaxnet.typing import Batch, Metrics
-
-
-def run_steps(
-    learner: Learner,
-    state: TrainState,
-    metrics: Metrics,
-    data: Batch,
-    *,
-    batch_size: int,
-    start: int | Int[Array, ""],
-    stop: int | Int[Array, ""],
-) -> tuple[TrainState, Metrics]:
-    """Take some steps of the epoch in which the state stands.
-
-    The batches are a function of the key and the step in the state, and where the piece starts and
-    stops may be traced: one compiled program takes pieces of any length. So cutting a run into
-    pieces, or repeating it from a saved state, gives the same bits.
-
-    Args:
-        learner: what trains.
-        state: where to start; it must have taken `start` steps of its epoch.
-        metrics: of the steps of this epoch so far, `(steps_per_epoch,)` each; at its beginning
-            from `begin_epoch`.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
-        start: the first step to take, counted from the beginning of the epoch.
-        stop: the step to stop before, at most the number of steps of an epoch.
-
-    Returns:
-        The new state, and the metrics with those of the steps taken filled in.
-
-    Raises:
-        ValueError: data without examples or of different lengths, a batch size that does not fit,
-            steps that an epoch does not have (where they are not traced).
-
-    >>> import jaxnet as jn, optax
-    >>> network = jn.mlp([2, 1])
-    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
-    >>> state = learner.init(jax.random.key(0))
-    >>> metrics = jn.training.begin_epoch(learner, state, data, batch_size=2)
-    >>> state, metrics = run_steps(learner, state, metrics, data, batch_size=2, start=0, stop=3)
-    >>> int(state.step), (metrics["loss"] > 0).tolist()
-    (3, [True, True, True, False, False])
-    """
-    epoch_length = steps_per_epoch(data, batch_size=batch_size)
-    if isinstance(start, int) and isinstance(stop, int) and not 0 <= start < stop <= epoch_length:
-        raise ValueError(
-            f"start and stop must lie in an epoch of {epoch_length} steps, with start before stop, "
-            f"found {start} and {stop}"
-        )
-    order = _order(state, data, batch_size)
-
-    def step(index: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
-        state, metrics = carry
-        state, values = learner.step(state, take(data, order[index]))
-        return state, jax.tree.map(lambda row, value: row.at[index].set(value), metrics, values)
-
-    return jax.lax.fori_loop(start, stop, step, (state, metrics))
-
-
-def run_epoch(
-    learner: Learner, state: TrainState, data: Batch, *, batch_size: int
-) -> tuple[TrainState, Metrics]:
-    """Take the steps of one whole epoch; `state` must stand at its beginning.
-
-    Args:
-        learner: what trains.
-        state: a state at the beginning of an epoch.
-        data: dict of arrays that share their first axis.
-        batch_size: examples in a batch.
-
-    Returns:
-        The new state and the mean of each metric over the steps.
-
-    Raises:
-        ValueError: as `run_steps`.
-
-    >>> import jaxnet as jn, optax
-    >>> network = jn.mlp([2, 1])
-    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
-    >>> state = learner.init(jax.random.key(0))
-    >>> state, metrics = run_epoch(learner, state, data, batch_size=2)
-    >>> int(state.step), metrics["loss"].shape
-    (5, ())
-    """
-
-    def step(state: TrainState, indices: Array) -> tuple[TrainState, Metrics]:
-        return learner.step(state, take(data, indices))
-
-    state, metrics = jax.lax.scan(step, state, _order(state, data, batch_size))
-    return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
-
-
-def _order(state: TrainState, data: Batch, batch_size: int) -> Int[Array, "steps batch"]:
-    """The examples of each batch of the epoch in which the state stands."""
-    epoch = state.step // steps_per_epoch(data, batch_size=batch_size)
-    return epoch_order(state.key, epoch, num_examples=num_examples(data), batch_size=batch_size)
+from jaxnet.typing import Metrics
 
 
 def fit(
-    learner: Learner, key: Array, data: Batch, *, batch_size: int, num_epochs: int
+    learner: Learner,
+    key: Array,
+    data: PyTree[Any],
+    *,
+    num_epochs: int,
+    batch_size: int | None = None,
+    batches: Batches | None = None,
+    hooks: Hooks = (),
 ) -> tuple[TrainState, Metrics]:
     """Train from a key to a trained state: one pure function, to be jitted and vmapped.
 
     Args:
-        learner: what trains.
+        learner: the learner.
         key: the key of the run, from which all its randomness comes.
         data: dict of arrays that share their first axis. Under `jit`, pass it as an argument:
             closed over, it would be compiled into the program.
-        batch_size: examples in a batch.
         num_epochs: passes over the data.
+        batch_size: examples in a batch, drawn by `shuffled`.
+        batches: another source of batches, instead of `batch_size`.
+        hooks: `(every, hook)` or `(every, hook, first)` each: `hook(state, data) -> state` is
+            applied before step `first` (by default 0) and then after every `every` steps.
 
     Returns:
         The trained state and the history: the mean of each metric over each epoch,
         `(num_epochs,)`.
 
     Raises:
-        ValueError: data without examples or of different lengths, a batch size that does not fit,
-            a number of epochs below 1.
+        ValueError: data without examples or of different lengths, a batch size or a number of
+            epochs out of range, hooks out of range.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([1, 1])
@@ -141,11 +62,172 @@ def fit(
     >>> states.params["dense_0"]["bias"].round(3).ravel().tolist(), history["loss"].shape
     ([1.0, 1.0, 1.0, 1.0], (4, 100))
     """
-    if num_epochs < 1:
-        raise ValueError(f"num_epochs must be at least 1, found {num_epochs}")
+    require_positive("fit", num_epochs=num_epochs)
+    source = resolve_batches(batch_size, batches)
+    source.num_steps(data)
+    state, scheduled = learner.init(key), schedule_hooks(hooks)
+    if scheduled:
+        return _fit_with_hooks(learner, state, data, source, num_epochs, scheduled)
 
     def epoch(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
-        return run_epoch(learner, state, data, batch_size=batch_size)
+        return run_epoch(learner, state, data, batches=source)
 
-    steps_per_epoch(data, batch_size=batch_size)
-    return jax.lax.scan(epoch, learner.init(key), length=num_epochs)
+    return jax.lax.scan(epoch, state, length=num_epochs)
+
+
+def _fit_with_hooks(
+    learner: Learner,
+    state: TrainState,
+    data: PyTree[Any],
+    batches: Batches,
+    num_epochs: int,
+    hooks: tuple[ScheduledHook, ...],
+) -> tuple[TrainState, Metrics]:
+    """Scan over periods: what falls due at the start of one, then a scan over its steps.
+
+    Whether it falls due depends on the number of the period alone, the same for all runs of a
+    batch. So it stays a branch under `vmap`, and the steps between cost nothing.
+    """
+    num_steps = batches.num_steps(data)
+    period = common_period(hooks, num_steps)
+
+    def start(index: Array, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+        state, plan = carry
+        first = index * period
+        plan = _branch(
+            first % num_steps == 0,
+            period == num_steps,
+            lambda plan: batches.plan(data, state.key, first // num_steps),
+            plan,
+        )
+        for hook in hooks:
+            state = _branch(
+                hook.is_due(first),
+                period == hook.every and hook.first == 0,
+                lambda state, hook=hook: apply_hook(hook.apply, state, data),
+                state,
+            )
+        return state, plan
+
+    def run_period(carry: tuple[TrainState, Any], index: Array) -> Any:
+        state, plan = start(index, carry)
+
+        def step(state: TrainState, offset: Array) -> tuple[TrainState, Metrics]:
+            return learner.step(state, batches.take(data, plan, offset))
+
+        offsets = index * period % num_steps + jnp.arange(period)
+        state, metrics = jax.lax.scan(step, state, offsets)
+        return (state, plan), metrics
+
+    plan = batches.plan(data, state.key, 0)
+    periods = jnp.arange(num_epochs * num_steps // period)
+    (state, _), metrics = jax.lax.scan(run_period, (state, plan), periods)
+    return state, jax.tree.map(lambda leaf: leaf.reshape(num_epochs, num_steps).mean(1), metrics)
+
+
+def _branch(predicate: Array, always: bool, change: Any, value: Any) -> Any:
+    return change(value) if always else jax.lax.cond(predicate, change, lambda value: value, value)
+
+
+def run_epoch(
+    learner: Learner,
+    state: TrainState,
+    data: PyTree[Any],
+    *,
+    batch_size: int | None = None,
+    batches: Batches | None = None,
+) -> tuple[TrainState, Metrics]:
+    """Take the steps of one whole epoch; `state` must stand at its beginning.
+
+    Args:
+        learner: the learner.
+        state: a state at the beginning of an epoch.
+        data: dict of arrays that share their first axis.
+        batch_size: examples in a batch, drawn by `shuffled`.
+        batches: another source of batches, instead of `batch_size`.
+
+    Returns:
+        The new state and the mean of each metric over the steps.
+
+    Raises:
+        ValueError: data that do not fit the source of batches.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.mlp([2, 1])
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> data = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}
+    >>> state = learner.init(jax.random.key(0))
+    >>> state, metrics = run_epoch(learner, state, data, batch_size=2)
+    >>> int(state.step), metrics["loss"].shape
+    (5, ())
+    """
+    source = resolve_batches(batch_size, batches)
+    num_steps = source.num_steps(data)
+    plan = source.plan(data, state.key, state.step // num_steps)
+
+    def step(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
+        return learner.step(state, source.take(data, plan, index))
+
+    state, metrics = jax.lax.scan(step, state, jnp.arange(num_steps))
+    return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
+
+
+def run_steps(
+    learner: Learner,
+    state: TrainState,
+    metrics: Metrics,
+    data: PyTree[Any],
+    *,
+    batches: Batches,
+    start: int | Int[Array, ""],
+    stop: int | Int[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Take some steps of the epoch in which the state stands.
+
+    Batches are a function of the key and the step in the state, and both ends of the piece may be
+    traced: one compiled program takes pieces of any length. So a run that is cut into pieces, or
+    repeated from a saved state, is bitwise identical.
+
+    Args:
+        learner: the learner.
+        state: where to start; it has taken `start` steps of its epoch.
+        metrics: of the steps of this epoch so far, `(steps_per_epoch,)` each; at its beginning
+            from `begin_epoch`.
+        data: dict of arrays that share their first axis.
+        batches: the source of batches.
+        start: the first step to take, counted from the beginning of the epoch.
+        stop: the step to stop before, at most the number of steps of an epoch.
+
+    Returns:
+        The new state, and the metrics with those of the steps taken filled in.
+
+    Raises:
+        ValueError: data that do not fit the source of batches, steps that an epoch does not have
+            (where they are not traced).
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.mlp([2, 1])
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> data, batches = {"x": jnp.ones((10, 2)), "y": jnp.ones(10)}, jn.training.shuffled(2)
+    >>> state = learner.init(jax.random.key(0))
+    >>> metrics = jn.training.begin_epoch(learner, state, data, batches=batches)
+    >>> state, metrics = run_steps(
+    ...     learner, state, metrics, data, batches=batches, start=0, stop=3
+    ... )
+    >>> int(state.step), (metrics["loss"] > 0).tolist()
+    (3, [True, True, True, False, False])
+    """
+    num_steps = batches.num_steps(data)
+    if isinstance(start, int) and isinstance(stop, int) and not 0 <= start < stop <= num_steps:
+        raise ValueError(
+            f"start and stop must lie in an epoch of {num_steps} steps, with start before stop, "
+            f"found {start} and {stop}"
+        )
+    plan = batches.plan(data, state.key, state.step // num_steps)
+
+    def step(index: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:
+        state, metrics = carry
+        state, values = learner.step(state, batches.take(data, plan, index))
+        return state, jax.tree.map(lambda row, value: row.at[index].set(value), metrics, values)
+
+    return jax.lax.fori_loop(start, stop, step, (state, metrics))

@@ -1,46 +1,33 @@
-"""The state of a training run, and what a learner is."""
+"""The state of a training run, what a learner is, and how random numbers are kept apart."""
 
-import enum
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 from jaxtyping import Array, Int, Key, PyTree
 
 from jaxnet.typing import Batch, Metrics, Params
 
-
-class Stream(enum.IntEnum):
-    """Streams of randomness drawn from the key of a run; folded in first, so they never meet."""
-
-    INIT = 0
-    ORDER = 1
-    NOISE = 2
-    OPTIMIZER = 3
-    CHAINS = 4
-    DATA = 5
-    START = 6
-    EVALUATION = 7
-    RESET = 8
-    PRETRAINING = 9
-    CLUSTERING = 10
-    PROBE = 11
-    VALIDATION = 12
-    TEST_DATA = 13
-    SAMPLES = 14
+# What the core folds into the key of a run first, so that its own uses of the key never meet.
+INIT, ORDER, NOISE, OPTIMIZER = range(4)
 
 
 class TrainState(NamedTuple):
-    """All that a training run knows: restore these arrays and it continues with the same bits.
+    """Everything a training run depends on: restore these arrays and it continues bitwise equal.
 
     Attributes:
         params: what is learned.
-        optimizer_state: what the learner remembers besides.
+        extra: state that no gradient changes: targets, counts, chains, batch statistics, averages;
+            `()` for most learners.
+        optimizer_state: the state of the Optax optimizer.
         key: the key of the run, which never changes; every random number is a function of
             `(key, step)`.
-        step: how many steps have been taken.
+        step: number of steps taken.
     """
 
     params: Params
+    extra: PyTree[Any]
     optimizer_state: PyTree[Any]
     key: Key[Array, "..."]
     step: Int[Array, "..."]
@@ -51,8 +38,28 @@ class Learner(NamedTuple):
 
     Attributes:
         init: `init(key) -> state`.
-        step: `step(state, batch) -> (state, metrics)`; metrics are scalars, `loss` among them.
+        step: `step(state, batch) -> (state, metrics)`; metrics are scalars, `loss` among them. It
+            keeps the key and adds 1 to the step.
     """
 
     init: Callable[[Array], TrainState]
     step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def fold_in_name(key: Key[Array, ""], name: str) -> Key[Array, ""]:
+    """A key for one named use of a key: other names give independent keys.
+
+    Args:
+        key: PRNG key.
+        name: what the random numbers are for, such as `"probe"`.
+
+    Returns:
+        A key, a function of `key` and `name` alone.
+
+    >>> key = jax.random.key(0)
+    >>> bool(fold_in_name(key, "probe") == fold_in_name(key, "probe"))
+    True
+    >>> bool(fold_in_name(key, "probe") == fold_in_name(key, "samples"))
+    False
+    """
+    return jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)

@@ -1,20 +1,21 @@
-"""Transformations of learners: what a learner sees instead of its batch."""
+"""Transformations of learners; one that draws splits the key and passes on the second part."""
 
 import jax
+from jaxtyping import Array
 
 from jaxnet.nn.network import Network
-from jaxnet.training.state import Learner, Stream, TrainState
+from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
 
 def augmented_learner(learner: Learner, augmentation: Network) -> Learner:
-    """Let a learner see changed examples, anew at each step; what it changes is up to the network.
+    """Transform the inputs of a learner at random, with new random numbers at each step.
 
-    As `augmented`, for what is no objective: a learner with persistent chains, or one that moves
-    centers too.
+    As `with_augmentation`, for learners that are not made of an objective. Nested ones draw
+    independent numbers.
 
     Args:
-        learner: what trains, on batches with an `x`.
+        learner: a learner on batches with an `x`.
         augmentation: `random_affine`, `bernoulli_sampling`, or any network without parameters that
             keeps the shape.
 
@@ -24,7 +25,7 @@ def augmented_learner(learner: Learner, augmentation: Network) -> Learner:
     >>> import jax.numpy as jnp, jaxnet as jn
     >>> def step(state, batch):
     ...     return state, {"loss": batch["x"].mean(), "largest": batch["x"].max()}
-    >>> init = lambda key: TrainState({}, (), key, jnp.zeros((), jnp.int32))
+    >>> init = lambda key: TrainState({}, (), (), key, jnp.zeros((), jnp.int32))
     >>> learner = augmented_learner(jn.Learner(init, step), jn.nn.bernoulli_sampling())
     >>> batch = {"x": jnp.full((500, 8), 0.3)}
     >>> _, metrics = learner.step(learner.init(jax.random.key(0)), batch)
@@ -32,8 +33,14 @@ def augmented_learner(learner: Learner, augmentation: Network) -> Learner:
     (1.0, True)
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, Stream.DATA), state.step)
-        return learner.step(state, {**batch, "x": augmentation.apply({}, batch["x"], key=key)})
+    def init(key: Array) -> TrainState:
+        return learner.init(jax.random.split(key)[1])._replace(key=key)
 
-    return Learner(learner.init, step)
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        own_key, inner_key = jax.random.split(state.key)
+        own_key = jax.random.fold_in(own_key, state.step)
+        augmented = {**batch, "x": augmentation.apply({}, batch["x"], key=own_key)}
+        new, metrics = learner.step(state._replace(key=inner_key), augmented)
+        return new._replace(key=state.key), metrics
+
+    return Learner(init, step)

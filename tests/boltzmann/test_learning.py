@@ -66,6 +66,11 @@ def test_weight_zero_masks_an_example(rbm, params, key):
     np.testing.assert_allclose(metrics["free_energy"], free_energy, rtol=1e-5)
 
 
+def persistent_learner(rbm, optimizer, *, init=None, **options):
+    objective = boltzmann.persistent_contrastive_divergence(rbm, **options)
+    return jn.gradient_learner(init or rbm.init, objective, optimizer)
+
+
 def test_longer_and_persistent_chains_learn_better(bars, key):
     """Bars and stripes, 4 000 updates on all 30 pictures, rate falling from 0.5 to 0; 8 machines.
 
@@ -80,7 +85,7 @@ def test_longer_and_persistent_chains_learn_better(bars, key):
         objective = boltzmann.contrastive_divergence(rbm, num_steps=num_steps)
         return jn.gradient_learner(rbm.init, objective, optimizer)
 
-    pcd = boltzmann.persistent_learner(rbm, optimizer, num_chains=100, num_steps=10)
+    pcd = persistent_learner(rbm, optimizer, num_chains=100, num_steps=10)
 
     def log_likelihood(learner, key):
         state, _ = jn.fit(learner, key, {"x": bars}, batch_size=30, num_epochs=num_updates)
@@ -108,9 +113,9 @@ OPTIMIZERS = {
 def test_persistent_learner_is_a_learner_as_any(name, bars, key):
     """vmap over seeds, any optimizer, and a run cut into pieces with the bits of one piece."""
     rbm = RBM(16, 8)
-    learner = boltzmann.persistent_learner(rbm, OPTIMIZERS[name], num_chains=10, num_steps=2)
+    learner = persistent_learner(rbm, OPTIMIZERS[name], num_chains=10, num_steps=2)
     start = jax.vmap(learner.init)(jax.random.split(key, 3))
-    assert start.optimizer_state.chains.shape == (3, 10, 16)
+    assert start.extra.shape == (3, 10, 16)
     advance = functools.partial(jn.training.advance, learner, data={"x": bars}, batch_size=5)
     metrics = jn.training.begin_epoch(learner, start, {"x": bars}, batch_size=5)
     whole = advance(start, metrics=metrics, num_steps=6)
@@ -123,9 +128,9 @@ def test_persistent_learner_is_a_learner_as_any(name, bars, key):
         np.testing.assert_array_equal(a, b)
 
     jax.tree.map(same, whole, pieces)
-    chains = whole[0].optimizer_state.chains
+    chains = whole[0].extra
     assert set(np.unique(chains)) == {0.0, 1.0}
-    assert (chains != start.optimizer_state.chains).any(axis=(1, 2)).all()
+    assert (chains != start.extra).any(axis=(1, 2)).all()
     assert (chains[0] != chains[1]).any() and (chains[1] != chains[2]).any()
     assert sorted(whole[1]) == ["free_energy", "loss", "squared_reconstruction_error"]
     params = jax.vmap(jn.evaluation_params)(whole[0])
@@ -135,7 +140,7 @@ def test_persistent_learner_is_a_learner_as_any(name, bars, key):
 
 def test_chains_persist(rbm, key):
     """Without learning, a step of the learner is a step of its chains, whatever the batch."""
-    learner = boltzmann.persistent_learner(rbm, optax.sgd(0.0), num_chains=2000, num_steps=1)
+    learner = persistent_learner(rbm, optax.sgd(0.0), num_chains=2000, num_steps=1)
     state = learner.init(key)
     # A machine that copies: its two states flip rarely, so chains that persist stay.
     coupled = {
@@ -144,18 +149,16 @@ def test_chains_persist(rbm, key):
         "hidden_bias": jnp.full(3, -20.0),
     }
     chains = jnp.repeat(jnp.array([0.0, 1.0]), 1000)[:, None] * jnp.ones(5)
-    state = state._replace(
-        params=coupled, optimizer_state=state.optimizer_state._replace(chains=chains)
-    )
+    state = state._replace(params=coupled, extra=chains)
     step = jax.jit(learner.step)
     for _ in range(5):
         state, _ = step(state, {"x": jnp.ones((4, 5))})
-    assert (state.optimizer_state.chains == chains).mean() > 0.99
+    assert (state.extra == chains).mean() > 0.99
 
 
 def test_init_may_be_ones_own(rbm, key):
     bias = jnp.array([-20.0, 20.0, 0.0, 0.0, 0.0])
-    learner = boltzmann.persistent_learner(
+    learner = persistent_learner(
         rbm,
         optax.sgd(0.1),
         num_chains=50,
@@ -163,7 +166,7 @@ def test_init_may_be_ones_own(rbm, key):
     )
     state = learner.init(key)
     np.testing.assert_array_equal(state.params["visible_bias"], bias)
-    chains = state.optimizer_state.chains
+    chains = state.extra
     assert not chains[:, 0].any() and chains[:, 1].all()
     assert 0 < chains[:, 2:].mean() < 1
 
@@ -173,6 +176,6 @@ def test_errors_name_the_argument(rbm, params):
         boltzmann.contrastive_divergence(rbm, num_steps=0)
     for options in ({"num_chains": 0}, {"num_chains": 3, "num_steps": 0}):
         with pytest.raises(ValueError, match="must be at least 1, found 0"):
-            boltzmann.persistent_learner(rbm, optax.sgd(0.1), **options)
+            persistent_learner(rbm, optax.sgd(0.1), **options)
     with pytest.raises(ValueError, match="needs a key, found None"):
         boltzmann.contrastive_divergence(rbm)(params, {"x": jnp.ones((2, 5))}, None)

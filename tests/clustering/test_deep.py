@@ -19,11 +19,12 @@ from jaxnet.clustering.deep.codes import assign_codes, cluster_codes
 from jaxnet.clustering.deep.dcn import deep_clustering_network_learner, move_centers
 from jaxnet.clustering.deep.embedded import (
     deep_embedded_clustering,
-    embedded_clustering_learner,
     improved_deep_embedded_clustering,
+    refresh_targets,
+    with_targets,
 )
 from jaxnet.clustering.deep.reset import hidden_encoder_layers, reset_and_recluster, soft_reset
-from jaxnet.training.hooks import periodically, update_params
+from jaxnet.optim.adapters import update_params
 
 N, K, CODE, BATCH = 24, 3, 2, 6
 NETWORK = jn.autoencoders.mlp_autoencoder([5, 4, CODE])
@@ -132,35 +133,35 @@ def test_objectives_are_means_over_the_examples(data, key):
     np.testing.assert_allclose(metrics["divergence"], loss, rtol=1e-6)
 
 
-def embedded(data, **options):
-    objective = deep_embedded_clustering(NETWORK)
-    options = {"every": 3, "batch_size": 7} | options
-    return embedded_clustering_learner(
-        init, objective, optax.adam(0.05), NETWORK, {"x": data["x"]}, **options
-    )
+def embedded():
+    objective = with_targets(deep_embedded_clustering(NETWORK), num_examples=N)
+    return jn.gradient_learner(init, objective, optax.adam(0.05))
+
+
+HOOKS = ((3, refresh_targets(NETWORK, batch_size=7)),)
 
 
 def test_targets_are_those_of_all_examples_and_last_t_steps(data, key):
-    learner = embedded(data)
-    state, step = learner.init(key), jax.jit(learner.step)
+    learner = embedded()
+    state, advance = learner.init(key), functools.partial(jn.training.advance, learner)
+    # One batch of all examples in each step, so that its order does not matter.
+    metrics = jn.training.begin_epoch(learner, state, data, batch_size=N)
     for number in range(5):
         if number % 3 == 0:
             codes = NETWORK.encode(state.params["autoencoder"], data["x"])
             targets = numpy_p(numpy_q(codes, state.params["centers"]))
-        rows = np.arange(number, number + BATCH)
-        batch = {"x": data["x"][rows], "index": jnp.asarray(rows)}
-        codes = NETWORK.encode(state.params["autoencoder"], batch["x"])
+        codes = NETWORK.encode(state.params["autoencoder"], data["x"])
         q = numpy_q(codes, state.params["centers"])
-        state, metrics = step(state, batch)
-        np.testing.assert_allclose(state.optimizer_state.targets, targets, rtol=1e-4)
-        divergence = (targets[rows] * np.log(targets[rows] / q)).sum(axis=1).mean()
-        np.testing.assert_allclose(metrics["loss"], divergence, rtol=1e-3, atol=1e-6)
+        state, values = advance(state, metrics, data, batch_size=N, num_steps=1, hooks=HOOKS)
+        np.testing.assert_allclose(state.extra, targets, rtol=1e-4)
+        divergence = (targets * np.log(targets / q)).sum(axis=1).mean()
+        np.testing.assert_allclose(values["loss"][0], divergence, rtol=1e-3, atol=1e-6)
 
 
-def test_stacks_of_runs_are_single_runs_and_pieces_are_the_whole(data, key):
+def test_batches_of_runs_are_single_runs_and_pieces_are_the_whole(data, key):
     @jax.jit
     def run(key, data):
-        return jn.fit(embedded(data), key, data, batch_size=BATCH, num_epochs=2)
+        return jn.fit(embedded(), key, data, batch_size=BATCH, num_epochs=2, hooks=HOOKS)
 
     keys = jax.random.split(key, 2)
     states, history = jax.jit(jax.vmap(run, (0, None)))(keys, data)
@@ -170,9 +171,10 @@ def test_stacks_of_runs_are_single_runs_and_pieces_are_the_whole(data, key):
         states.params["centers"][1], alone.params["centers"], rtol=1e-3, atol=1e-4
     )
     # The watched run, whose states have a step each.
-    learner = embedded(data)
+    learner = embedded()
     start = jax.jit(jax.vmap(learner.init))(keys)
-    advance = functools.partial(jn.training.advance, learner, data=data, batch_size=BATCH)
+    options = {"data": data, "batch_size": BATCH, "hooks": HOOKS}
+    advance = functools.partial(jn.training.advance, learner, **options)
     metrics = jn.training.begin_epoch(learner, start, data, batch_size=BATCH)
     first = advance(start, metrics=metrics, num_steps=4)
     whole = advance(first[0], metrics=metrics, num_steps=4)
@@ -182,28 +184,6 @@ def test_stacks_of_runs_are_single_runs_and_pieces_are_the_whole(data, key):
     np.testing.assert_allclose(
         whole[0].params["centers"], states.params["centers"], rtol=1e-3, atol=1e-4
     )
-
-
-def test_interventions_cost_nothing_between_them(key):
-    """In a stack of states neither, where a branch would be computed at every step."""
-    calls = []
-
-    def intervene(state, data):
-        jax.debug.callback(lambda step: calls.append(int(step)), state.step)
-        return state._replace(params=jax.tree.map(jnp.zeros_like, state.params))
-
-    network = jn.dense(2, 1)
-    learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    batch = {"x": jnp.ones((4, 2)), "y": jnp.ones((4, 1))}
-    learner = periodically(learner, intervene, batch, every=3, first=1)
-    states = jax.vmap(learner.init)(jax.random.split(key, 2))
-    step = jax.jit(jax.vmap(learner.step, (0, None)))
-    for _ in range(6):
-        states, _ = step(states, batch)
-    jax.effects_barrier()
-    assert sorted(calls) == [1, 1, 4, 4]
-    # Zeros before step 4; then two steps of gradient descent that forgets nothing.
-    assert (states.params["kernel"][0] == states.params["kernel"][1]).all()
 
 
 def test_centers_move_as_one_example_after_the_other(x64):
@@ -261,7 +241,7 @@ def test_a_step_of_a_deep_clustering_network(data, key):
     counts = np.bincount(labels, minlength=K)
     sums = np.eye(K)[labels].T @ codes
     close(after["centers"], (4 * centers + sums) / (4 + counts)[:, None])
-    close(state.optimizer_state.counts, 4 + counts)
+    close(state.extra, 4 + counts)
 
 
 def test_both_weights_of_lookahead_are_updated():
@@ -289,8 +269,8 @@ def test_soft_reset_blends(key):
 
 
 def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
-    learner = embedded(data)
-    state, step = learner.init(key), jax.jit(learner.step)
+    learner = embedded()
+    state, step = HOOKS[0][1](learner.init(key), data), jax.jit(learner.step)
     batch = {"x": data["x"][:BATCH], "index": jnp.arange(BATCH)}
     for _ in range(3):
         state, _ = step(state, batch)
@@ -301,7 +281,7 @@ def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
     labels = np.asarray(assign_codes(NETWORK.encode, new.params, data["x"]))
     means = [codes[labels == label].mean(axis=0) for label in range(K)]
     np.testing.assert_allclose(new.params["centers"], means, rtol=1e-3, atol=1e-4)
-    old_adam, adam = (each.optimizer_state.optimizer_state[0] for each in (state, new))
+    old_adam, adam = (each.optimizer_state[0] for each in (state, new))
     for old, found in ((old_adam.mu, adam.mu), (old_adam.nu, adam.nu)):
         assert (old["centers"] != 0).all() and (found["centers"] == 0).all()
         jax.tree.map(same_bits, old["autoencoder"], found["autoencoder"])
@@ -321,7 +301,7 @@ def test_errors_name_the_argument(data, key):
     with pytest.raises(ValueError, match=r"holds no targets p, found \['x'\]"):
         deep_embedded_clustering(NETWORK)({}, {"x": data["x"]}, None)
     with pytest.raises(ValueError, match="holds no index, found"):
-        learner = embedded(data)
+        learner = embedded()
         jax.eval_shape(learner.step, jax.eval_shape(learner.init, key), {"x": data["x"]})
     for make in (
         functools.partial(improved_deep_embedded_clustering, NETWORK, RECONSTRUCTION),
@@ -344,12 +324,10 @@ def test_errors_name_the_argument(data, key):
     dense = jn.dense(4, 2)
     with pytest.raises(ValueError, match="must be a chain, found 'dense'"):
         hidden_encoder_layers(jn.autoencoders.autoencoder(dense, jn.dense(2, 4)))
-    with pytest.raises(ValueError, match="every must be at least 1, found 0"):
-        embedded(data, every=0)
+    with pytest.raises(ValueError, match="num_examples must be at least 1, found 0"):
+        with_targets(deep_embedded_clustering(NETWORK), num_examples=0)
     with pytest.raises(ValueError, match="subsample must be at least 1, found 0"):
         reset_and_recluster(NETWORK, recluster, subsample=0)
     with pytest.raises(ValueError, match=r"gave \['means'\], expected .* among \['centers'\]"):
         intervene = reset_and_recluster(NETWORK, lambda key, params, x: {"means": x[:K]})
-        jax.eval_shape(intervene, jax.eval_shape(embedded(data).init, key), data)
-    with pytest.raises(ValueError, match="first must be at least 0, found -1"):
-        periodically(learner, lambda state, data: state, data, every=1, first=-1)
+        jax.eval_shape(intervene, jax.eval_shape(embedded().init, key), data)

@@ -20,7 +20,6 @@ from experiments.clustering.experiment import Config, load_data, run
 from experiments.command import main
 from experiments.data import load
 from experiments.options import seed_keys
-from jaxnet.training.state import Stream
 
 DEEP = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1, "num_epochs": 2}
 METHODS = {
@@ -92,7 +91,7 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_pat
 
 def test_autoencoder_and_clusters_never_share_their_random_numbers():
     config = Config(num_seeds=3)
-    streams = (None, Stream.START, Stream.CLUSTERING)
+    streams = (None, "start", "clustering")
     keys = np.concatenate([jax.random.key_data(seed_keys(config, each)) for each in streams])
     assert len({tuple(key) for key in keys.tolist()}) == 9
 

@@ -10,7 +10,13 @@ import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet.training.batches import epoch_order
+
+
+def order_of(key, epoch, num_examples, batch_size):
+    """The examples of each batch of an epoch."""
+    data = {"x": jnp.zeros(num_examples)}
+    return jn.training.shuffled(batch_size).plan(data, key, epoch)
+
 
 NETWORK = jn.mlp([64, 16, 10], dropout=0.1)
 OPTIONS = {"batch_size": 100, "num_epochs": 3}
@@ -94,7 +100,7 @@ def test_every_state_of_a_stack_may_have_its_own_data(digits, key):
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves)
     keys = jax.random.split(key, 2)
     states = jax.vmap(learner.init)(keys)
-    watched = jn.epochs(learner, states, stacked, batch_size=100, data_axis=0)
+    watched = jn.epochs(learner, states, stacked, batches=jn.training.per_run(100))
     *_, (_, found) = itertools.islice(watched, 3)
     for index, half in enumerate(halves):
         single = jn.epochs(learner, learner.init(keys[index]), half, batch_size=100)
@@ -142,9 +148,9 @@ def test_nothing_is_traced_twice(digits, key):
 
 
 def test_order_is_a_new_permutation_in_each_epoch(key):
-    first = epoch_order(key, 0, num_examples=10, batch_size=3)
-    again = epoch_order(key, 0, num_examples=10, batch_size=3)
-    second = epoch_order(key, 1, num_examples=10, batch_size=3)
+    first = order_of(key, 0, 10, 3)
+    again = order_of(key, 0, 10, 3)
+    second = order_of(key, 1, 10, 3)
     assert first.shape == (3, 3)
     assert len(set(first.ravel().tolist())) == 9
     np.testing.assert_array_equal(first, again)
@@ -152,7 +158,7 @@ def test_order_is_a_new_permutation_in_each_epoch(key):
 
 
 def test_every_example_is_seen_equally_often_in_the_long_run(key):
-    orders = [epoch_order(key, e, num_examples=10, batch_size=4).ravel() for e in range(400)]
+    orders = [order_of(key, e, 10, 4).ravel() for e in range(400)]
     counts = np.bincount(np.concatenate(orders), minlength=10)
     assert abs(counts - 320).max() < 40
 
@@ -189,7 +195,9 @@ def test_steps_do_not_reach_beyond_the_epoch(key):
     with pytest.raises(ValueError, match=r"between 1 and the 2 steps that are left.* found 3"):
         jn.training.advance(learner, state, metrics, data, num_steps=3, **options)
     with pytest.raises(ValueError, match=r"an epoch of 2 steps.* found 1 and 3"):
-        jn.training.run_steps(learner, state, metrics, data, start=1, stop=3, **options)
+        jn.training.run_steps(
+            learner, state, metrics, data, start=1, stop=3, batches=jn.training.shuffled(2)
+        )
     state, metrics = jn.training.advance(learner, state, metrics, data, num_steps=1, **options)
     with pytest.raises(ValueError, match="1 steps inside an epoch, expected at its beginning"):
         jn.epochs(learner, state, data, **options)

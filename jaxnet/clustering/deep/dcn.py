@@ -1,11 +1,10 @@
-"""Deep clustering network: k-means on the codes, and codes that suit k-means, in turn."""
+"""Deep clustering network: steps of k-means on the codes between steps of the network."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array
 
 from jaxnet._checks import require_not_negative
 from jaxnet.autoencoders.network import Autoencoder
@@ -13,8 +12,9 @@ from jaxnet.clustering.deep.codes import flat_codes
 from jaxnet.clustering.kmeans import assign
 from jaxnet.clustering.minibatch import move_centers
 from jaxnet.objectives.supervised import weighted_mean
-from jaxnet.training.hooks import require_no_average, update_params
-from jaxnet.training.learner import evaluation_params, gradient_learner
+from jaxnet.optim.adapters import require_no_average, update_params
+from jaxnet.training.averages import evaluation_params
+from jaxnet.training.learner import gradient_learner
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
 
@@ -63,18 +63,6 @@ def deep_clustering_network(
     return objective
 
 
-class CenterState(NamedTuple):
-    """The optimizer state of a `deep_clustering_network_learner`.
-
-    Attributes:
-        optimizer_state: that of the Optax optimizer, which trains the autoencoder.
-        counts: how many examples each center stands for.
-    """
-
-    optimizer_state: PyTree[Any]
-    counts: Float[Array, "*stack k"]
-
-
 def deep_clustering_network_learner(
     init: Callable[[Array], Params],
     network: Autoencoder,
@@ -84,7 +72,7 @@ def deep_clustering_network_learner(
     strength: float | Array,
     initial_count: float | Array = 100.0,
 ) -> Learner:
-    """Learn network, assignments and centers in turn, in each step with one batch.
+    """Learn network, assignments and centers one after the other, in each step with one batch.
 
     A step of the optimizer on the loss of `deep_clustering_network`; new assignments by the new
     codes; the centers' step of `move_centers`. Yang et al. (2017), algorithm 1.
@@ -100,8 +88,8 @@ def deep_clustering_network_learner(
             say; the authors' program takes 100.
 
     Returns:
-        A learner whose `state.optimizer_state` is a `CenterState`. Its metrics are those of the
-        objective and `loss`.
+        A learner whose `state.extra` counts how many examples each center stands for, `(k,)`. Its
+        metrics are those of the objective and `loss`.
 
     Raises:
         ValueError: a negative strength; (at init) a schedule-free optimizer.
@@ -114,7 +102,7 @@ def deep_clustering_network_learner(
     ...     init, network, jn.autoencoders.reconstruction(network), optax.sgd(0.1), strength=0.5
     ... )
     >>> state, _ = jax.jit(learner.step)(learner.init(jax.random.key(0)), {"x": jnp.ones((5, 4))})
-    >>> float(state.optimizer_state.counts.sum())
+    >>> float(state.extra.sum())
     305.0
     """
     objective = deep_clustering_network(network, reconstruction, strength=strength)
@@ -122,21 +110,19 @@ def deep_clustering_network_learner(
 
     def init_state(key: Array) -> TrainState:
         state = learner.init(key)
-        require_no_average("deep_clustering_network_learner", state)
+        require_no_average("deep_clustering_network_learner", state.optimizer_state)
         centers = evaluation_params(state)["centers"]
-        counts = jnp.full(len(centers), initial_count, centers.dtype)
-        return state._replace(optimizer_state=CenterState(state.optimizer_state, counts))
+        return state._replace(extra=jnp.full(len(centers), initial_count, centers.dtype))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        optimizer_state, counts = state.optimizer_state
-        # Not those after the step, which weight decay may have moved.
+        # Not the centers after the step, which weight decay may have moved.
         centers = evaluation_params(state)["centers"]
-        state, metrics = learner.step(state._replace(optimizer_state=optimizer_state), batch)
+        counts = state.extra
+        state, metrics = learner.step(state._replace(extra=()), batch)
         codes = flat_codes(network.encode(evaluation_params(state)["autoencoder"], batch["x"]))
         labels = assign(centers, codes)
         centers, counts = move_centers(centers, counts, codes, labels, batch.get("weight"))
         params = update_params(state.params, lambda params: params | {"centers": centers})
-        optimizer_state = CenterState(state.optimizer_state, counts)
-        return state._replace(params=params, optimizer_state=optimizer_state), metrics
+        return state._replace(params=params, extra=counts), metrics
 
     return Learner(init_state, step)

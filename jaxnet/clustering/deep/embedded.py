@@ -1,12 +1,11 @@
 """Deep embedded clustering: codes and centers are learned together from sharpened assignments."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
-from jaxnet._checks import require_not_negative
+from jaxnet._checks import require_not_negative, require_positive
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.clustering.deep.assignments import (
     assignment_divergence,
@@ -15,10 +14,11 @@ from jaxnet.clustering.deep.assignments import (
 )
 from jaxnet.clustering.deep.codes import encode_all, flat_codes
 from jaxnet.objectives.supervised import weighted_mean
-from jaxnet.training.hooks import Intervention, periodically
-from jaxnet.training.learner import evaluation_params, gradient_learner
-from jaxnet.training.state import Learner, TrainState
-from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
+from jaxnet.training.averages import evaluation_params, replace_extra
+from jaxnet.training.batches import take_examples
+from jaxnet.training.hooks import Hook
+from jaxnet.training.state import TrainState
+from jaxnet.typing import Batch, Metrics, Objective, Params, StatefulObjective
 
 
 def deep_embedded_clustering(
@@ -27,7 +27,7 @@ def deep_embedded_clustering(
     """Deep embedded clustering (DEC): `mean_i KL(p_i || q_i)`, with targets `p` from the batch.
 
     `q_i` are the Student t assignments of the code of example i, and `p` the target distribution
-    of the whole data set, a constant that `embedded_clustering_learner` keeps and refreshes. Only
+    of the whole data set, a constant that `with_targets` holds and `refresh_targets` computes. Only
     the encoder and the centers learn. Xie, Girshick and Farhadi (2016), "Unsupervised deep
     embedding for clustering analysis", eq. 2; there the sum over the examples, here the mean.
 
@@ -56,7 +56,7 @@ def deep_embedded_clustering(
         if "p" not in batch:
             raise ValueError(
                 "deep_embedded_clustering: the batch holds no targets p, found "
-                f"{sorted(batch)}; train with embedded_clustering_learner, which keeps them"
+                f"{sorted(batch)}; wrap it in with_targets, which holds them"
             )
         codes = flat_codes(network.encode(params["autoencoder"], batch["x"], key=key))
         q = student_t_assignments(codes, params["centers"], degrees_of_freedom=degrees_of_freedom)
@@ -116,93 +116,25 @@ def improved_deep_embedded_clustering(
     return objective
 
 
-class TargetState(NamedTuple):
-    """The optimizer state of an `embedded_clustering_learner`.
+def with_targets(objective: Objective, *, num_examples: int) -> StatefulObjective:
+    """Give an objective the targets of its examples out of those of the whole data set.
 
-    Attributes:
-        optimizer_state: that of the Optax optimizer.
-        targets: the target distribution of all examples as it was last refreshed.
-    """
-
-    optimizer_state: PyTree[Any]
-    targets: Float[Array, "*stack n k"]
-
-
-def refresh_targets(
-    network: Autoencoder, *, degrees_of_freedom: float | Array = 1.0, batch_size: int = 1024
-) -> Intervention:
-    """Compute the targets of all examples anew, from the parameters as they are.
-
-    `embedded_clustering_learner` does so by itself. It is needed beside it where something else
-    changes the centers between two refreshments, such as `reset_and_recluster`.
+    The targets are state that no gradient changes. The hook `refresh_targets` computes them before
+    every T-th step: Xie et al. (2016), section 3.1, and Guo et al. (2017), algorithm 1; the
+    authors' programs take T = 140 for MNIST (batches of 256) and 30 for smaller data. They stop
+    when hardly an assignment changes; here the number of epochs is the caller's.
 
     Args:
-        network: the autoencoder.
-        degrees_of_freedom: of the Student t kernel.
-        batch_size: examples that are encoded at once; bounds the memory.
-
-    Returns:
-        A function `(state, data) -> state` on states with a `TargetState`, which sees `data["x"]`.
-
-    >>> import jax, jaxnet as jn
-    >>> identity = jn.activation(lambda x: x)
-    >>> network = jn.autoencoders.autoencoder(identity, identity)
-    >>> params = {"autoencoder": network.init(jax.random.key(0)), "centers": jnp.eye(2)}
-    >>> targets = TargetState((), jnp.zeros((2, 2)))
-    >>> state = TrainState(params, targets, jax.random.key(0), jnp.zeros((), int))
-    >>> state = refresh_targets(network)(state, {"x": jnp.array([[1.0, 0.0], [0.0, 1.0]])})
-    >>> [round(value, 3) for value in state.optimizer_state.targets[0].tolist()]
-    [0.9, 0.1]
-    """
-
-    def refresh(state: TrainState, data: Batch) -> TrainState:
-        params = evaluation_params(
-            state._replace(optimizer_state=state.optimizer_state.optimizer_state)
-        )
-        codes = encode_all(network.encode, params["autoencoder"], data["x"], batch_size=batch_size)
-        q = student_t_assignments(codes, params["centers"], degrees_of_freedom=degrees_of_freedom)
-        targets = target_distribution(q)
-        return state._replace(optimizer_state=state.optimizer_state._replace(targets=targets))
-
-    return refresh
-
-
-def embedded_clustering_learner(
-    init: Callable[[Array], Params],
-    objective: Objective,
-    optimizer: Optimizer,
-    network: Autoencoder,
-    data: Batch,
-    *,
-    every: int | Array = 140,
-    degrees_of_freedom: float | Array = 1.0,
-    batch_size: int = 1024,
-) -> Learner:
-    """Learn with targets of the whole data set that are refreshed before every T-th step.
-
-    Xie et al. (2016), section 3.1, and Guo et al. (2017), algorithm 1; the authors' programs take
-    T = 140 for MNIST (batches of 256) and 30 for smaller data. They stop when hardly an assignment
-    changes; here the number of epochs is the caller's.
-
-    Args:
-        init: `init(key) -> {"autoencoder": ..., "centers": ...}`, such as a function that returns
-            the parameters of a trained autoencoder and the centers of `cluster_codes`.
         objective: `deep_embedded_clustering(network)`, `improved_deep_embedded_clustering(...)`, or
-            any other that reads targets `p` from its batch.
-        optimizer: as in `gradient_learner`.
-        network: the autoencoder.
-        data: the whole data set; it has an `x`, and the learner trains on it with a further leaf
-            `index`, `jnp.arange(n)`. See `periodically` for where it may come from.
-        every: T, steps from one refreshment to the next; may be traced.
-        degrees_of_freedom: of the Student t kernel, as in the objective.
-        batch_size: examples that are encoded at once for the targets.
+            another one on params with `centers` that reads targets `p` from its batch.
+        num_examples: examples of the data set, n.
 
     Returns:
-        A learner whose `state.optimizer_state` is a `TargetState`, on batches of `x` and `index`.
-        Its metrics are those of the objective and `loss`.
+        A stateful objective on batches with an `index`, from data with `jnp.arange(n)` under that
+        name. Its state is the targets, `(n, k)`, zeros before the first refresh.
 
     Raises:
-        ValueError: a distance below 1; (of the step) a batch without `index`.
+        ValueError: a number of examples below 1; (of the objective) a batch without `index`.
 
     >>> import jax, jaxnet as jn, optax
     >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
@@ -210,38 +142,61 @@ def embedded_clustering_learner(
     >>> def init(key):
     ...     return {"autoencoder": network.init(key), "centers": jnp.eye(3, 2)}
     >>> def run(key, data):
-    ...     objective = deep_embedded_clustering(network)
-    ...     learner = embedded_clustering_learner(
-    ...         init, objective, optax.sgd(0.1), network, data, every=2
-    ...     )
-    ...     return jn.fit(learner, key, data, batch_size=5, num_epochs=1)
+    ...     objective = with_targets(deep_embedded_clustering(network), num_examples=20)
+    ...     learner = jn.gradient_learner(init, objective, optax.sgd(0.1))
+    ...     hooks = ((2, refresh_targets(network)),)
+    ...     return jn.fit(learner, key, data, batch_size=5, num_epochs=1, hooks=hooks)
     >>> state, history = jax.eval_shape(run, jax.random.key(0), data)
-    >>> state.optimizer_state.targets.shape, sorted(history)
+    >>> state.extra.shape, sorted(history)
     ((20, 3), ['divergence', 'loss'])
     """
-    learner = gradient_learner(init, objective, optimizer)
-    num_examples = len(data["x"])
+    require_positive("with_targets", num_examples=num_examples)
 
-    def init_state(key: Array) -> TrainState:
-        state = learner.init(key)
-        centers = evaluation_params(state)["centers"]
-        targets = jnp.zeros((num_examples, len(centers)), centers.dtype)
-        return state._replace(optimizer_state=TargetState(state.optimizer_state, targets))
+    def init(params: Params, key: Array) -> Float[Array, "n k"]:
+        centers = params["centers"]
+        return jnp.zeros((num_examples, len(centers)), centers.dtype)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def apply(params: Params, targets: Array, batch: Batch, key: Array | None) -> Any:
         if "index" not in batch:
             raise ValueError(
-                "embedded_clustering_learner: the batch holds no index, found "
-                f"{sorted(batch)}; train on data | {{'index': jnp.arange(len(x))}}"
+                f"with_targets: the batch holds no index, found {sorted(batch)}; train on "
+                "data | {'index': jnp.arange(len(x))}"
             )
-        optimizer_state, targets = state.optimizer_state
         rows = {name: leaf for name, leaf in batch.items() if name != "index"}
-        rows["p"] = targets.at[batch["index"]].get(mode="promise_in_bounds")
-        state, metrics = learner.step(state._replace(optimizer_state=optimizer_state), rows)
-        return (
-            state._replace(optimizer_state=TargetState(state.optimizer_state, targets)),
-            metrics,
-        )
+        rows["p"] = take_examples(targets, batch["index"])
+        loss, metrics = objective(params, rows, key)
+        return loss, (targets, metrics)
 
-    refresh = refresh_targets(network, degrees_of_freedom=degrees_of_freedom, batch_size=batch_size)
-    return periodically(Learner(init_state, step), refresh, {"x": data["x"]}, every=every)
+    return StatefulObjective(init, apply)
+
+
+def refresh_targets(
+    network: Autoencoder, *, degrees_of_freedom: float | Array = 1.0, batch_size: int = 1024
+) -> Hook:
+    """A hook that computes the targets of all examples from the current parameters.
+
+    Args:
+        network: the autoencoder.
+        degrees_of_freedom: of the Student t kernel, as in the objective.
+        batch_size: examples that are encoded at once; bounds the memory.
+
+    Returns:
+        A hook `(state, data) -> state` for learners of `with_targets`, which reads `data["x"]`.
+
+    >>> import jax, jaxnet as jn
+    >>> identity = jn.activation(lambda x: x)
+    >>> network = jn.autoencoders.autoencoder(identity, identity)
+    >>> params = {"autoencoder": network.init(jax.random.key(0)), "centers": jnp.eye(2)}
+    >>> state = jn.TrainState(params, jnp.zeros((2, 2)), (), jax.random.key(0), jnp.zeros((), int))
+    >>> state = refresh_targets(network)(state, {"x": jnp.array([[1.0, 0.0], [0.0, 1.0]])})
+    >>> [round(value, 3) for value in state.extra[0].tolist()]
+    [0.9, 0.1]
+    """
+
+    def refresh(state: TrainState, data: Batch) -> TrainState:
+        params = evaluation_params(state)
+        codes = encode_all(network.encode, params["autoencoder"], data["x"], batch_size=batch_size)
+        q = student_t_assignments(codes, params["centers"], degrees_of_freedom=degrees_of_freedom)
+        return replace_extra(state, target_distribution(q))
+
+    return refresh

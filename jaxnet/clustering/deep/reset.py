@@ -9,9 +9,10 @@ from jaxtyping import Array, PyTree
 from jaxnet._checks import require_positive
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.nn.network import Chain
-from jaxnet.training.hooks import Intervention, require_no_average, update_params
-from jaxnet.training.learner import evaluation_params
-from jaxnet.training.state import Stream, TrainState
+from jaxnet.optim.adapters import require_no_average, update_params
+from jaxnet.training.averages import evaluation_params
+from jaxnet.training.hooks import Hook
+from jaxnet.training.state import TrainState, fold_in_name
 from jaxnet.typing import Batch, Params
 
 Where = Callable[[str, Array], bool]
@@ -115,16 +116,16 @@ def reset_and_recluster(
     factor: float | Array = 0.8,
     where: Where | None = None,
     subsample: int = 10_000,
-) -> Intervention:
+) -> Hook:
     """Soft reset of the encoder, then new clusters, found in a part of the data.
 
     Breaking the reclustering barrier (BRB), Miklautz et al. (2025), algorithm 1: every 20 epochs,
     with a factor of 0.8 for all layers of the encoder but the last, k-means on 10 000 codes, and
-    the centers' moments in the optimizer (Adam) set to zero, while its count of steps goes on. To
-    be used by `periodically`, with `every = first = 20 * steps_per_epoch(...)`.
+    the centers' moments in the optimizer (Adam) set to zero, while its count of steps goes on. As
+    a hook: `(every, reset_and_recluster(...), every)` with `every` of 20 epochs.
 
-    The targets of an `embedded_clustering_learner` belong to the old centers: where `every` is no
-    multiple of that learner's, let `refresh_targets` follow in the same intervention.
+    The targets of `with_targets` belong to the old centers: let `refresh_targets` follow as a hook
+    with the same steps.
 
     Args:
         network: the autoencoder.
@@ -136,7 +137,7 @@ def reset_and_recluster(
         subsample: how many examples `recluster` sees, at most.
 
     Returns:
-        A function `(state, data) -> state` on params `{"autoencoder": ...}` with those of the
+        A hook `(state, data) -> state` on params `{"autoencoder": ...}` with those of the
         clusters beside them, which sees `data["x"]`. What is drawn is a function of the key and the
         step in the state.
 
@@ -155,18 +156,18 @@ def reset_and_recluster(
     >>> learner = jn.gradient_learner(init, objective, optax.adam(0.01))
     >>> def recluster(key, params, x):
     ...     return {"centers": cluster_codes(key, network.encode, params, x, 3).centers}
-    >>> intervene = reset_and_recluster(network, recluster)
+    >>> hook = reset_and_recluster(network, recluster)
     >>> x = jnp.ones((20, 4))
     >>> state = jax.eval_shape(learner.init, jax.random.key(0))
-    >>> jax.eval_shape(intervene, state, {"x": x}).params["centers"].shape
+    >>> jax.eval_shape(hook, state, {"x": x}).params["centers"].shape
     (3, 2)
     """
     require_positive("reset_and_recluster", subsample=subsample)
     where = hidden_encoder_layers(network) if where is None else where
 
-    def intervene(state: TrainState, data: Batch) -> TrainState:
-        require_no_average("reset_and_recluster", state)
-        key = jax.random.fold_in(jax.random.fold_in(state.key, Stream.RESET), state.step)
+    def reset(state: TrainState, data: Batch) -> TrainState:
+        require_no_average("reset_and_recluster", state.optimizer_state)
+        key = jax.random.fold_in(fold_in_name(state.key, "reset"), state.step)
         fresh_key, subsample_key, clusters_key = jax.random.split(key, 3)
 
         def blend(params: Params) -> Params:
@@ -190,7 +191,7 @@ def reset_and_recluster(
             optimizer_state=_without_moments(state.optimizer_state, clusters),
         )
 
-    return intervene
+    return reset
 
 
 def _without_moments(optimizer_state: PyTree, names: Collection[str]) -> PyTree:

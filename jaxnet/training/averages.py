@@ -1,0 +1,135 @@
+"""Averages of the parameters, and the parameters to evaluate."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from jaxnet._checks import require_unit_interval
+from jaxnet.optim.adapters import optimizer_evaluation_params
+from jaxnet.training.state import Learner, TrainState
+from jaxnet.typing import Batch, Metrics, Params
+
+
+class Averaged(NamedTuple):
+    """The `extra` of an `averaged_learner`.
+
+    Attributes:
+        average: the moving average of the parameters.
+        extra: the state of the learner inside.
+    """
+
+    average: Params
+    extra: PyTree[Any]
+
+
+def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
+    """Keep an exponential moving average of the parameters, which `evaluation_params` returns.
+
+    `average <- decay * average + (1 - decay) * params` after each step, from the first parameters
+    on. Polyak and Juditsky (1992), "Acceleration of stochastic approximation by averaging", with
+    weights that decay as in Tarvainen and Valpola (2017), "Mean teachers", eq. 2.
+
+    Args:
+        learner: any learner.
+        decay: weight of the old average, in [0, 1]; may be traced.
+
+    Returns:
+        A learner whose `state.extra` is an `Averaged`. Parameters and metrics are those of the
+        learner inside.
+
+    Raises:
+        ValueError: a decay outside [0, 1].
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.dense(1, 1)
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> learner = averaged_learner(learner, 0.5)
+    >>> first = learner.init(jax.random.key(0))
+    >>> state, _ = learner.step(first, {"x": jnp.ones((1, 1)), "y": jnp.ones(1)})
+    >>> kernels = [tree["kernel"] for tree in (first.params, state.params)]
+    >>> bool((jn.evaluation_params(state)["kernel"] == sum(kernels) / 2).all())
+    True
+    """
+    require_unit_interval("averaged_learner", decay=decay)
+
+    def init(key: Array) -> TrainState:
+        state = learner.init(key)
+        return state._replace(extra=Averaged(evaluation_params(state), state.extra))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        average, extra = state.extra
+        new, metrics = learner.step(state._replace(extra=extra), batch)
+
+        def blend(old: Array, value: Array) -> Array:
+            return jnp.asarray(decay * old + (1 - decay) * value, old.dtype)
+
+        average = jax.tree.map(blend, average, evaluation_params(new))
+        return new._replace(extra=Averaged(average, new.extra)), metrics
+
+    return Learner(init, step)
+
+
+def evaluation_params(state: TrainState) -> Params:
+    """The parameters to evaluate, which are not always those that are trained.
+
+    Those of `averaged_learner` are an average, and some optimizers keep others apart: see
+    `jaxnet.optim.adapters.optimizer_evaluation_params`. In all other cases they are
+    `state.params`.
+
+    Args:
+        state: a training state; for a batch of them, `jax.vmap` this function.
+
+    Returns:
+        Parameters of the network.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.mlp([2, 1])
+    >>> optimizer = optax.contrib.schedule_free_sgd(0.1)
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optimizer)
+    >>> state = learner.init(jax.random.key(0))
+    >>> jax.tree.map(jnp.shape, evaluation_params(state)) == jax.tree.map(jnp.shape, state.params)
+    True
+    """
+    if isinstance(state.extra, Averaged):
+        return state.extra.average
+    return optimizer_evaluation_params(state.params, state.optimizer_state)
+
+
+def evaluation_extra(state: TrainState) -> PyTree[Any]:
+    """The state of the objective, without what `averaged_learner` keeps beside it.
+
+    With batch normalization `(evaluation_params(state), evaluation_extra(state))` are the
+    parameters of `network.evaluation`.
+
+    Args:
+        state: a training state, or a batch of them.
+
+    Returns:
+        What the objective calls `extra`.
+
+    >>> state = TrainState({}, Averaged({}, 3), (), jax.random.key(0), jnp.zeros((), jnp.int32))
+    >>> evaluation_extra(state)
+    3
+    """
+    return state.extra.extra if isinstance(state.extra, Averaged) else state.extra
+
+
+def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
+    """Replace the state of the objective, also inside what `averaged_learner` keeps.
+
+    Args:
+        state: a training state, or a batch of them.
+        extra: the new state, of the structure of `evaluation_extra(state)`.
+
+    Returns:
+        The changed training state.
+
+    >>> state = TrainState({}, Averaged({}, 3), (), jax.random.key(0), jnp.zeros((), jnp.int32))
+    >>> replace_extra(state, 4).extra
+    Averaged(average={}, extra=4)
+    """
+    if isinstance(state.extra, Averaged):
+        extra = state.extra._replace(extra=extra)
+    return state._replace(extra=extra)
