@@ -23,7 +23,17 @@ Content = TypeVar("Content")
 
 
 def user_folders(data_dir: Path | None) -> list[Path]:
-    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names."""
+    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names.
+
+    Args:
+        data_dir: the folder that an option names, if any.
+
+    Returns:
+        None to two folders, in the order in which they are searched.
+
+    >>> str(user_folders(Path("data"))[0])
+    'data'
+    """
     return [Path(folder) for folder in (data_dir, os.environ.get("JAXNET_DATA")) if folder]
 
 

@@ -18,6 +18,12 @@ _LETTER_WIDTH = 0.095
 def display_name(name: str) -> str:
     """The name of a metric as it is shown.
 
+    Args:
+        name: with underscores.
+
+    Returns:
+        With blanks, a capital at the beginning, and abbreviations in capitals.
+
     >>> display_name("mean_squared_error"), display_name("nmi"), display_name("roc_auc")
     ('Mean squared error', 'NMI', 'ROC AUC')
     """
@@ -31,6 +37,9 @@ def class_colors(num_classes: int) -> list[tuple[float, float, float, float]]:
 
     Args:
         num_classes: number of classes.
+
+    Returns:
+        Red, green, blue and opacity of each, in [0, 1].
 
     >>> len(set(class_colors(40)))
     40
