@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -127,8 +126,6 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
         read or written; 1 for a numerical failure (a training that diverges, a backend that
         computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
     """
-    # Orbax logs errors that it also raises.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         with immediate_interruption():
             config = parse(command, sys.argv[1:] if arguments is None else arguments)

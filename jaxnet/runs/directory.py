@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
 from jaxnet.runs.environment import cache_folder, differences, manifest
-from jaxnet.runs.files import whole_file
 from jaxnet.runs.records import flatten, json_values, read_json
 
 _LOCK, _PID = "run.lock", "run.pid"
 # A run that ended before its `config.json` was written has left nothing else.
-_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json", ".manifest.json.tmp", ".config.json.tmp"}
+_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json"}
 _RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -219,7 +219,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write text to the file of this name, whole or not at all."""
-        with whole_file(self.path / name) as temporary:
+        with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _continue(self, current: dict[str, Any]) -> None:
@@ -303,6 +303,7 @@ def _lock(path: Path) -> Any:
 
 
 def _require_empty(path: Path) -> None:
+    tidy(path)
     others = sorted({file.name for file in path.iterdir()} - _BEGINNINGS)
     if others:
         raise ValueError(
