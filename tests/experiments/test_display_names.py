@@ -23,4 +23,5 @@ def test_a_users_table_is_not_reported_as_a_named_data_set(command, tmp_path, ex
     assert run.name.startswith(f"{experiment}-{name}-")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["dataset"] == name and summary["published"] is None
-    assert "Published" not in (run / "report.html").read_text()
+    report = (run / "report.html").read_text()
+    assert "Published" not in report and "<p>One seed.</p>" in report
