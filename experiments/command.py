@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -184,8 +183,6 @@ def main(
         read or written; 1 where the numbers went wrong (a training that diverged, a backend that
         computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
     """
-    # Orbax logs errors that it also raises.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
     program = f"python -m experiments.{config_class.experiment}"
     try:
         with immediate_interruption():

@@ -27,9 +27,9 @@ from experiments.command import main, recorded_config
 from experiments.data import load_features, load_images, standardize
 from experiments.model import SavedModel, load_model, stacked_shapes
 from experiments.regression import experiment as regression
+from jaxnet._files import atomic_write
 from jaxnet.runs.directory import read_json
 from jaxnet.runs.environment import fix_environment
-from jaxnet.runs.files import whole_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def run(config: Config) -> polars.DataFrame:
         model.params, jnp.asarray(inputs)
     )
     table = predictions(model, np.asarray(outputs))
-    with whole_file(out) as temporary:
+    with atomic_write(out) as temporary:
         table.write_csv(temporary)
     print(f"{len(table)} predictions of {num_networks} networks: {out}")
     return table

@@ -195,7 +195,7 @@ def run(config: Config) -> dict[str, Any]:
             linear = jn.autoencoders.fit_pca(
                 jnp.asarray(x[parts.train]), min(config.code_dim or 1, x.shape[1])
             )
-            by_pca = np.asarray(linear.rebuild(linear.project(jnp.asarray(x[parts.test]))))
+            by_pca = np.asarray(linear.reconstruct(linear.project(jnp.asarray(x[parts.test]))))
             errors = ((rebuilt - x[parts.test]) ** 2).sum(axis=-1)
             pca_errors = ((by_pca - x[parts.test]) ** 2).sum(axis=-1)
             metrics = _metrics(model, params, x[parts.test], errors, pca_errors, config)

@@ -11,8 +11,8 @@ import jaxnet as jn
 from experiments.data import Dataset, Split
 from experiments.reconstruction.models import Model
 from experiments.report import figures
+from jaxnet._files import atomic_write
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.files import whole_file
 
 _NUM_SHOWN, _MAX_FILTERS, _MAX_POINTS = 12, 96, 3000
 _MAX_FEATURES, _MAX_CLASSES = 40, 40
@@ -33,7 +33,7 @@ def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Sp
     names = np.empty(len(labels), "<U10")
     for name, part in parts._asdict().items():
         names[part] = name
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, codes=codes, labels=labels, split=names)
 
 

@@ -1,6 +1,12 @@
 """Training: learners, the source of their batches, the pure run and the watched run."""
 
-from jaxnet.training.averages import Averaged, averaged_learner, evaluation_extra, evaluation_params
+from jaxnet.training.averages import (
+    Averaged,
+    averaged_learner,
+    evaluation_extra,
+    evaluation_params,
+    replace_extra,
+)
 from jaxnet.training.batches import (
     Batches,
     balanced,

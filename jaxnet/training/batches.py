@@ -93,7 +93,7 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
     [3.0, 1.0]
     """
 
-    def rows(leaf: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    def rows(leaf: Any) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
         target = _explicit_sharding(indices, leaf.ndim)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
@@ -262,7 +262,9 @@ class _Balanced:
 
     def plan(self, data: PyTree[Any], key: Array, epoch: Array | int) -> Plan:
         labels = jnp.asarray(data[self.label])
-        counts = jnp.sum(labels[:, None] == jnp.arange(self.num_classes), axis=0)
+        counts = jnp.sum(
+            labels[:, None] == jnp.arange(self.num_classes, dtype=labels.dtype)[None, :], axis=0
+        )
         shape = (self.num_steps(data), self.batch_size)
         epoch_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
         class_key, example_key = jax.random.split(epoch_key)

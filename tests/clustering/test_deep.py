@@ -296,7 +296,7 @@ def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
 
 
 def test_errors_name_the_argument(data, key):
-    with pytest.raises(ValueError, match="degrees_of_freedom must be above 0"):
+    with pytest.raises(ValueError, match="degrees_of_freedom must be greater than 0"):
         student_t_assignments(jnp.ones((4, 2)), jnp.ones((3, 2)), degrees_of_freedom=0.0)
     with pytest.raises(ValueError, match=r"holds no targets p, found \['x'\]"):
         deep_embedded_clustering(NETWORK)({}, {"x": data["x"]}, None)

@@ -19,7 +19,7 @@ import pytest
 from experiments.data.named import emails
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 900
 
 
 class Process(subprocess.Popen):

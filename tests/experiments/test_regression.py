@@ -49,7 +49,7 @@ def test_an_mlp_on_diabetes_and_the_same_again(tmp_path):
         (["--dataset", "diabets"], "unknown data set 'diabets'.*diabetes"),
         (["--dataset", "iris"], "iris.*classification"),
         (["--batch-size", "100000"], "batch_size must not exceed the"),
-        (["--model", "mlp", "--hidden-dims", "0"], "out_dim must be at least 1, found 0"),
+        (["--model", "mlp", "--hidden-dims", "0"], "each at least 1, found"),
         (["--schedule", "cosine"], "takes no schedule"),
     ],
 )

@@ -11,8 +11,10 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from jaxnet._checks import is_zero, require_range
 from jaxnet.nn.network import Network, StatefulNetwork
 from jaxnet.typing import AnyObjective, Batch, Metrics, Objective, Params, StatefulObjective
 
@@ -183,17 +185,17 @@ def regression(network: Network | StatefulNetwork) -> AnyObjective:
 
 
 @overload
-def classification(network: Network, *, label_smoothing: float | Array = 0.0) -> Objective: ...
+def classification(network: Network, *, label_smoothing: ArrayLike = 0.0) -> Objective: ...
 
 
 @overload
 def classification(
-    network: StatefulNetwork, *, label_smoothing: float | Array = 0.0
+    network: StatefulNetwork, *, label_smoothing: ArrayLike = 0.0
 ) -> StatefulObjective: ...
 
 
 def classification(
-    network: Network | StatefulNetwork, *, label_smoothing: float | Array = 0.0
+    network: Network | StatefulNetwork, *, label_smoothing: ArrayLike = 0.0
 ) -> AnyObjective:
     """Softmax cross-entropy `-mean_i log softmax(network(x_i))[y_i]`.
 
@@ -218,7 +220,8 @@ def classification(
     >>> bool(abs(loss - jnp.log(4)) < 1e-6)
     True
     """
-    smooth = not isinstance(label_smoothing, (int, float)) or label_smoothing != 0
+    require_range("classification", "label_smoothing", label_smoothing, 0, 1, include_high=False)
+    smooth = not is_zero(label_smoothing)
 
     def elementwise(outputs: Array, targets: Array) -> tuple[Array, dict[str, Array]]:
         if outputs.shape[:-1] != targets.shape:

@@ -57,7 +57,7 @@ def test_a_gradient_is_clipped_to_the_norm():
         (lambda: jn.optimizer("rprop", lambda step: 0.1), "takes a number as learning_rate"),
         (lambda: jn.schedule("cosin", 1.0, num_steps=2), "did you mean cosine"),
         (lambda: jn.schedule("cosine", -1.0, num_steps=2), "peak must be greater than 0"),
-        (lambda: jn.schedule("cosine", 1.0, num_steps=0), "num_steps must be greater than 0"),
+        (lambda: jn.schedule("cosine", 1.0, num_steps=0), "num_steps must be at least 1, found 0"),
         (lambda: jn.schedule("cosine", 1.0, num_steps=2, final_fraction=0.0), "final_fraction"),
         (lambda: jn.schedule("cosine", 1.0, num_steps=2, warmup_fraction=1.0), "warmup_fraction"),
     ],

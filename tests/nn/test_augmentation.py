@@ -1,4 +1,4 @@
-"""Random affine changes of pictures, against NumPy and SciPy."""
+"""Random affine transforms of images, against NumPy and SciPy."""
 
 import jax
 import jax.numpy as jnp
@@ -16,66 +16,66 @@ transform = jax.jit(transform_images)
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return np.random.default_rng(0).uniform(size=(6, *SHAPE)).astype(np.float32)
 
 
-def scipy_transform(picture, shift, rotation, scale):
-    """The same transform by SciPy; `grid-constant` fades into zero at the border, as ours."""
+def scipy_transform(image, shift, rotation, scale):
+    """The same transform by SciPy; `grid-constant` fades into zero at the border, as here."""
     angle = np.deg2rad(rotation)
-    # Rows point downwards, so that this turns counterclockwise as one looks at the picture.
+    # Rows point downwards, so that this turns counterclockwise as seen by the viewer.
     forward = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     backward = np.linalg.inv(forward)
-    center = (np.array(picture.shape[:2]) - 1) / 2
+    center = (np.array(image.shape[:2]) - 1) / 2
     offset = center - backward @ (center + shift)
     channels = [
         ndimage.affine_transform(plane, backward, offset, order=1, mode="grid-constant")
-        for plane in np.moveaxis(picture, -1, 0)
+        for plane in np.moveaxis(image, -1, 0)
     ]
     return np.stack(channels, axis=-1)
 
 
-def test_equals_scipy(pictures):
+def test_equals_scipy(images):
     generator = np.random.default_rng(1)
     shift = generator.uniform(-3, 3, (6, 2)).astype(np.float32)
     rotation = generator.uniform(-180, 180, 6).astype(np.float32)
     scale = generator.uniform(0.5, 2, 6).astype(np.float32)
-    found = transform(pictures, shift=shift, rotation=rotation, scale=scale)
+    found = transform(images, shift=shift, rotation=rotation, scale=scale)
     expected = [
         scipy_transform(*each)
-        for each in zip(pictures.astype(float), shift, rotation, scale, strict=True)
+        for each in zip(images.astype(float), shift, rotation, scale, strict=True)
     ]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(expected - pictures).max() > 0.5
+    assert np.abs(expected - images).max() > 0.5
 
 
-def test_shifts_by_pixels_and_quarter_turns_move_pixels(pictures):
+def test_shifts_by_pixels_and_quarter_turns_move_pixels(images):
     shift = np.array([[2, 0], [0, -3], [-1, 4], [0, 0], [7, 0], [0, 100]], np.float32)
     still = dict(rotation=np.zeros(6, np.float32), scale=np.ones(6, np.float32))
-    found = np.asarray(transform(pictures, shift=shift, **still))
-    for picture, moved, (down, right) in zip(pictures, found, shift.astype(int), strict=True):
-        rolled = np.roll(picture, (down, right), axis=(0, 1))
+    found = np.asarray(transform(images, shift=shift, **still))
+    for image, moved, (down, right) in zip(images, found, shift.astype(int), strict=True):
+        rolled = np.roll(image, (down, right), axis=(0, 1))
         rows, columns = np.arange(7) - down, np.arange(9) - right
         inside = ((rows >= 0) & (rows < 7))[:, None] & (columns >= 0) & (columns < 9)
         np.testing.assert_array_equal(moved, np.where(inside[..., None], rolled, 0))
-    square = jnp.asarray(pictures)[:, :, :7]
+    square = jnp.asarray(images)[:, :, :7]
     for turns in range(1, 4):
         turned = transform_images(square, rotation=90.0 * turns)
         np.testing.assert_allclose(turned, np.rot90(square, turns, axes=(1, 2)), atol=2e-6)
 
 
-def test_gradients(x64, pictures):
-    picture = jnp.asarray(pictures[0, :5, :5], jnp.float64)
+def test_gradients(x64, images):
+    image = jnp.asarray(images[0, :5, :5], jnp.float64)
 
     @jax.jit
-    def change(picture, shift, rotation, scale):
-        return transform_images(picture, shift=shift, rotation=rotation, scale=scale)
+    def change(image, shift, rotation, scale):
+        return transform_images(image, shift=shift, rotation=rotation, scale=scale)
 
-    arguments = (picture, jnp.array([0.3, -0.4]), jnp.array(7.0), jnp.array(1.07))
+    arguments = (image, jnp.array([0.3, -0.4]), jnp.array(7.0), jnp.array(1.07))
     check_grads(change, arguments, order=1, modes=["rev"])
 
 
-def test_each_picture_is_changed_by_a_key_of_its_own(key):
+def test_each_image_is_transformed_by_a_key_of_its_own(key):
     row = np.linspace(0, 1, 12, dtype=np.float32)
     bump = np.outer(np.sin(np.pi * row), np.sin(np.pi * row)) ** 2
     x = jnp.broadcast_to(bump[..., None], (300, 12, 12, 1))
@@ -108,8 +108,8 @@ def test_each_picture_is_changed_by_a_key_of_its_own(key):
         assert changed.min() >= 0 and changed.max() == 1
 
 
-def test_the_network_takes_vectors_and_pictures(key, pictures):
-    x = jnp.asarray(pictures)
+def test_the_network_takes_vectors_and_images(key, images):
+    x = jnp.asarray(images)
     network = random_affine(SHAPE, max_shift=0.2, max_rotation=20.0, max_scale=0.2)
     assert network.init(key) == {} and network.apply({}, x) is x
     moved = network.apply({}, x, key=key)
@@ -117,7 +117,7 @@ def test_the_network_takes_vectors_and_pictures(key, pictures):
         other = network.apply({}, x.reshape(shape), key=key)
         assert other.shape == shape
         np.testing.assert_array_equal(other.reshape(x.shape), moved)
-    # What is drawn for a picture does not depend on those behind it.
+    # What is drawn for a image does not depend on those behind it.
     np.testing.assert_allclose(network.apply({}, x[0], key=key), moved[0], atol=1e-6)
     half = network.apply({}, x.astype(jnp.bfloat16), key=key)
     assert half.dtype == jnp.bfloat16
@@ -150,18 +150,18 @@ def test_augmented_changes_input_and_target(key):
     noisy = seen.pop()[0]
     assert (noisy["target"] != x).any()
     assert ((noisy["x"] == noisy["target"]) | (noisy["x"] == 0)).all()
-    with pytest.raises(ValueError, match="put augmented outside"):
+    with pytest.raises(ValueError, match="put it outside"):
         jn.with_noise(objective, jn.nn.masking_noise(0.5))({"x": x}, {"x": x}, key)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_shape": (8, 8)}, r"height, width and channels of at least 1, found \(8, 8\)"),
-        ({"image_shape": (8, 0, 1)}, r"found \(8, 0, 1\)"),
-        ({"max_shift": -0.1}, "max_shift, a fraction .* must be at least 0 and finite, found -0.1"),
-        ({"max_rotation": float("inf")}, "max_rotation, degrees, .* found inf"),
-        ({"max_scale": 1.0}, r"max_scale, .* must be in \[0, 1\), found 1.0"),
+        ({"image_shape": (8, 8)}, r"height, width and channels, each at least 1, found \[8, 8\]"),
+        ({"image_shape": (8, 0, 1)}, r"found \[8, 0, 1\]; grayscale"),
+        ({"max_shift": -0.1}, "max_shift must not be negative, found -0.1"),
+        ({"max_rotation": float("inf")}, "max_rotation must be at least 0 and finite, found inf"),
+        ({"max_scale": 1.0}, r"max_scale must lie in \[0, 1\), found 1.0"),
     ],
 )
 def test_errors_name_the_argument(options, message):
@@ -169,7 +169,7 @@ def test_errors_name_the_argument(options, message):
         random_affine(**{"image_shape": (8, 8, 1)} | options)
 
 
-def test_inputs_that_are_no_pictures(key):
+def test_inputs_that_are_not_images(key):
     network = random_affine((8, 8, 1), max_shift=0.1)
     with pytest.raises(ValueError, match=r"shape \(5, 63\), expected .* one last axis of 64"):
         network.apply({}, jnp.ones((5, 63)), key=key)

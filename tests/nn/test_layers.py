@@ -71,7 +71,7 @@ def test_dropout_keeps_the_mean_and_takes_a_traced_rate(key):
         (lambda: jn.layer_norm(0), "dim must be at least 1"),
         (lambda: jn.mlp([3]), "dims must hold at least"),
         (lambda: jn.cnn((28, 28), [4], [10]), "image_shape must be"),
-        (lambda: jn.cnn((4, 4, 1), [4, 4, 4], [10]), "halve a picture of 4x4 to nothing"),
+        (lambda: jn.cnn((4, 4, 1), [4, 4, 4], [10]), "halve an image of 4x4 to nothing"),
         (lambda: jn.cnn((4, 4, 1), [4], []), "dims must hold at least the size of the output"),
     ],
 )

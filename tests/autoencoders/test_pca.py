@@ -16,13 +16,13 @@ import jaxnet as jn
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return (load_digits().data / 16).astype(np.float32)
 
 
 @pytest.mark.parametrize("num_examples", [500, 40], ids=["tall", "wide"])
-def test_equals_scikit_learn_and_numpy(pictures, num_examples):
-    x = pictures[:num_examples]
+def test_equals_scikit_learn_and_numpy(images, num_examples):
+    x = images[:num_examples]
     found = jn.autoencoders.fit_pca(jnp.asarray(x), 10)
     expected = PCA(10, svd_solver="full").fit(x.astype(np.float64))
     np.testing.assert_allclose(found.mean, expected.mean_, atol=1e-6)
@@ -30,24 +30,24 @@ def test_equals_scikit_learn_and_numpy(pictures, num_examples):
     np.testing.assert_allclose(found.components, expected.components_, atol=2e-3)
     codes = found.project(jnp.asarray(x))
     np.testing.assert_allclose(codes, expected.transform(x), atol=2e-3)
-    rebuilt = found.rebuild(codes)
+    outputs = found.reconstruct(codes)
     np.testing.assert_allclose(
-        rebuilt, expected.inverse_transform(expected.transform(x)), atol=1e-4
+        outputs, expected.inverse_transform(expected.transform(x)), atol=1e-4
     )
     # Eckart and Young: the error is what the singular values left out hold.
     singular = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
-    assert float(((x - rebuilt) ** 2).sum()) == pytest.approx(
+    assert float(((x - outputs) ** 2).sum()) == pytest.approx(
         float((singular[10:] ** 2).sum()), 1e-4
     )
 
 
-def test_constant_pixels_and_all_components(pictures):
-    x = jnp.asarray(pictures)
+def test_constant_pixels_and_all_components(images):
+    x = jnp.asarray(images)
     assert (x.std(axis=0) == 0).any()
     model = jn.autoencoders.fit_pca(x, 64)
     assert (model.variances >= 0).all()
     np.testing.assert_allclose(model.components @ model.components.T, np.eye(64), atol=1e-5)
-    np.testing.assert_allclose(model.rebuild(model.project(x)), x, atol=1e-5)
+    np.testing.assert_allclose(model.reconstruct(model.project(x)), x, atol=1e-5)
 
 
 def test_float32_is_accurate_for_many_examples_far_from_zero(key):
@@ -60,8 +60,8 @@ def test_float32_is_accurate_for_many_examples_far_from_zero(key):
     np.testing.assert_allclose(found.variances[:20], expected[:20], rtol=2e-5)
 
 
-def test_it_maps_over_data_sets(pictures):
-    halves = jnp.asarray(pictures[:1000]).reshape(2, 500, 64)
+def test_it_maps_over_data_sets(images):
+    halves = jnp.asarray(images[:1000]).reshape(2, 500, 64)
     together = jax.jit(jax.vmap(lambda x: jn.autoencoders.fit_pca(x, 3)))(halves)
     np.testing.assert_allclose(
         together.variances[1], jn.autoencoders.fit_pca(halves[1], 3).variances, rtol=1e-4
@@ -86,8 +86,8 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
 
     state, _ = train(key, {"x": x})
     model = jn.autoencoders.fit_pca(x, 3)
-    rebuilt = model.rebuild(model.project(x))
-    least = float(((x - rebuilt) ** 2).sum(axis=1).mean())
+    outputs = model.reconstruct(model.project(x))
+    least = float(((x - outputs) ** 2).sum(axis=1).mean())
     loss, _ = objective(state.params, {"x": x}, None)
     assert float(loss) == pytest.approx(least, rel=1e-6)
     kernel = network.decoder_params(state.params)["dense_0"]["kernel"]
@@ -98,7 +98,7 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
 @pytest.mark.parametrize(
     ("shape", "num_components", "message"),
     [
-        ((5, 4, 4), 2, r"found shape \(5, 4, 4\); flatten pictures"),
+        ((5, 4, 4), 2, r"found shape \(5, 4, 4\); flatten images"),
         ((1, 4), 1, "at least two examples"),
         ((5, 4), 0, "num_components must lie between 1 and 4"),
         ((3, 4), 4, "num_components must lie between 1 and 3"),
@@ -118,6 +118,6 @@ def test_mnist_error_of_thirty_components():
     pixels = load("mnist").x.reshape(70_000, 784)
     train, test = jnp.asarray(pixels[:60_000]), jnp.asarray(pixels[60_000:])
     model = jax.jit(jn.autoencoders.fit_pca, static_argnums=1)(train, 30)
-    error = ((test - model.rebuild(model.project(test))) ** 2).sum(axis=1).mean()
+    error = ((test - model.reconstruct(model.project(test))) ** 2).sum(axis=1).mean()
     # Hinton and Salakhutdinov (2006) report 13.87 for their test images.
     assert float(error) == pytest.approx(13.87, abs=0.01)
