@@ -17,6 +17,7 @@ from jaxnet.clustering import deep
 
 AUTOENCODER = autoencoders.mlp_autoencoder([4, 2])
 VARIATIONAL = autoencoders.mlp_variational_autoencoder([4, 2])
+KEY = jax.random.key(0)
 NETWORK = jn.dense(4, 3)
 LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1))
 IMAGES = jnp.ones((2, 4, 4, 1))
@@ -27,19 +28,28 @@ def zero(params, batch, key):
 
 
 def spread(function, name, *arguments, **options):
-    """The call as a function of one of its arguments."""
+    """The call as a function of one of its arguments, for factories: nothing is computed."""
     return lambda value: function(*arguments, **options, **{name: value})
 
 
-def evaluated(function, name, *arguments, **options):
-    """The same for a function of a model and its parameters, which is traced but not run."""
+def traced(function, name, *arguments, **options):
+    """The same for functions that compute: they are traced, but the argument is known."""
 
     def call(value):
-        def traced(key):
+        jax.eval_shape(lambda: function(*arguments, **options, **{name: value}))
+
+    return call
+
+
+def of_a_model(function, name, *arguments, **options):
+    """The same for functions of a model and its parameters."""
+
+    def call(value):
+        def run(key):
             params = VARIATIONAL.init(key)
             return function(VARIATIONAL, params, *arguments, **options, **{name: value})
 
-        jax.eval_shape(traced, jax.random.key(0))
+        jax.eval_shape(run, KEY)
 
     return call
 
@@ -75,7 +85,7 @@ NUMBERS = {
         (-0.5, 1.0),
     ),
     (nn.transform_images, "scale"): (
-        spread(nn.transform_images, "scale", IMAGES),
+        traced(nn.transform_images, "scale", IMAGES),
         (0.5, 2.0),
         (0.0, -1.0, math.inf),
     ),
@@ -162,7 +172,7 @@ NUMBERS = {
         (-0.5, 1.5),
     ),
     (deep.assignments.student_t_assignments, "degrees_of_freedom"): (
-        spread(
+        traced(
             deep.assignments.student_t_assignments,
             "degrees_of_freedom",
             jnp.ones((3, 2)),
@@ -172,7 +182,7 @@ NUMBERS = {
         (0.0, -1.0),
     ),
     (deep.reset.soft_reset, "factor"): (
-        spread(deep.reset.soft_reset, "factor", jax.random.key(0), {}, lambda key: {}),
+        traced(deep.reset.soft_reset, "factor", KEY, {}, lambda key: {}),
         (0.0, 1.0),
         (-0.5, 1.5),
     ),
@@ -187,7 +197,7 @@ NUMBERS = {
         (-0.5,),
     ),
     (metrics.cost_threshold, "false_positive_cost"): (
-        spread(
+        traced(
             metrics.cost_threshold,
             "false_positive_cost",
             jnp.ones(2),
@@ -198,7 +208,7 @@ NUMBERS = {
         (-1.0, math.inf),
     ),
     (metrics.cost_threshold, "false_negative_cost"): (
-        spread(
+        traced(
             metrics.cost_threshold,
             "false_negative_cost",
             jnp.ones(2),
@@ -209,7 +219,7 @@ NUMBERS = {
         (-1.0, math.inf),
     ),
     (metrics.threshold_at_false_positive_rate, "budget"): (
-        spread(metrics.threshold_at_false_positive_rate, "budget", jnp.ones(2), jnp.array([0, 1])),
+        traced(metrics.threshold_at_false_positive_rate, "budget", jnp.ones(2), jnp.array([0, 1])),
         (0.0, 1.0),
         (-0.5, 1.5),
     ),
@@ -236,9 +246,13 @@ COUNTS = {
     (nn.cnn, "dims"): (lambda value: nn.cnn((4, 4, 1), [2], [value, 2]), 2, 0),
     (nn.cnn, "kernel_size"): (spread(nn.cnn, "kernel_size", (4, 4, 1), [2], [2]), 2, 0),
     (nn.cnn, "convs_per_stage"): (spread(nn.cnn, "convs_per_stage", (4, 4, 1), [2], [2]), 2, 0),
-    (nn.he_normal, "shape"): (lambda value: nn.he_normal(jax.random.key(0), (value, 2)), 2, 0),
+    (nn.he_normal, "shape"): (
+        lambda value: jax.eval_shape(lambda: nn.he_normal(KEY, (value, 2))),
+        2,
+        0,
+    ),
     (nn.lecun_normal, "shape"): (
-        lambda value: nn.lecun_normal(jax.random.key(0), (value, 2)),
+        lambda value: jax.eval_shape(lambda: nn.lecun_normal(KEY, (value, 2))),
         2,
         0,
     ),
@@ -284,23 +298,23 @@ COUNTS = {
         0,
     ),
     (autoencoders.log_likelihood, "num_samples"): (
-        evaluated(autoencoders.log_likelihood, "num_samples", jnp.ones((1, 4)), jax.random.key(0)),
+        of_a_model(autoencoders.log_likelihood, "num_samples", jnp.ones((1, 4)), KEY),
         2,
         0,
     ),
     (autoencoders.log_likelihood, "chunk_size"): (
-        evaluated(
+        of_a_model(
             autoencoders.log_likelihood,
             "chunk_size",
             jnp.ones((1, 4)),
-            jax.random.key(0),
+            KEY,
             num_samples=2,
         ),
         2,
         0,
     ),
     (autoencoders.sample_prior, "num_samples"): (
-        evaluated(autoencoders.sample_prior, "num_samples", jax.random.key(0)),
+        of_a_model(autoencoders.sample_prior, "num_samples", KEY),
         2,
         0,
     ),
@@ -315,7 +329,7 @@ COUNTS = {
         0,
     ),
     (autoencoders.fit_pca, "num_components"): (
-        spread(autoencoders.fit_pca, "num_components", jnp.eye(3)),
+        traced(autoencoders.fit_pca, "num_components", jnp.eye(3)),
         2,
         0,
     ),
@@ -368,11 +382,11 @@ def test_traced_numbers_pass(entry):
     if entry in [(optim.schedule, "warmup_fraction"), (optim.schedule, "final_fraction")]:
         pytest.skip("the shape of a schedule is static")
 
-    def traced(value):
+    def run(value):
         call(value)
         return value
 
-    assert jax.eval_shape(traced, jnp.float32(bad[0])).shape == ()
+    assert jax.eval_shape(run, jnp.float32(bad[0])).shape == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.prediction import masked, weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -78,12 +78,14 @@ def negative_elbo(model: VariationalAutoencoder) -> Objective:
     >>> import jaxnet as jn
     >>> model = jn.autoencoders.mlp_variational_autoencoder([6, 2])
     >>> params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
-    >>> loss, metrics = negative_elbo(model)(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
+    >>> objective = jax.jit(negative_elbo(model))
+    >>> loss, metrics = objective(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
     >>> bool(abs(loss - 6 * jnp.log(2)) < 1e-5), float(metrics["kl"])
     (True, 0.0)
     """
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
         mean, log_variance = model.posterior(params, batch["x"], key=key)
         noise = 0.0 if key is None else posterior_noise(key, mean)
         codes = reparameterize(mean, log_variance, noise)
@@ -125,7 +127,7 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
     >>> import jaxnet as jn
     >>> model = jn.autoencoders.mlp_variational_autoencoder([6, 2])
     >>> params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
-    >>> objective = importance_weighted(model, 5)
+    >>> objective = jax.jit(importance_weighted(model, 5))
     >>> loss, _ = objective(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
     >>> bool(abs(loss - 6 * jnp.log(2)) < 1e-5)
     True
@@ -138,6 +140,7 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
                 "importance_weighted: key is None, expected a key, since the bound is a mean over "
                 "drawn codes; pass one in evaluation too"
             )
+        batch = masked(batch)
         mean, log_variance = model.posterior(params, batch["x"], key=key)
         noise = posterior_noise(key, mean, num_samples)
         codes = reparameterize(mean, log_variance, noise)

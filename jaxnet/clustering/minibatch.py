@@ -49,13 +49,13 @@ def move_centers(
         codes.dtype
     )
     if weight is not None:
-        members = members * weight
+        members = members * weight[None, :]
         # Masked examples may hold NaN.
         codes = jnp.where(weight[:, None] > 0, codes, 0)
     batch_counts = jnp.sum(members, axis=1)
     total = counts + batch_counts
     # Sum the differences: a running mean of large numbers would lose digits.
-    middle = jnp.mean(centers, axis=0)
+    middle = jnp.mean(centers, axis=0, keepdims=True)
     change = jnp.matmul(members, codes - middle, precision=EXACT)
     change -= batch_counts[:, None] * (centers - middle)
     return centers + change / jnp.where(total > 0, total, 1)[:, None], total

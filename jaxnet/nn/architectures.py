@@ -108,8 +108,8 @@ def cnn(
             number of stages; a size below 1; no output size; a rate outside [0, 1).
 
     >>> network = cnn((8, 8, 1), channels=[16, 32], dims=[10])
-    >>> params = network.init(jax.random.key(0))
-    >>> network.apply(params, jax.numpy.ones((5, 8, 8, 1))).shape
+    >>> params = jax.eval_shape(network.init, jax.random.key(0))
+    >>> jax.eval_shape(network.apply, params, jax.numpy.ones((5, 8, 8, 1))).shape
     (5, 10)
     """
     height, width, in_channels = require_sizes(

@@ -13,11 +13,11 @@ from jaxnet.objectives.transforms import with_augmentation, with_noise
 
 __all__ = [
     "as_stateful",
-    "transform_objective",
     "binary_classification",
     "classification",
     "regression",
     "supervised",
+    "transform_objective",
     "weighted_mean",
     "with_augmentation",
     "with_l1",

@@ -7,31 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.test_util import check_grads
 from scipy import integrate, special, stats
 
 import jaxnet as jn
+from tests.autoencoders.common import bits, check_gradient, check_mask, initial, uniform
 
 SCALE = 0.6
 MODEL = jn.autoencoders.mlp_variational_autoencoder([6, 5, 2], activation=jnp.tanh)
 GAUSSIAN = jn.autoencoders.mlp_variational_autoencoder(
     [6, 5, 2], activation=jnp.tanh, likelihood=jn.autoencoders.gaussian_likelihood(SCALE)
 )
-
-
-def initial(network, key):
-    """Parameters, compiled at once, of the precision that holds in the test."""
-    params = jax.jit(network.init)(key)
-    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float), params)
-
-
-# NumPy draws the data: nothing is compiled for it.
-def uniform(*shape):
-    return jnp.asarray(np.random.default_rng(0).uniform(size=shape), float)
-
-
-def bits(*shape):
-    return jnp.asarray(np.random.default_rng(0).integers(0, 2, shape), float)
 
 
 @pytest.fixture
@@ -50,18 +35,10 @@ OBJECTIVES = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_gradients_and_masks(x64, key, name):
     params = initial(MODEL, key)
-    x, garbage = uniform(8, 6), uniform(8, 6).at[5:].set(0.9)
-    weight = jnp.asarray(np.arange(8) < 5, float)
-    run = jax.jit(OBJECTIVES[name])
-
-    def loss(params):
-        return run(params, {"x": x, "weight": weight}, key)[0]
-
-    check_grads(loss, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
-    expected = run(params, {"x": x, "weight": weight}, key)
-    found = run(params, {"x": garbage, "weight": weight}, key)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), found, expected)
-    assert {"reconstruction", "kl", "squared_error"} == set(found[1])
+    batch = {"x": uniform(8, 6), "weight": jnp.asarray(np.arange(8) < 5, float)}
+    run = check_gradient(OBJECTIVES[name], params, batch, key)
+    (_, metrics), _ = check_mask(run, params, batch, key)
+    assert {"reconstruction", "kl", "squared_error"} == set(metrics)
 
 
 @pytest.mark.parametrize(("mean", "log_variance"), [(0.0, 0.0), (1.3, -2.0), (-0.4, 0.8)])
@@ -92,8 +69,8 @@ def test_one_importance_sample_is_a_single_sample_elbo(x64, key, model):
 
     # An encoder of six inputs and a decoder of two outputs: the target is of the decoder's shape.
     bound, _ = jax.jit(one)(encoder, {"x": x, "target": pairs}, key)
-    codes = np.asarray(seen.apply(encoder, x, key=key))
-    mean, log_variance = map(np.asarray, seen.posterior(encoder, x))
+    codes = np.asarray(jax.jit(seen.apply)(encoder, x, key=key))
+    mean, log_variance = map(np.asarray, jax.jit(seen.posterior)(encoder, x))
     if model is GAUSSIAN:
         log_prob = stats.norm.logpdf(pairs, codes, SCALE)
     else:
@@ -109,15 +86,21 @@ def test_the_bound_tightens_with_the_number_of_samples(key):
     x = bits(10, 6)
     keys = jax.random.split(key, 100)
 
-    def mean_loss(objective):
-        losses = jax.jit(jax.vmap(lambda key: objective(params, {"x": x}, key)[0]))(keys)
-        return np.mean(losses), np.std(losses) / 10
-
-    (one, error), (some, _) = (
-        mean_loss(jn.autoencoders.importance_weighted(MODEL, k)) for k in (1, 8)
+    objectives = (
+        jn.autoencoders.importance_weighted(MODEL, 1),
+        jn.autoencoders.importance_weighted(MODEL, 8),
+        jn.autoencoders.negative_elbo(MODEL),
     )
-    elbo, elbo_error = mean_loss(jn.autoencoders.negative_elbo(MODEL))
-    exact = jn.autoencoders.log_likelihood(MODEL, params, x, key, num_samples=5000, chunk_size=1000)
+
+    @jax.jit
+    @jax.vmap
+    def losses(key):
+        return [objective(params, {"x": x}, key)[0] for objective in objectives]
+
+    (one, error), (some, _), (elbo, elbo_error) = (
+        (np.mean(values), np.std(values) / 10) for values in losses(keys)
+    )
+    exact = jn.autoencoders.log_likelihood(MODEL, params, x, key, num_samples=5000, chunk_size=500)
     assert abs(one - elbo) < 4 * (error + elbo_error)
     assert one > some + 0.05 and some > -float(exact.mean()) + 0.005
 

@@ -68,7 +68,7 @@ def target_distribution(q: Float[Array, "n k"]) -> Float[Array, "n k"]:
     """
     # A cluster of probability 0 has the weight 0, not 0 / 0.
     frequencies = jnp.maximum(jnp.sum(q, axis=0), jnp.finfo(q.dtype).tiny)
-    weights = q * (q / frequencies)
+    weights = q * (q / frequencies[None])
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 

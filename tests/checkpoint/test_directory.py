@@ -1,9 +1,8 @@
-"""One checkpoint: what was saved comes back bit for bit, and nothing else ever does."""
+"""One checkpoint: what is restored is bitwise identical to what was saved, or it is rejected."""
 
 import asyncio
 import warnings
 from collections import namedtuple
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +10,24 @@ import ml_dtypes
 import numpy as np
 import optax
 import pytest
+from safetensors import numpy as library
 
 import jaxnet as jn
-from jaxnet.checkpoint import CheckpointError, CorruptCheckpointError, restore, save
+from jaxnet.checkpoint import CheckpointError, CorruptCheckpointError, read, restore, save
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 Pair = namedtuple("Pair", "first second")
 NUMPY = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64"
 COMPLEX = ["complex64", "complex128"]
-TAUGHT = (
+ML_DTYPES = (
     "bfloat16 float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz "
-    "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn int4 uint4"
+    "float8_e5m2 float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn "
+    "int4 uint4 int2 uint2"
 )
 
 
 def bits(tree):
     """Type, dtype, shape and bytes of every leaf, without the code under test."""
-    found = []
+    described = []
     for leaf in jax.tree.leaves(tree):
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             kind, leaf = str(leaf.dtype), jax.random.key_data(leaf)
@@ -35,8 +35,8 @@ def bits(tree):
             kind = "JAX" if isinstance(leaf, jax.Array) else type(leaf).__name__
         array = np.asarray(leaf)
         weak = getattr(leaf, "weak_type", False)
-        found.append((kind, weak, str(array.dtype), array.shape, array.tobytes()))
-    return found
+        described.append((kind, weak, str(array.dtype), array.shape, array.tobytes()))
+    return described
 
 
 def zeros_like(leaf):
@@ -52,19 +52,21 @@ def train_state(optimizer=None, sizes=(3, 4, 2), key=0):
 
 
 def random_bits(dtype, shape):
-    """Every bit pattern is fair: NaNs with payloads, infinities, denormals, negative zeros."""
+    """All bit patterns: NaNs with payloads, infinities, denormal numbers, negative zeros."""
     dtype = np.dtype(dtype)
     generator = np.random.default_rng(7)
     if dtype.kind == "b":
         return generator.random(shape) < 0.5
     if dtype.name in ("int4", "uint4", "float4_e2m1fn"):
         return generator.integers(0, 7, shape).astype(np.int8).astype(dtype)
+    if dtype.name in ("int2", "uint2"):
+        return generator.integers(0, 2, shape).astype(np.int8).astype(dtype)
     content = generator.bytes(int(np.prod(shape)) * dtype.itemsize)
     return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
-@pytest.mark.parametrize("dtype", [*NUMPY.split(), *COMPLEX, *TAUGHT.split()])
-def test_every_dtype_comes_back_bit_for_bit(dtype, tmp_path):
+@pytest.mark.parametrize("dtype", [*NUMPY.split(), *COMPLEX, *ML_DTYPES.split()])
+def test_every_dtype_is_restored_bitwise(dtype, tmp_path):
     dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
     state = {
         "matrix": random_bits(dtype, (5, 31)),
@@ -80,7 +82,7 @@ def test_every_dtype_comes_back_bit_for_bit(dtype, tmp_path):
     assert restored["matrix"].flags.writeable
 
 
-def test_special_values_come_back(tmp_path):
+def test_special_values_are_restored(tmp_path):
     state = {
         "zeros": jnp.array([0.0, -0.0]),
         "nan": np.array([0x7FC00001, 0xFFC12345, 0x7F800001, 1], np.uint32).view(np.float32),
@@ -95,7 +97,7 @@ def test_special_values_come_back(tmp_path):
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 1), (0,)])
-def test_keys_come_back_with_their_implementation(impl, shape, tmp_path):
+def test_keys_are_restored_with_their_implementation(impl, shape, tmp_path):
     keys = jax.random.split(jax.random.key(3, impl=impl), shape) if shape else jax.random.key(3)
     keys = keys if shape else jax.random.key(3, impl=impl)
     save(tmp_path / "one", keys)
@@ -125,14 +127,14 @@ def test_keys_come_back_with_their_implementation(impl, shape, tmp_path):
     ],
     ids=str,
 )
-def test_structures_come_back(state, tmp_path):
+def test_structures_are_restored(state, tmp_path):
     save(tmp_path / "one", state)
     restored = restore(tmp_path / "one", like=state)
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     assert bits(restored) == bits(state)
 
 
-def test_a_train_state_continues_with_the_same_bits(key, tmp_path):
+def test_training_continues_bitwise_from_a_restored_state(key, tmp_path):
     network = jn.mlp([3, 4, 2])
     learner = jn.gradient_learner(network.init, jn.regression(network), optax.adam(1e-2))
     batch = {"x": jax.random.normal(key, (8, 3)), "y": jnp.ones((8, 2))}
@@ -144,18 +146,18 @@ def test_a_train_state_continues_with_the_same_bits(key, tmp_path):
     assert bits(step(restored, batch)[0]) == bits(step(state, batch)[0])
 
 
-def test_a_placed_leaf_is_placed_again(tmp_path):
+def test_a_committed_leaf_is_restored_on_its_device(tmp_path):
     device = jax.devices()[0]
     sharding = jax.sharding.SingleDeviceSharding(device)
-    state = {"placed": jax.device_put(jnp.ones(2), device), "free": jnp.ones(2)}
+    state = {"committed": jax.device_put(jnp.ones(2), device), "free": jnp.ones(2)}
     save(tmp_path / "one", state)
     restored = restore(tmp_path / "one", like=state)
-    assert (restored["placed"].committed, restored["free"].committed) == (True, False)
+    assert (restored["committed"].committed, restored["free"].committed) == (True, False)
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
     assert restore(tmp_path / "one", like=like)["free"].sharding == sharding
 
 
-def test_nothing_is_printed_or_warned_and_running_loops_do_not_matter(tmp_path, capfd):
+def test_nothing_is_printed_or_warned_inside_a_running_event_loop(tmp_path, capfd):
     async def inside_a_loop():
         save(tmp_path / "one", train_state())
         return restore(tmp_path / "one", like=train_state(key=1))
@@ -167,14 +169,18 @@ def test_nothing_is_printed_or_warned_and_running_loops_do_not_matter(tmp_path, 
     assert capfd.readouterr() == ("", "")
 
 
-def test_importing_jaxnet_does_not_import_it(python):
-    done = python(
-        "import sys, jaxnet; assert not {'orbax', 'jaxnet.checkpoint'} & set(sys.modules)"
-    )
+def test_it_is_imported_lazily_and_needs_no_storage_library(python):
+    code = """
+import sys, jaxnet
+assert "jaxnet.checkpoint" not in sys.modules
+import jaxnet.checkpoint
+assert not {"orbax", "tensorstore", "flax", "psutil"} & set(sys.modules)
+"""
+    done = python(code)
     assert done.returncode == 0, done.stderr
 
 
-def test_what_exists_is_not_overwritten(tmp_path):
+def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
     save(tmp_path / "one", {"a": np.ones(1)})
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("one", "link"):
@@ -183,7 +189,7 @@ def test_what_exists_is_not_overwritten(tmp_path):
     assert restore(tmp_path / "one", like={"a": np.zeros(1)})["a"] == 1
 
 
-def test_no_checkpoint_and_no_array(tmp_path):
+def test_a_missing_checkpoint_and_a_leaf_that_is_not_an_array_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         restore(tmp_path / "none", like={})
     with pytest.raises(TypeError, match=r"leaf \['a'\] is float"):
@@ -224,20 +230,68 @@ LIKES["tuple"] = (tuple(ADAM), r"the whole: expected tuple, found TrainState")
 
 
 @pytest.mark.parametrize("name", LIKES)
-def test_another_state_is_refused_and_the_leaf_is_named(name, tmp_path):
+def test_another_state_is_rejected_and_the_leaf_is_named(name, tmp_path):
     like, message = LIKES[name]
     save(tmp_path / "one", ADAM)
-    with pytest.raises(CheckpointError, match=message) as refused:
+    with pytest.raises(CheckpointError, match=message) as error:
         restore(tmp_path / "one", like=like)
-    assert not isinstance(refused.value, CorruptCheckpointError)
-    assert "restore with the network and the optimizer" in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert not isinstance(error.value, CorruptCheckpointError)
+    assert "restore with the network and the optimizer" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_float64_is_not_cast(tmp_path):
     with jax.enable_x64(True):
         state = {"x": jnp.full(2, 0.1, jnp.float64)}
         save(tmp_path / "one", state)
-    with pytest.raises(CheckpointError, match=r"\['x'\]: float64, which JAX would make float32"):
+    with pytest.raises(CheckpointError, match=r"\['x'\]: float64, which JAX would cast to float32"):
         restore(tmp_path / "one", like=state)
     assert restore(tmp_path / "one", like={"x": np.zeros(2)})["x"].tolist() == [0.1, 0.1]
+
+
+def test_arrays_are_read_by_name_without_their_structure(tmp_path):
+    state = train_state()
+    history = ADAM._replace(step=jnp.arange(7.0), key=jax.random.split(state.key, 3))
+    save(tmp_path / "one", history)
+    arrays = read(tmp_path / "one")
+    leaves = jax.tree_util.tree_leaves_with_path(history)
+    assert list(arrays) == [jax.tree_util.keystr(path) for path, _ in leaves]
+    assert arrays[".step"].tolist() == list(range(7))
+    np.testing.assert_array_equal(arrays[".key"], jax.random.key_data(history.key))
+    data = [jax.random.key_data(x) if path[0].name == "key" else x for path, x in leaves]
+    assert bits(list(arrays.values())) == bits([np.asarray(x) for x in data])
+    # A state whose length is known from its arrays only.
+    like = ADAM._replace(step=arrays[".step"], key=history.key)
+    assert bits(restore(tmp_path / "one", like=like).step) == bits(arrays[".step"])
+    save(tmp_path / "two", np.ones(3))
+    assert read(tmp_path / "two")[""].tolist() == [1, 1, 1]
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        read(tmp_path / "none")
+
+
+def test_the_safetensors_library_reads_the_arrays(tmp_path):
+    state = {"a": np.arange(3, dtype=np.int8), "b": jnp.ones((2, 5)), "c": np.zeros((0, 2))}
+    save(tmp_path / "one", state | {"한글": np.float64(0.1), "z": np.array([1 + 2j])})
+    arrays = library.load_file(tmp_path / "one" / "arrays.safetensors")
+    assert set(arrays) == {"['a']", "['b']", "['c']", "['한글']", "['z']"}
+    for name, values in state.items():
+        found = arrays[f"['{name}']"]
+        assert (found.dtype, found.shape) == (values.dtype, values.shape)
+        np.testing.assert_array_equal(found, values)
+    # The format lacks complex128.
+    assert arrays["['z']"].tolist() == [[1.0, 2.0]]
+
+
+def test_two_leaves_of_one_path_are_rejected(tmp_path):
+    class Twins:
+        pass
+
+    names = (jax.tree_util.GetAttrKey("x"), jax.tree_util.GetAttrKey("x"))
+    jax.tree_util.register_pytree_with_keys(
+        Twins,
+        lambda twins: ([(name, np.ones(1)) for name in names], None),
+        lambda _, children: Twins(),
+    )
+    with pytest.raises(ValueError, match=r"state: two leaves have the path \['twins'\]\.x"):
+        save(tmp_path / "one", {"twins": Twins()})
+    assert not list(tmp_path.iterdir())
