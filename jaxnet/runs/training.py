@@ -330,7 +330,9 @@ def _evaluation_params(state: jn.TrainState) -> Any:
 
 
 @functools.partial(jax.jit, static_argnames="patience")
-def _keep_best(best: jn.training.Best, params: Any, losses: jax.Array, epoch: int, patience: int) -> jn.training.Best:
+def _keep_best(
+    best: jn.training.Best, params: Any, losses: jax.Array, epoch: int, patience: int
+) -> jn.training.Best:
     keep = functools.partial(jn.training.keep_best, patience=patience)
     return jax.vmap(keep, (0, 0, 0, None))(best, params, losses, epoch)
 
