@@ -14,7 +14,6 @@ import pydantic
 import tyro
 
 from experiments.options import RunConfig
-from experiments.recipes import PUBLISHED
 from experiments.report.report import write_report
 from jaxnet.doctor import UnsoundBackendError
 from jaxnet.runs.directory import RunDirectory, read_json
@@ -81,6 +80,7 @@ def finish(
     config: Any,
     summary: dict[str, Any],
     captions: dict[str, str],
+    published: str | None = None,
 ) -> dict[str, Any]:
     """Write `report.html` and `summary.json`, and print the result.
 
@@ -89,6 +89,7 @@ def finish(
         config: resolved options.
         summary: what the experiment found: `metrics` (of `statistics`), `params_sha256`, `seconds`.
         captions: name of a figure -> its caption, in the order of the report.
+        published: results that others published on this data set (`Dataset.published`).
 
     Returns:
         The summary with what every experiment reports.
@@ -99,7 +100,7 @@ def finish(
         "num_seeds": config.num_seeds,
         "unit": "seeds",
         "device": device_name(),
-        "published": PUBLISHED.get((directory.experiment, config.dataset)),
+        "published": published,
     } | summary
     title = f"{directory.experiment.capitalize()} on {config.dataset}"
     write_report(directory, title=title, summary=summary, captions=captions)

@@ -24,7 +24,7 @@ import jaxnet as jn
 from experiments.classification import experiment as classification
 from experiments.classification.evaluation import class_logits
 from experiments.command import main, recorded_config
-from experiments.data import load_features, load_pictures, standardize
+from experiments.data import load_features, load_images, standardize
 from experiments.model import SavedModel, load_model, stacked_shapes
 from experiments.regression import experiment as regression
 from jaxnet._files import atomic_write
@@ -87,7 +87,7 @@ def run(config: Config) -> polars.DataFrame:
         lambda in_shape, num_classes: stacked_shapes(build(in_shape, num_classes), num_networks),
     )
     if model.preprocessing is None:
-        x = load_pictures(config.data, model.in_shape)
+        x = load_images(config.data, model.in_shape)
     else:
         x = load_features(config.data, model.preprocessing)
     network = build(model.in_shape, len(model.class_names))

@@ -83,7 +83,7 @@ def draw(
         "rebuilt": rebuilt[0][shown].reshape(shape),
         "PCA": np.clip(by_pca[shown], 0, 1).reshape(shape),
     }
-    directory.save_figure("reconstructions", figures.picture_rows(rows))
+    directory.save_figure("reconstructions", figures.image_rows(rows))
     return captions | {
         "reconstructions": (
             "Test pictures, what the first network makes of their codes, and what as many "
@@ -149,7 +149,7 @@ def draw_model(
     captions = {"filters": "Kernels of the first layer of the first network, largest first."}
     if model.sample is not None:
         drawn = np.asarray(model.sample(first, key, 40))
-        figure = figures.pictures(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
+        figure = figures.image_grid(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
         directory.save_figure("samples", figure)
         captions["samples"] = "Pictures that the first network draws: means of the pixels."
     return captions

@@ -12,7 +12,7 @@ from jaxnet.typing import Apply, Params
 
 @functools.partial(jax.jit, static_argnames=("apply", "batch_size"))
 def predict(
-    apply: Apply, params: Params, x: PyTree[Shaped[Array, "n ..."]], *, batch_size: int = 1024
+    apply: Apply, params: Params, x: PyTree[Shaped[Array, "?n ..."], "X"], *, batch_size: int = 1024
 ) -> PyTree[Shaped[Array, "n ..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 

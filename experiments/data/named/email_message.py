@@ -1,16 +1,16 @@
-"""What is read of one mail: its subject and its text, whatever its encodings and mistakes.
+"""Subject and text of one email, whatever its encodings and mistakes.
 
 No other header is read: those of delivery (Received, Return-Path, Delivered-To, Message-Id, Date,
-X-Spam-*), of mailing lists (List-*, Sender, X-Mailman-*, Precedence) and those of mail programs say
-how and when a corpus was collected, ham from some mailing lists and spam from the traps of one
-site, and thereby give the class away. From, To and Cc are personal, and a network would learn
-addresses by heart.
+X-Spam-*), of mailing lists (List-*, Sender, X-Mailman-*, Precedence) and those of email programs
+say how and when a corpus was collected (ham from some mailing lists, spam from the traps of one
+site) and thereby reveal the class. From, To and Cc are personal, and a network would memorize
+addresses.
 
-For the same reason these are taken out of what is read: bracketed tags at the beginning of a
-subject ("[ILUG]"), the notices that list software and Yahoo! Groups append, the advertisements of
-SourceForge, the two lines "URL:" and "Date:" of a gateway from news to mail, and all addresses of
-mail. Names of lists, products and persons inside of a text stay, as do dates and "wrote" in
-quotations: what mails are about gives their class away in part, and that is what is to be learned.
+For the same reason these are removed from the text: bracketed tags at the beginning of a subject
+("[ILUG]"), the notices that list software and Yahoo! Groups append, the advertisements of
+SourceForge, the two lines "URL:" and "Date:" of a gateway from news to email, and all email
+addresses. Names of lists, products and persons inside of a text stay, as do dates and "wrote" in
+quotations: the subject matter of emails reveals their class in part, and that is what is learned.
 """
 
 import email.errors
@@ -22,13 +22,13 @@ import re
 from typing import NamedTuple
 
 
-class Text(NamedTuple):
-    """What is read of a mail.
+class EmailText(NamedTuple):
+    """Subject and text of an email.
 
     Attributes:
         subject: decoded, without tags of lists.
         body: decoded, without notices of lists and addresses.
-        has_html: whether a part of it is HTML.
+        has_html: whether a part of the email is HTML.
     """
 
     subject: str
@@ -43,22 +43,22 @@ class _RawHeaders(email.policy.Compat32):
         return value
 
 
-def parse_mail(content: bytes) -> Text:
-    """Read a mail; none is refused.
+def parse_email(content: bytes) -> EmailText:
+    """Read an email; none is rejected.
 
-    The body is that of all plain parts or, where they hold none, of all HTML parts without markup.
+    The body is that of all plain parts or, where they are empty, of all HTML parts without markup.
     A part with an unknown or wrong charset is read as UTF-8, or else as Latin-1, in which all bytes
     have a meaning; a multipart message that cannot be divided is read as plain text.
 
     Args:
-        content: the mail as it was delivered.
+        content: the email as it was delivered.
 
     Returns:
-        What is read of it.
+        Its subject and text.
 
-    >>> mail = b"Subject: Re: [ILUG] =?utf-8?q?caf=C3=A9?=\\n\\nWrite to me@example.com!\\n"
-    >>> parse_mail(mail)
-    Text(subject='Re: café', body='Write to  !', has_html=False)
+    >>> content = b"Subject: Re: [ILUG] =?utf-8?q?caf=C3=A9?=\\n\\nWrite to me@example.com!\\n"
+    >>> parse_email(content)
+    EmailText(subject='Re: café', body='Write to  !', has_html=False)
     """
     message = email.message_from_bytes(content, policy=_RawHeaders())
     parts: dict[str, list[str]] = {"plain": [], "html": []}
@@ -67,26 +67,26 @@ def parse_mail(content: bytes) -> Text:
             continue
         main, kind = part.get_content_maintype(), part.get_content_subtype()
         if main == "multipart":
-            parts["plain"].append(_decoded(part))
+            parts["plain"].append(_payload(part))
         elif main == "text" and kind in parts:
-            parts[kind].append(_decoded(part))
+            parts[kind].append(_payload(part))
     plain, markup = "\n".join(parts["plain"]), parts["html"]
     body = plain if plain.strip() else "\n".join(map(html_text, markup))
     body = _ADDRESS.sub(" ", strip_notices(body)).strip()
-    return Text(strip_tags(_subject(message)), body, bool(markup))
+    return EmailText(strip_tags(_subject(message)), body, bool(markup))
 
 
-def _decoded(part: email.message.Message) -> str:
+def _payload(part: email.message.Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else b""
-    return _text(content, part.get_content_charset())
+    return _decode(content, part.get_content_charset())
 
 
-def _text(content: bytes, charset: str | None) -> str:
+def _decode(content: bytes, charset: str | None) -> str:
     for name in (charset, "utf-8"):
         try:
             return content.decode(name or "utf-8")
-        # No such charset, one that is no encoding of text, or a name with a null character.
+        # An unknown charset, one that does not encode text, or a name with a null character.
         except (LookupError, ValueError):
             continue
     return content.decode("latin-1")
@@ -99,7 +99,7 @@ def _subject(message: email.message.Message) -> str:
     except email.header.HeaderParseError:  # type: ignore[attr-defined]
         pieces = [(raw, None)]
     text = "".join(
-        _text(
+        _decode(
             piece.encode("utf-8", "surrogateescape") if isinstance(piece, str) else piece, charset
         )
         for piece, charset in pieces
@@ -107,14 +107,14 @@ def _subject(message: email.message.Message) -> str:
     return " ".join(text.split())
 
 
-# What is set on a line of its own.
+# Tags that begin a new line.
 _BLOCKS = re.compile(
     "address|blockquote|br|center|div|dl|dt|dd|form|h[1-6r]|li|ol|p|pre|table|td|th|title|tr|ul"
 )
 _HIDDEN = ("script", "style")
 
 
-class _Text(html.parser.HTMLParser):
+class _TextParser(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.pieces: list[str] = []
@@ -136,25 +136,31 @@ class _Text(html.parser.HTMLParser):
 
 
 def html_text(markup: str) -> str:
-    """The text of an HTML document, whatever its mistakes; comments, scripts and styles are none.
+    """The text of an HTML document, whatever its mistakes, without comments, scripts and styles.
+
+    Args:
+        markup: the document.
+
+    Returns:
+        Its text, with a line break where a block begins.
 
     >>> html_text("<style>p {}</style><p>FR<!-- hidden -->EE &amp; easy<br>now")
     '\\nFREE & easy\\nnow'
     """
-    parser = _Text()
+    parser = _TextParser()
     try:
         parser.feed(markup)
         parser.close()
-    except AssertionError:  # Of declarations that are none, such as "<![x".
+    except AssertionError:  # Of malformed declarations, such as "<![x".
         return re.sub(r"<[^>]*>", " ", markup)
     return "".join(parser.pieces)
 
 
-# Before the text of an item of news, by the gateway that made a mail of it.
+# Before the text of an item of news, by the gateway that sent it as an email.
 _GATEWAY = re.compile(r"\s*URL: \S+\s*\nDate: .*\n(?:Img: .*\n)?")
 _ADDRESS = re.compile(r"(?<![\w.+%=-])[\w.+%=-]+@[\w-]+(?:\.[\w-]+)*")
 _TAG = re.compile(r"^((?:(?:re|fwd?|aw|sv)\s*(?:\[\d+\])?:\s*)*)\[[^\]]{1,40}\]\s*", re.IGNORECASE)
-# A line that divides a notice from the text, quoted or not.
+# A line that separates a notice from the text, quoted or not.
 _DIVIDER = re.compile(r"[\s>|:]*(?:[-_=*~]{10,}.*|--\s*)")
 _AFTER_DIVIDER = re.compile(
     r"mailing list|mail list|/mailman/|listinfo|linux users' group|list maintainer|sf\.net email|"
@@ -169,7 +175,13 @@ _NOTICE = re.compile(
 
 
 def strip_tags(subject: str) -> str:
-    """Take the bracketed tags of mailing lists out of the beginning of a subject.
+    """Remove the bracketed tags of mailing lists from the beginning of a subject.
+
+    Args:
+        subject: decoded.
+
+    Returns:
+        The subject, with "Re:" and "Fwd:" as they were.
 
     >>> strip_tags("Re: [ILUG] Re: [OT] Kernel [2.4]")
     'Re: Re: Kernel [2.4]'
@@ -180,11 +192,17 @@ def strip_tags(subject: str) -> str:
 
 
 def strip_notices(text: str) -> str:
-    """Take the notices of list software and gateways out of a text, also quoted ones.
+    """Remove the notices of list software and gateways from a text, also quoted ones.
 
-    In a paragraph (lines without an empty one between) that names a list below a dividing line,
-    the lines from there on are left out; a paragraph with wording of such software is left out
-    whole; and so are the lines "URL:" and "Date:" with which a text begins.
+    In a paragraph (lines without an empty line between) that names a list below a separating line,
+    the lines from there on are removed; a paragraph with wording of such software is removed
+    completely, and so are the lines "URL:" and "Date:" with which a text begins.
+
+    Args:
+        text: decoded, without markup.
+
+    Returns:
+        The other lines.
 
     >>> strip_notices("Hello\\n\\nBye\\n__________\\nSome mailing list\\nhttp://example.com")
     'Hello\\n\\nBye'

@@ -1,11 +1,11 @@
-"""The members of a zip archive, in memory: bounded before and while they are read."""
+"""The members of a zip archive, in memory, with bounds that hold before and while they are read."""
 
 import zipfile
 import zlib
 from pathlib import Path
 
 _ENCRYPTED = 0x1
-# NumPy writes these two; the decompressors of the others know no bound for their output.
+# NumPy writes these two; the decompressors of the others do not bound their output.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What the standard library raises for damaged archives, at various depths; OSError for an offset
 # before the beginning of the file.
@@ -23,22 +23,22 @@ _DAMAGES = (
 def read_members(path: Path, *, max_bytes: int, suffix: str) -> dict[str, bytes]:
     """Read every member of a zip archive. Nothing is written to disk.
 
-    Names and declared sizes are checked before anything is decompressed. A declared size may lie,
-    so no more than it says is ever decompressed, and the checksum then tells.
+    Names and declared sizes are checked before anything is decompressed. A declared size may be
+    wrong, so no more than this is decompressed, and the checksum reveals it.
 
     Args:
         path: the archive.
-        max_bytes: the most that all members together may declare as their uncompressed size.
-        suffix: how the name of every member must end.
+        max_bytes: the largest sum of the uncompressed sizes that the members declare.
+        suffix: the end of the name of every member.
 
     Returns:
         The content of each member under its name, in the order of the archive.
 
     Raises:
-        ValueError: no zip archive, or a corrupt one; a member whose name is absolute, leads out
-            of the archive, ends otherwise or occurs twice; an encrypted member, or one compressed
-            in a way other than deflate; members that are too large together, or of another size
-            than declared.
+        ValueError: the file is not a zip archive, or is corrupt; the name of a member is absolute,
+            leads out of the archive, has another suffix or occurs twice; a member is encrypted or
+            not compressed by deflate; the members are too large together, or have another size than
+            declared.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,8 @@ def read_members(path: Path, *, max_bytes: int, suffix: str) -> dict[str, bytes]
                 return {member.filename: _read(archive, member) for member in members}
         except _DAMAGES as error:
             raise ValueError(
-                f"no intact zip archive ({error or type(error).__name__}); write the file again"
+                f"the file is not an intact zip archive ({error or type(error).__name__}); "
+                "write it again"
             ) from error
 
 
@@ -71,7 +72,7 @@ def _check_members(members: list[zipfile.ZipInfo], max_bytes: int, suffix: str) 
                 "do not trust this file, write it again from the data"
             )
         if not name.endswith(suffix):
-            raise ValueError(f"member {name!r} is no *{suffix}; write the file again without it")
+            raise ValueError(f"member {name!r} is not a *{suffix}; write the file again without it")
         if name in seen:
             raise ValueError(f"member {name!r} occurs twice; write the file again")
         if member.flag_bits & _ENCRYPTED or member.compress_type not in _METHODS:
@@ -83,7 +84,7 @@ def _check_members(members: list[zipfile.ZipInfo], max_bytes: int, suffix: str) 
     if declared > max_bytes:
         raise ValueError(
             f"its members declare {declared} bytes uncompressed, at most {max_bytes} are read; "
-            "leave out what is not needed or split the file"
+            "leave out arrays that are not needed, or split the file"
         )
 
 

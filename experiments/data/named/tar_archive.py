@@ -1,8 +1,8 @@
-"""The members of a tar.xz or tar.bz2 archive, in memory: bounded while they are decompressed.
+"""The members of a tar.xz or tar.bz2 archive, in memory, with a bound on their decompressed size.
 
-The headers are read here and not by the standard library's `tarfile`: that one takes a damaged
-header in the middle for the end of the archive, and knows sparse members, which declare any size,
-links and extended headers, all of which only a hostile archive of plain files would hold.
+The headers are read here and not by the standard library's `tarfile`, which takes a damaged header
+in the middle for the end of the archive, and accepts sparse members, which declare any size, links
+and extended headers: only a hostile archive of plain files has these.
 """
 
 import bz2
@@ -34,18 +34,18 @@ def read_tar(
     Args:
         path: the archive, compressed by xz or bzip2, in the format ustar or GNU, or POSIX without
             extended headers.
-        max_bytes: the most that is decompressed, headers included.
-        max_member_bytes: the most that one member may hold.
-        max_members: the most members, folders included.
+        max_bytes: the largest decompressed size, headers included.
+        max_member_bytes: the largest size of a member.
+        max_members: the largest number of members, folders included.
 
     Returns:
-        The content of each file under its name, in the order of the archive; "./" is left out of
-        names, and folders are left out.
+        The content of each file under its name, in the order of the archive; names are without
+        "./", and folders are left out.
 
     Raises:
-        ValueError: another compression; an archive that is truncated, corrupt or too large; a name
-            that is absolute, leads out of the archive, occurs twice or holds characters that do
-            not print; a member that is neither a regular file nor a folder.
+        ValueError: the archive has another compression or is truncated, corrupt or too large; a
+            name is absolute, leads out of the archive, occurs twice or has unprintable characters;
+            a member is neither a regular file nor a folder.
 
     >>> import io, tarfile, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def read_tar(
 
 
 def _decompress(path: Path, limit: int) -> bytes:
-    """The tar archive; no more than `limit` bytes of it are ever made, and one piece of input."""
+    """The tar archive; memory is bounded by `limit` and one piece of the compressed file."""
     content = bytearray()
     with path.open("rb") as file:
         piece = file.read(_PIECE)
@@ -118,9 +118,9 @@ def _members(content: bytes, max_member_bytes: int, max_members: int) -> dict[st
 
 
 def _parse_header(header: bytes, offset: int) -> tuple[str, int, bool]:
-    """Name, size, and whether it is a regular file; the checksum takes its own field as blanks."""
-    found = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
-    if len(header) < _BLOCK or found != _octal(header[_CHECKSUM]):
+    """Name, size, and whether it is a regular file; the checksum counts its own field as blanks."""
+    checksum = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+    if len(header) < _BLOCK or checksum != _octal(header[_CHECKSUM]):
         raise ValueError(f"it is corrupt: the header at byte {offset} has another checksum")
     prefix = header[_PREFIX] if header[257:263] == b"ustar\0" else b""
     name = b"/".join(filter(None, (_text(prefix), _text(header[_NAME]))))
@@ -149,7 +149,7 @@ def _octal(field: bytes) -> int:
 
 def _checked_name(raw: bytes) -> str:
     name = raw.decode("utf-8", "backslashreplace")
-    # A backslash divides folders on Windows, where a colon names a drive.
+    # A backslash separates folders on Windows, where a colon names a drive.
     if not name.isprintable() or "\\" in name or ":" in name:
         raise ValueError(f"member {name!r} has a name with characters that are not allowed")
     parts = name.split("/")
