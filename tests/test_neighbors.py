@@ -25,50 +25,50 @@ def brute(x, queries, k):
 @pytest.mark.parametrize("block_size", [16, 256])
 def test_equals_scikit_learn(points, block_size):
     x = jnp.asarray(points, jnp.float32)
-    found = nearest_neighbors(x[:40] + 0.1, x, 5, block_size=block_size)
+    neighbors = nearest_neighbors(x[:40] + 0.1, x, 5, block_size=block_size)
     distances, indices = brute(points, points[:40] + 0.1, 5)
-    np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
-    np.testing.assert_array_equal(found.indices, indices)
-    assert found.indices.dtype == jnp.int32
+    np.testing.assert_allclose(neighbors.distances, distances, rtol=1e-5)
+    np.testing.assert_array_equal(neighbors.indices, indices)
+    assert neighbors.indices.dtype == jnp.int32
 
 
 def test_each_example_may_be_left_out_of_its_own_neighbors(points):
     x = jnp.asarray(points, jnp.float32)
-    found = nearest_neighbors(x, x, 5, exclude=jnp.arange(150), block_size=64)
+    neighbors = nearest_neighbors(x, x, 5, exclude=jnp.arange(150), block_size=64)
     distances, indices = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(points).kneighbors()
-    np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
-    np.testing.assert_array_equal(found.indices, indices)
+    np.testing.assert_allclose(neighbors.distances, distances, rtol=1e-5)
+    np.testing.assert_array_equal(neighbors.indices, indices)
     # Some queries exclude something and others nothing; all but one of all examples.
     exclude = jnp.array([0, -1, 3])
-    found = nearest_neighbors(x[:3], x[:4], 3, exclude=exclude)
-    assert sorted(found.indices[0].tolist()) == [1, 2, 3]
-    assert found.indices[1, 0] == 1 and found.distances[1, 0] == 0
-    assert sorted(found.indices[2].tolist()) == [0, 1, 2]
-    assert np.isfinite(np.asarray(found.distances)).all()
+    neighbors = nearest_neighbors(x[:3], x[:4], 3, exclude=exclude)
+    assert sorted(neighbors.indices[0].tolist()) == [1, 2, 3]
+    assert neighbors.indices[1, 0] == 1 and neighbors.distances[1, 0] == 0
+    assert sorted(neighbors.indices[2].tolist()) == [0, 1, 2]
+    assert np.isfinite(np.asarray(neighbors.distances)).all()
 
 
 def test_of_equal_distances_the_lower_index_comes_first():
     # A lattice whose points occur four times each, far from zero: nearly all distances are tied.
     lattice = np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2)
     x = np.tile(lattice, (4, 1))[np.random.default_rng(0).permutation(100)] + 1000.0
-    found = nearest_neighbors(jnp.asarray(x, jnp.float32), jnp.asarray(x, jnp.float32), 4)
+    neighbors = nearest_neighbors(jnp.asarray(x, jnp.float32), jnp.asarray(x, jnp.float32), 4)
     squares = ((x[:, None] - x) ** 2).sum(axis=-1)
     expected = np.argsort(squares, axis=1, kind="stable")[:, :4]
-    np.testing.assert_array_equal(found.indices, expected)
-    np.testing.assert_array_equal(found.distances, np.zeros((100, 4)))
+    np.testing.assert_array_equal(neighbors.indices, expected)
+    np.testing.assert_array_equal(neighbors.distances, np.zeros((100, 4)))
     # Distances far below the rounding of a matrix product of such data.
     close = jnp.array([[1000.0], [1000.25], [1000.5625], [-1000.0]])
-    found = nearest_neighbors(close, close, 3)
-    np.testing.assert_array_equal(found.distances[0], [0, 0.25, 0.5625])
-    np.testing.assert_array_equal(found.indices[2], [2, 1, 0])
+    neighbors = nearest_neighbors(close, close, 3)
+    np.testing.assert_array_equal(neighbors.distances[0], [0, 0.25, 0.5625])
+    np.testing.assert_array_equal(neighbors.indices[2], [2, 1, 0])
 
 
 def test_cosine_similarity_of_rows_of_length_one(points):
     rows = points / np.linalg.norm(points, axis=1, keepdims=True)
     x = jnp.asarray(rows, jnp.float32)
-    found = nearest_neighbors(x[:40], x, 5)
+    neighbors = nearest_neighbors(x[:40], x, 5)
     similarities = np.sort(rows[:40] @ rows.T, axis=1)[:, :-6:-1]
-    np.testing.assert_allclose(1 - found.distances**2 / 2, similarities, atol=1e-6)
+    np.testing.assert_allclose(1 - neighbors.distances**2 / 2, similarities, atol=1e-6)
 
 
 def test_distances_have_gradients(x64, points):
@@ -106,13 +106,13 @@ class FlatIndex:
 def test_faiss_finds_the_same(points, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", types.SimpleNamespace(IndexFlatL2=FlatIndex))
     x = jnp.asarray(points, jnp.float32)
-    found, expected = (
+    neighbors, expected = (
         nearest_neighbors(x, x, 5, exclude=jnp.arange(150), block_size=64, backend=backend)
         for backend in ("faiss", "jax")
     )
-    np.testing.assert_array_equal(found.indices, expected.indices)
-    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-6)
-    assert found.indices.dtype == expected.indices.dtype
+    np.testing.assert_array_equal(neighbors.indices, expected.indices)
+    np.testing.assert_allclose(neighbors.distances, expected.distances, rtol=1e-6)
+    assert neighbors.indices.dtype == expected.indices.dtype
     with pytest.raises(ValueError, match="faiss works on arrays on the host"):
         jax.jit(lambda x: nearest_neighbors(x, x, 5, backend="faiss"))(x)
 

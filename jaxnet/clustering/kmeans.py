@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet._checks import require_positive
-from jaxnet.clustering.lloyd_steps import assign_and_sum, move_centers
+from jaxnet.clustering.lloyd_steps import assign_and_sum, move_to_means
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
 
@@ -107,7 +107,7 @@ def lloyd(
     def iterate(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         centers, labels, _, iteration = carry
         assignment = assign_and_sum(x, squares, centers)
-        moved = move_centers(x, centers, assignment)
+        moved = move_to_means(x, centers, assignment)
         change = jnp.sum((moved - centers) ** 2)
         # Equal assignments give equal centers, but a fused multiply-add in their difference may
         # give a number other than 0.

@@ -91,7 +91,7 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     return Assignment(joined(parts[0]), distances, sums, counts)
 
 
-def move_centers(
+def move_to_means(
     x: Float[Array, "n dim"], centers: Float[Array, "k dim"], assignment: Assignment
 ) -> Float[Array, "k dim"]:
     """Move centers to the means of their examples, and empty clusters to the farthest examples.
@@ -109,7 +109,7 @@ def move_centers(
     ...     jnp.array([0, 0, 0]), jnp.array([0.0, 1.0, 25.0]), jnp.array([[6.0], [0.0]]),
     ...     jnp.array([3.0, 0.0]),
     ... )
-    >>> move_centers(x, jnp.array([[0.0], [99.0]]), assignment).tolist()
+    >>> move_to_means(x, jnp.array([[0.0], [99.0]]), assignment).tolist()
     [[0.5], [5.0]]
     """
     labels, distances, sums, counts = assignment

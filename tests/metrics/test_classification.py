@@ -68,10 +68,10 @@ def test_expected_calibration_error_is_the_sum_over_bins(
     for m in range(num_bins):
         members = (confidences > m / num_bins) & (confidences <= (m + 1) / num_bins)
         if members.any():
-            share = weight[members].sum() / weight.sum()
+            fraction = weight[members].sum() / weight.sum()
             hit_rate = np.average(hits[members], weights=weight[members])
             confidence = np.average(confidences[members], weights=weight[members])
-            expected += share * abs(hit_rate - confidence)
+            expected += fraction * abs(hit_rate - confidence)
     actual = compiled.expected_calibration_error(
         jnp.array(probabilities), jnp.array(labels), num_bins=num_bins, weight=jnp.array(weight)
     )
