@@ -1,10 +1,11 @@
 """What all commands share: start, errors, exit status, and the end of a run."""
 
 import contextlib
-import logging
+import dataclasses
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 
 from experiments.config import RunOptions
-from experiments.parsing import parse
+from experiments.parsing import parse, recorded_config
 from experiments.protocol import Command
 from experiments.report.report import write_report
 from jaxnet.doctor import UnsoundBackendError
@@ -106,6 +107,13 @@ def finish(
     return summary
 
 
+def is_finished(config: RunOptions, path: Path) -> bool:
+    """Whether the run in a directory is finished, and the config asks for no more epochs."""
+    if not (path / "summary.json").exists():
+        return False
+    return dataclasses.replace(config, resume=None) == recorded_config(type(config), path)
+
+
 def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) -> int:
     """Run a command: a mistake is one line on stderr, not a traceback.
 
@@ -118,14 +126,12 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
         read or written; 1 for a numerical failure (a training that diverges, a backend that
         computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
     """
-    # Orbax logs errors that it also raises.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         with immediate_interruption():
             config = parse(command, sys.argv[1:] if arguments is None else arguments)
             if isinstance(config, RunOptions):
                 fix_environment(config.num_threads)
-                if config.resume is not None and (config.resume / "summary.json").exists():
+                if config.resume is not None and is_finished(config, config.resume):
                     print(f"the run is finished: {config.resume / 'report.html'}")
                     return 0
             command.run(config)

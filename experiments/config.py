@@ -81,7 +81,8 @@ class RunOptions(Options):
     out: Path | None = None
     """Run directory, which must be new or empty; None makes runs/EXPERIMENT-DATA-TIME."""
     resume: Path | None = None
-    """Run directory of an interrupted run to continue, with the options of that run."""
+    """Run directory of an interrupted run to continue, with the options of that run; or of a
+    finished one, to be continued for a larger --num-epochs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

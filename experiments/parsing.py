@@ -21,7 +21,7 @@ import tyro
 
 from experiments import config as options
 from experiments.config import Options, RunOptions
-from experiments.protocol import Command, configure
+from experiments.protocol import EXPERIMENTS, Command, configure
 from jaxnet.runs.records import read_json
 
 Config = TypeVar("Config", bound=Options)
@@ -103,6 +103,7 @@ def recorded_config(config_class: type[Config], path: Path) -> Config:
     recorded = read_json(path / "config.json")
     expected = config_class.experiment  # pyright: ignore[reportAttributeAccessIssue]
     experiment = recorded.pop("experiment", None)
+    recorded.pop("phases", None)
     if experiment != expected:
         raise ValueError(
             f"{path} holds a run of {experiment!r}, expected {expected!r}; "
@@ -204,7 +205,11 @@ def _require_same(recorded: Any, config: Any, method: str | None) -> None:
             f"leave the {field} out, or start a new run"
         )
     before, now = _flat(recorded, field), _flat(config, field)
+    is_finished = (path / "summary.json").exists() and config.experiment in EXPERIMENTS
     for name, value in now.items():
+        if name == "num_epochs" and is_finished and value > before[name]:
+            # A finished run is continued for more epochs.
+            continue
         if name not in ("resume", "out") and value != before[name]:
             option = name.replace("_", "-")
             raise ValueError(

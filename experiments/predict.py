@@ -31,8 +31,8 @@ from experiments.data import load_features, load_images
 from experiments.model import load_model
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
+from jaxnet._files import atomic_write
 from jaxnet.runs import fix_environment, read_json
-from jaxnet.runs.files import whole_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
         x = load_features(config.data, model.preprocessing)
     inputs = experiment.scale_inputs(options, model.inputs, x)
     predictions = experiment.predict(options, model, inputs)
-    with whole_file(out) as temporary:
+    with atomic_write(out) as temporary:
         _write(temporary, out.suffix, predictions)
     print(f"predictions of {options.num_seeds} networks for {len(x)} rows: {out}")
     return predictions

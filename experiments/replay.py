@@ -16,16 +16,16 @@ from typing import ClassVar
 import tyro
 
 from experiments.command import main
-from experiments.config import Options, PositiveInt
+from experiments.config import Options, PositiveInt, replace
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
 from jaxnet.runs import (
     available_threads,
+    compare_runs,
     differences,
     fix_environment,
     manifest,
     read_json,
-    read_log,
 )
 
 REPLAYABLE = (*EXPERIMENTS, "optimizers")
@@ -84,25 +84,20 @@ def run(config: Config) -> list[str]:
     print(*lines, sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         out = config.out or Path(folder) / "run"
-        experiment.run(dataclasses.replace(options, out=out))
-        different = compare(path, out)
+        phases = expected.get("phases", [])
+        if phases:
+            experiment.run(replace(options, out=out, num_epochs=phases[0]))
+            for num_epochs in phases[1:]:
+                experiment.run(replace(options, resume=out, num_epochs=num_epochs))
+            experiment.run(dataclasses.replace(options, resume=out))
+        else:
+            experiment.run(dataclasses.replace(options, out=out))
+        different = compare_runs(path, out)
     if different:
         because = " (see the differences of the environment above)" if changed else ""
         raise NotIdenticalError(f"not identical: {', '.join(different)}{because}")
     print("\nidentical: parameters, state and metrics, bit for bit")
     return changed
-
-
-def compare(first: Path, second: Path) -> list[str]:
-    """Parts in which the results of two finished runs differ; none where all bits are equal."""
-    before, after = (read_json(path / "summary.json") for path in (first, second))
-    names = ("params_sha256", "state_sha256", "metrics")
-    different = [name for name in names if before.get(name) != after.get(name)]
-    logs = [
-        [{key: record[key] for key in record if key != "seconds"} for record in records]
-        for records in (read_log(path / "metrics.jsonl") for path in (first, second))
-    ]
-    return different + (["metrics.jsonl"] if logs[0] != logs[1] else [])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.config import DescentOptions, OptimizerOptions, RunOptions
+from experiments.config import DescentOptions, OptimizerOptions, RunOptions, method_field
 from jaxnet import runs
 
 
@@ -142,10 +142,35 @@ def open_directory(config: Any, data_sha256: str) -> runs.RunDirectory:
     options = dataclasses.asdict(config)
     resume, out = options.pop("resume", None), options.pop("out")
     path = resume or out or runs.new_directory(f"{config.experiment}-{config.dataset}")
-    return runs.RunDirectory.open(
+    directory = runs.RunDirectory.open(
         path,
         name=config.experiment,
         config=options,
         data_sha256=data_sha256,
         resume=resume is not None,
+    )
+    if directory.phases:
+        print(_describe_schedule(config, directory.phases[-1]), flush=True)
+    return directory
+
+
+def _describe_schedule(config: Any, before: int) -> str:
+    """How the learning rate goes on after a finished phase of some epochs."""
+    field = method_field(type(config))
+    holder = config if hasattr(config, "schedule") else getattr(config, field or "")
+    kind, num_epochs = holder.schedule, holder.num_epochs
+    peak = holder.learning_rate
+    if peak is None:
+        peak = jn.optim.default_learning_rate(holder.optimizer)
+    if kind == "constant" or peak is None:
+        return f"continued from epoch {before} to {num_epochs}; the learning rate stays constant"
+    # A schedule is a function of the fraction of the run.
+    last, first = (
+        float(np.asarray(jn.schedule(kind, peak, num_steps=1000 * epochs)(1000 * before)))
+        for epochs in (before, num_epochs)
+    )
+    return (
+        f"continued from epoch {before} to {num_epochs}; the schedule {kind} now spans "
+        f"{num_epochs} epochs, so that the learning rate goes from {last:.3g} to {first:.3g} "
+        f"after epoch {before}"
     )

@@ -54,6 +54,7 @@ from jaxnet.training import (
     gradient_learner,
     predict,
 )
+from jaxnet.typing import StatefulObjective
 
 if TYPE_CHECKING:
     from jaxnet import autoencoders as autoencoders
@@ -95,6 +96,7 @@ __all__ = [
     "Chain",
     "Learner",
     "Network",
+    "StatefulObjective",
     "TrainState",
     "activation",
     "binary_classification",

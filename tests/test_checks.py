@@ -1,4 +1,4 @@
-"""What data are refused at the door, and in which words."""
+"""Data that are rejected, and the messages."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def changed(row, column, value):
         (GOOD, ["a", "b", "a", "b"], 2, "y: targets must be numbers"),
     ],
 )
-def test_bad_data_are_refused(x, y, num_classes, message):
+def test_bad_data_raise(x, y, num_classes, message):
     with pytest.raises(ValueError, match=message):
         jn.check_data(x, y, num_classes=num_classes)
 

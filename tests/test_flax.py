@@ -94,10 +94,106 @@ def test_linen_outputs_are_the_modules(key):
     np.testing.assert_array_equal(network.apply(params, x), module.apply({"params": params}, x))
 
 
-def test_state_besides_parameters_is_refused(key):
-    network = from_linen(linen.BatchNorm(use_running_average=False), jnp.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"from_linen: BatchNorm keeps .*'batch_stats'.*LayerNorm"):
-        network.init(key)
-    network = from_nnx(lambda rngs: nnx.BatchNorm(3, rngs=rngs))
-    with pytest.raises(ValueError, match=r"from_nnx: .*'mean', 'var'.*LayerNorm"):
-        network.init(key)
+class Normalized(linen.Module):
+    @linen.compact
+    def __call__(self, x, train: bool):
+        x = linen.Dense(16)(x)
+        x = linen.relu(linen.BatchNorm(use_running_average=not train, momentum=0.9)(x))
+        return linen.Dense(10)(x)
+
+
+class NormalizedNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.hidden = nnx.Linear(64, 16, rngs=rngs)
+        self.norm = nnx.BatchNorm(16, momentum=0.9, rngs=rngs)
+        self.out = nnx.Linear(16, 10, rngs=rngs)
+
+    def __call__(self, x):
+        return self.out(nnx.relu(self.norm(self.hidden(x))))
+
+
+def plain_flax(module, key, data, num_steps):
+    """The same network on the same batches, by Flax and Optax alone."""
+    variables = module.init({"params": jax.random.fold_in(key, 0)}, EXAMPLE, train=False)
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    optimizer = optax.adam(1e-2)
+    state = optimizer.init(params)
+
+    def loss_fn(params, stats, batch, key):
+        outputs, updated = module.apply(
+            {"params": params, "batch_stats": stats},
+            batch["x"],
+            train=True,
+            rngs={"dropout": key},
+            mutable=["batch_stats"],
+        )
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(outputs, batch["y"])
+        return losses.mean(), updated.get("batch_stats", {})
+
+    @jax.jit
+    def step(params, stats, state, batch, key):
+        (loss, stats), gradient = jax.value_and_grad(loss_fn, has_aux=True)(
+            params, stats, batch, key
+        )
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), stats, state, loss
+
+    source, losses = jn.training.shuffled(64), []
+    length = source.num_steps(data)
+    for number in range(num_steps):
+        if number % length == 0:
+            plan = source.plan(data, key, number // length)
+        batch = source.take(data, plan, number % length)
+        noise = jax.random.fold_in(jax.random.fold_in(key, 2), number)
+        params, stats, state, loss = step(params, stats, state, batch, noise)
+        losses.append(float(loss))
+    return {"params": params, "batch_stats": stats}, np.array(losses)
+
+
+@pytest.mark.parametrize("module", [Told(), Normalized()], ids=["dropout", "batch_norm"])
+def test_training_is_that_of_plain_flax_and_optax(module, key, digits):
+    data, test = digits["train"], digits["test"]
+    network = from_linen(module, EXAMPLE)
+    learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-2))
+    num_steps = 5 * (len(data["y"]) // 64)
+    variables, losses = plain_flax(module, key, data, num_steps)
+    state, values = learner.init(key), []
+    metrics = jn.training.begin_epoch(learner, state, data, batch_size=64)
+    for _ in range(5):
+        state, metrics = jn.training.advance(
+            learner, state, metrics, data, batch_size=64, num_steps=num_steps // 5
+        )
+        values.append(np.asarray(metrics["loss"]))
+    np.testing.assert_allclose(np.concatenate(values)[:10], losses[:10], rtol=1e-5)
+    expected = module.apply(variables, test["x"], train=False).argmax(-1) == test["y"]
+    if isinstance(network, jn.nn.StatefulNetwork):
+        apply, params = network.evaluation.apply, (state.params, state.extra)
+    else:
+        apply, params = network.apply, state.params
+    accuracy = (jn.predict(apply, params, test["x"]).argmax(-1) == test["y"]).mean()
+    assert abs(float(accuracy - expected.mean())) < 0.01
+    assert accuracy > 0.8
+
+
+@pytest.mark.parametrize("name", ["linen", "nnx"])
+def test_batch_statistics_are_state(name, key, digits):
+    network = from_linen(Normalized(), EXAMPLE) if name == "linen" else from_nnx(NormalizedNnx)
+    learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-2))
+    keys = jax.random.split(key, 2)
+    run = jax.vmap(
+        lambda key, data: jn.fit(learner, key, data, batch_size=100, num_epochs=4), (0, None)
+    )
+    states, _ = jax.jit(run)(keys, digits["train"])
+    x, y = digits["test"]["x"], digits["test"]["y"]
+    outputs = jax.vmap(network.evaluation.apply, (0, None))((states.params, states.extra), x)
+    assert ((outputs.argmax(-1) == y).mean(axis=-1) > 0.85).all()
+    # Evaluation looks at no other example, and leaves the statistics as they are.
+    one = jax.tree.map(lambda leaf: leaf[0], (states.params, states.extra))
+    np.testing.assert_allclose(
+        network.evaluation.apply(one, x[:1]), outputs[0][:1], rtol=1e-4, atol=1e-5
+    )
+    _, extra = network.apply(*one, x)
+    jax.tree.map(np.testing.assert_array_equal, extra, one[1])
+    _, extra = network.apply(*one, x, key=key)
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), extra, one[1])
+    assert all(jax.tree.leaves(changed))

@@ -112,10 +112,10 @@ def folds(
     if num_folds < 2:
         raise ValueError(f"num_folds must be at least 2, found {num_folds}")
     if len(counts) == 0 or num_folds > counts.min():
-        found = f"class {classes[counts.argmin()]} has {counts.min()}" if len(counts) else "none"
+        rarest = f"class {classes[counts.argmin()]} has {counts.min()}" if len(counts) else "none"
         raise ValueError(
             f"num_folds is {num_folds}, and every class needs this number of examples, "
-            f"found: {found}; use fewer folds (--cross-validate)"
+            f"found: {rarest}; use fewer folds (--cross-validate)"
         )
     if num_repeats < 1:
         raise ValueError(f"num_repeats must be at least 1, found {num_repeats} (--repeats)")

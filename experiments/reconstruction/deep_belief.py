@@ -28,7 +28,7 @@ def pretrain(
     """Train a stack of machines for each key, and unroll each stack into an autoencoder.
 
     As `boltzmann.fit_stack`, for all networks in one program; each machine is a stage of the run,
-    `machine-1` and so on. It learns by one step of contrastive divergence, stochastic gradients and
+    `rbm_0` and so on. It learns by one step of contrastive divergence, stochastic gradients and
     momentum.
 
     Args:
@@ -47,27 +47,22 @@ def pretrain(
     Raises:
         FloatingPointError: a machine that diverges.
     """
-    machines, hashes, batches = [], [], jn.training.shuffled(batch_size)
-    for index, rbm in enumerate(rbms):
+
+    def learner(rbm: boltzmann.RBM) -> jn.Learner:
         factor = _GAUSSIAN_FACTOR if rbm.hidden == boltzmann.GAUSSIAN else 1
-        learner = jn.gradient_learner(
+        return jn.gradient_learner(
             rbm.init,
             boltzmann.contrastive_divergence(rbm),
             optax.sgd(options.pretrain_rate * factor, momentum=_MOMENTUM),
         )
-        own_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        print(f"machine {index + 1} of {len(rbms)}: {rbm.num_visible}-{rbm.num_hidden}", flush=True)
-        trained = runs.train(
-            directory.stage(f"machine-{index + 1}"),
-            learner,
-            jax.jit(jax.vmap(learner.init))(own_keys),
-            {"x": x},
-            batches=batches,
-            options=watch,
-        )
-        machines.append(trained.params)
-        hashes.append(trained.state_sha256)
-        x = jax.jit(jax.vmap(rbm.hidden_mean, (0, 0 if index else None)))(trained.params, x)
-        # Each network goes on with its own hidden units.
-        batches = jn.training.per_run(jn.training.shuffled(batch_size))
-    return jax.vmap(boltzmann.unroll)(machines), hashes
+
+    results = runs.train_stages(
+        directory,
+        boltzmann.stack_stages(rbms, learner),
+        keys,
+        {"x": x},
+        batches=batch_size,
+        options=watch,
+    )
+    params = jax.vmap(boltzmann.unroll)([result.params for result in results])
+    return params, [result.state_sha256 for result in results]

@@ -1,6 +1,7 @@
-"""The evidence `log p(x)` of a variational autoencoder: lower bounds to train by, and estimates."""
+"""Lower bounds of the evidence `log p(x)` of a variational autoencoder, and estimates of it."""
 
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.supervised import weighted_mean
+from jaxnet.objectives.prediction import masked, weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -20,11 +21,11 @@ def gaussian_kl(
     Kingma and Welling (2014), appendix B.
 
     Args:
-        mean: the means `m`.
-        log_variance: the logarithms of the variances `v`.
+        mean: the means `m`, `(*batch, latent_dim)`.
+        log_variance: the logarithms of the variances `v`, `(*batch, latent_dim)`.
 
     Returns:
-        One divergence, in nats, for each distribution.
+        One divergence, in nats, for each distribution, `(*batch,)`.
 
     >>> gaussian_kl(jnp.array([1.0, 0.0]), jnp.zeros(2)).item()
     0.5
@@ -47,6 +48,7 @@ def _decode(
             f"{outputs.shape[codes.ndim - 1 :]}, expected that of an example, {x.shape[1:]}"
         )
     num_axes = codes.ndim - 1
+    x = jax.lax.broadcast_to_rank(x, outputs.ndim)
     log_prob = _sum_over_pixels(model.likelihood.log_prob(outputs, x), num_axes)
     return log_prob, _sum_over_pixels((x - model.likelihood.mean(outputs)) ** 2, num_axes)
 
@@ -58,17 +60,17 @@ def _means(values: Metrics, batch: Batch) -> Metrics:
 def negative_elbo(model: VariationalAutoencoder) -> Objective:
     """Negative evidence lower bound `mean_i E_q[-log p(x_i | z)] + KL(q(z | x_i) || p(z))`.
 
-    Kingma and Welling (2014), eq. 10, in nats, with one code drawn for each example and the
-    divergence in closed form.
+    Kingma and Welling (2014), "Auto-encoding variational Bayes", eq. 10, in nats, with one code
+    drawn for each example and the divergence in closed form.
 
     Args:
         model: the variational autoencoder.
 
     Returns:
-        An objective on batches of `x`. Metrics: the parts of the bound, `reconstruction` and `kl`,
-        whose sum is the loss, and `squared_error` of the rebuilt input. Without a key the code is
-        the posterior mean: good for comparing `squared_error`, but then the loss is no bound; use
-        `importance_weighted` or `log_likelihood`, with a key, for that.
+        An objective on batches of `x`, `(batch, ...)`. Metrics: the parts of the bound,
+        `reconstruction` and `kl`, whose sum is the loss, and `squared_error` of the reconstruction.
+        Without a key the code is the posterior mean: this serves to compare `squared_error`, but
+        the loss is not a bound; use `importance_weighted` or `log_likelihood`, with a key.
 
     Raises:
         ValueError: (of the objective) outputs and inputs of different shapes.
@@ -76,12 +78,14 @@ def negative_elbo(model: VariationalAutoencoder) -> Objective:
     >>> import jaxnet as jn
     >>> model = jn.autoencoders.mlp_variational_autoencoder([6, 2])
     >>> params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
-    >>> loss, metrics = negative_elbo(model)(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
+    >>> objective = jax.jit(negative_elbo(model))
+    >>> loss, metrics = objective(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
     >>> bool(abs(loss - 6 * jnp.log(2)) < 1e-5), float(metrics["kl"])
     (True, 0.0)
     """
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
         mean, log_variance = model.posterior(params, batch["x"], key=key)
         noise = 0.0 if key is None else posterior_noise(key, mean)
         codes = reparameterize(mean, log_variance, noise)
@@ -96,32 +100,34 @@ def negative_elbo(model: VariationalAutoencoder) -> Objective:
 
 def _log_weights(log_prob: Array, codes: Array, log_variance: Array, noise: Array) -> Array:
     """`log p(x | z) + log p(z) - log q(z | x)`; the constants of the two normals cancel."""
+    log_variance = jax.lax.broadcast_to_rank(log_variance, codes.ndim)
     return log_prob + (noise**2 + log_variance - codes**2).sum(axis=-1) / 2
 
 
 def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Objective:
     """Negative importance-weighted bound `-mean_i E[log (1/k) sum_j w_ij]`, in nats.
 
-    `w = p(x, z) / q(z | x)` for each of `k` codes drawn for an example. With one it is an estimate
-    of `negative_elbo`, and the bound is the tighter the more there are. Burda et al. (2016),
-    "Importance weighted autoencoders", eq. 8.
+    `w = p(x, z) / q(z | x)` for each of `k` codes drawn for an example. With one code it is an
+    estimate of `negative_elbo`, and the bound tightens with `k`. Burda et al. (2016), "Importance
+    weighted autoencoders", eq. 8.
 
     Args:
         model: the variational autoencoder.
         num_samples: codes for each example, `k`.
 
     Returns:
-        An objective on batches of `x`. Metrics: `reconstruction`, `kl` and `squared_error`, means
-        over the codes.
+        An objective on batches of `x`, `(batch, ...)`. Metrics: `reconstruction`, `kl` and
+        `squared_error`, means over the codes.
 
     Raises:
+        TypeError: a number of samples that is not an integer.
         ValueError: a number of samples below 1; (of the objective) no key; outputs and inputs of
             different shapes.
 
     >>> import jaxnet as jn
     >>> model = jn.autoencoders.mlp_variational_autoencoder([6, 2])
     >>> params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
-    >>> objective = importance_weighted(model, 5)
+    >>> objective = jax.jit(importance_weighted(model, 5))
     >>> loss, _ = objective(params, {"x": jnp.ones((4, 6))}, jax.random.key(1))
     >>> bool(abs(loss - 6 * jnp.log(2)) < 1e-5)
     True
@@ -134,6 +140,7 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
                 "importance_weighted: key is None, expected a key, since the bound is a mean over "
                 "drawn codes; pass one in evaluation too"
             )
+        batch = masked(batch)
         mean, log_variance = model.posterior(params, batch["x"], key=key)
         noise = posterior_noise(key, mean, num_samples)
         codes = reparameterize(mean, log_variance, noise)
@@ -151,7 +158,6 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
     return objective
 
 
-@functools.partial(jax.jit, static_argnames=("model", "num_samples", "chunk_size"))
 def log_likelihood(
     model: VariationalAutoencoder,
     params: Params,
@@ -170,15 +176,16 @@ def log_likelihood(
     Args:
         model: the variational autoencoder.
         params: its parameters.
-        x: the examples.
-        key: decides the codes.
+        x: the examples, `(n, ...)`.
+        key: of the codes.
         num_samples: codes for each example, `k`.
-        chunk_size: codes that are decoded at once; bounds the memory, whatever `n` and `k` are.
+        chunk_size: codes decoded at once, which bounds the memory for all `n` and `k`.
 
     Returns:
-        One estimate for each example.
+        One estimate for each example, `(n,)`.
 
     Raises:
+        TypeError: a number of samples or a size of chunks that is not an integer.
         ValueError: a number of samples or a size of chunks below 1; outputs and inputs of different
             shapes.
 
@@ -190,10 +197,22 @@ def log_likelihood(
     True
     """
     require_positive("log_likelihood", num_samples=num_samples, chunk_size=chunk_size)
-    chunk_size = min(chunk_size, num_samples)
+    num_samples, chunk_size = operator.index(num_samples), operator.index(chunk_size)
+    return _log_likelihood(model, params, x, key, num_samples, min(chunk_size, num_samples))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "num_samples", "chunk_size"))
+def _log_likelihood(
+    model: VariationalAutoencoder,
+    params: Params,
+    x: Array,
+    key: Array,
+    num_samples: int,
+    chunk_size: int,
+) -> Array:
     num_chunks = -(-num_samples // chunk_size)
 
-    def one(index_and_example: tuple[Array, Array]) -> Array:
+    def estimate(index_and_example: tuple[Array, Array]) -> Array:
         index, example = index_and_example
         example_key = jax.random.fold_in(key, index)
         mean, log_variance = model.posterior(params, example)
@@ -204,12 +223,12 @@ def log_likelihood(
             codes = reparameterize(mean, log_variance, noise)
             log_prob, _ = _decode(model, params, codes, example[None], None)
             log_weights = _log_weights(log_prob, codes, log_variance, noise)
-            # The last chunk may hold more codes than are asked for.
-            asked = number * chunk_size + jnp.arange(chunk_size) < num_samples
-            log_weights = jnp.where(asked, log_weights, -jnp.inf)
+            # The last chunk may hold more codes than were requested.
+            requested = number * chunk_size + jnp.arange(chunk_size) < num_samples
+            log_weights = jnp.where(requested, log_weights, -jnp.inf)
             return jnp.logaddexp(total, jax.nn.logsumexp(log_weights)), None
 
         start = jnp.full((), -jnp.inf, mean.dtype)
         return jax.lax.scan(chunk, start, jnp.arange(num_chunks))[0] - jnp.log(num_samples)
 
-    return jax.lax.map(one, (jnp.arange(len(x)), x))
+    return jax.lax.map(estimate, (jnp.arange(len(x)), x))

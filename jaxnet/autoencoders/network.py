@@ -1,4 +1,4 @@
-"""Autoencoders: an encoder and a decoder that are, together, one network."""
+"""Autoencoders: an encoder and a decoder that together are one network."""
 
 import dataclasses
 import itertools
@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 import jax
 from jaxtyping import Array
 
+from jaxnet._checks import require_positive, require_sizes
 from jaxnet.nn import layers
 from jaxnet.nn.architectures import cnn, mlp
+from jaxnet.nn.convolution import conv
 from jaxnet.nn.initializers import he_normal
 from jaxnet.nn.network import Chain, Network, chain
 from jaxnet.nn.shape import reshape, upsample
-from jaxnet.typing import Params
+from jaxnet.typing import Initializer, Params
 
 # Places in the chain of an encoder and a decoder, folded into the key of the whole.
 _ENCODER, _DECODER = 0, 1
@@ -23,16 +25,22 @@ _ENCODER, _DECODER = 0, 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoencoder(Network):
-    """A network that rebuilds its input from a code; `encode` and `decode` are its halves.
+    """A network that reconstructs its input from a code; `encode` and `decode` are its halves.
 
-    Its parameters are `{"encoder": ..., "decoder": ...}`, and every method takes them whole. Build
-    one with `autoencoder`.
+    Its parameters are `{"encoder": ..., "decoder": ...}`, and every method takes all of them.
+    Create one with `autoencoder`.
 
     Attributes:
         encoder: from the input to the code.
-        decoder: from the code to the rebuilt input.
-        decoder_params: from the parameters of the whole to those of the decoder, which are stored
-            there or, with tied weights, partly derived from those of the encoder.
+        decoder: from the code to the reconstruction.
+        decoder_params: from the parameters of the autoencoder to those of the decoder, which are
+            stored there or, with tied weights, partly derived from those of the encoder.
+
+    >>> import jax.numpy as jnp
+    >>> network = mlp_autoencoder([6, 2])
+    >>> params = network.init(jax.random.key(0))
+    >>> network.decode(params, network.encode(params, jnp.ones((5, 6)))).shape
+    (5, 6)
     """
 
     encoder: Network
@@ -40,32 +48,50 @@ class Autoencoder(Network):
     decoder_params: Callable[[Params], Params]
 
     def encode(self, params: Params, x: Array, /, *, key: Array | None = None) -> Array:
-        """The codes of inputs, `(*batch, *code)`; without a key in evaluation mode."""
+        """Codes of inputs.
+
+        Args:
+            params: parameters of the autoencoder.
+            x: inputs, `(*batch, *input)`.
+            key: of dropout and noise; None for evaluation mode.
+
+        Returns:
+            Codes, `(*batch, *code)`.
+        """
         key = None if key is None else jax.random.fold_in(key, _ENCODER)
         return self.encoder.apply(params["encoder"], x, key=key)
 
     def decode(self, params: Params, code: Array, /, *, key: Array | None = None) -> Array:
-        """What the decoder makes of codes; without a key in evaluation mode."""
+        """Reconstructions, or their logits, from codes.
+
+        Args:
+            params: parameters of the autoencoder.
+            code: codes, `(*batch, *code)`.
+            key: of dropout and noise; None for evaluation mode.
+
+        Returns:
+            Outputs of the decoder, `(*batch, *input)`.
+        """
         key = None if key is None else jax.random.fold_in(key, _DECODER)
         return self.decoder.apply(self.decoder_params(params), code, key=key)
 
 
 def autoencoder(encoder: Network, decoder: Network, *, tied: bool = False) -> Autoencoder:
-    """Make one network of an encoder and a decoder.
+    """Combine an encoder and a decoder into one network, `decoder(encoder(x))`.
 
     Args:
         encoder: any network, from the input to the code.
-        decoder: any network, from the code to the rebuilt input, or to its logits.
-        tied: whether each kernel of the decoder is the transposed one of the encoder, Vincent et
-            al. (2010), section 2.2. Then the parameters hold each kernel once, in the encoder, and
-            the decoder has but its biases. Both must be chains whose only parts with kernels are
-            dense layers, one the mirror of the other.
+        decoder: any network, from the code to the reconstruction, or to its logits.
+        tied: whether each kernel of the decoder is the transpose of one of the encoder, Vincent et
+            al. (2010), "Stacked denoising autoencoders", section 2.2. Then the parameters hold each
+            kernel once, in the encoder, and the decoder has only its biases. Both must be chains
+            whose only parts with kernels are dense layers, with the sizes in reverse order.
 
     Returns:
-        A network, and a pair of networks on the same parameters.
+        A network from `(*batch, *input)` to the outputs of the decoder, `(*batch, *input)`.
 
     Raises:
-        ValueError: tied weights of networks that do not mirror each other.
+        ValueError: tied weights of networks whose kernels are not transposes of each other.
 
     >>> import jaxnet as jn, jax.numpy as jnp
     >>> network = autoencoder(jn.mlp([6, 4, 2]), jn.mlp([2, 4, 6]), tied=True)
@@ -78,21 +104,24 @@ def autoencoder(encoder: Network, decoder: Network, *, tied: bool = False) -> Au
     mirrored = _mirrored(encoder, decoder) if tied else {}
 
     def init(key: Array) -> Params:
-        own = decoder.init(jax.random.fold_in(key, _DECODER))
+        decoder_params = decoder.init(jax.random.fold_in(key, _DECODER))
         for name in mirrored:
-            own[name] = {leaf: value for leaf, value in own[name].items() if leaf != "kernel"}
-        return {"encoder": encoder.init(jax.random.fold_in(key, _ENCODER)), "decoder": own}
+            layer = decoder_params[name]
+            decoder_params[name] = {leaf: layer[leaf] for leaf in layer if leaf != "kernel"}
+        encoder_params = encoder.init(jax.random.fold_in(key, _ENCODER))
+        return {"encoder": encoder_params, "decoder": decoder_params}
 
     def tied_params(params: Params) -> Params:
-        own = dict(params["decoder"])
+        decoder_params = dict(params["decoder"])
         for name, source in mirrored.items():
-            own[name] = own[name] | {"kernel": params["encoder"][source]["kernel"].T}
-        return own
+            kernel = params["encoder"][source]["kernel"].T
+            decoder_params[name] = decoder_params[name] | {"kernel": kernel}
+        return decoder_params
 
     def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
-        return whole.decode(params, whole.encode(params, x, key=key), key=key)
+        return network.decode(params, network.encode(params, x, key=key), key=key)
 
-    whole = Autoencoder(
+    network = Autoencoder(
         init,
         apply,
         "autoencoder",
@@ -100,7 +129,7 @@ def autoencoder(encoder: Network, decoder: Network, *, tied: bool = False) -> Au
         decoder=decoder,
         decoder_params=tied_params if tied else operator.itemgetter("decoder"),
     )
-    return whole
+    return network
 
 
 def _mirrored(encoder: Network, decoder: Network) -> dict[str, str]:
@@ -111,7 +140,7 @@ def _mirrored(encoder: Network, decoder: Network) -> dict[str, str]:
     if [shape for _, shape in forwards] != expected:
         raise ValueError(
             f"autoencoder: tied weights need a decoder with kernels of shapes {expected}, the "
-            f"transposed ones of the encoder, found {[shape for _, shape in forwards]}; mirror the "
+            f"transposes of the encoder's, found {[shape for _, shape in forwards]}; reverse the "
             "sizes or pass tied=False"
         )
     return {name: source for (name, _), (source, _) in zip(forwards, backwards, strict=True)}
@@ -119,8 +148,8 @@ def _mirrored(encoder: Network, decoder: Network) -> dict[str, str]:
 
 def _kernel_shapes(argument: str, network: Network) -> list[tuple[str, tuple[int, ...]]]:
     if isinstance(network, Chain):
-        # Nothing is computed: only the shapes are wanted. A dict that was traced comes back with
-        # its keys sorted, so the order is that of the parts.
+        # Only the shapes are computed. A dict that was traced has its keys sorted, so the order is
+        # that of the parts.
         params = jax.eval_shape(lambda: network.init(jax.random.key(0)))
         named = [(name, params[name]) for name in network.names if name in params]
         if all(
@@ -140,16 +169,17 @@ def mlp_autoencoder(
     activation: Callable[[Array], Array] = jax.nn.relu,
     code_activation: Callable[[Array], Array] | None = None,
     tied: bool = False,
-    kernel_init: layers.Initializer = he_normal,
+    kernel_init: Initializer = he_normal,
 ) -> Autoencoder:
-    """Autoencoder of an `mlp` and its mirror image; its outputs are logits or plain numbers.
+    """Autoencoder of an `mlp` and an `mlp` with the sizes in reverse order.
 
-    With sizes 784-1000-500-250-30 it is that of Hinton and Salakhutdinov (2006), "Reducing the
-    dimensionality of data with neural networks", there with `jax.nn.sigmoid` and pretrained. Two
-    sizes make a linear one, whose best codes span the principal subspace (see `pca`).
+    Its outputs are logits or plain numbers, depending on the objective. With sizes
+    784-1000-500-250-30 it is that of Hinton and Salakhutdinov (2006), "Reducing the dimensionality
+    of data with neural networks", there with `jax.nn.sigmoid` and pretrained. With two sizes it is
+    linear, and its best codes span the principal subspace (see `fit_pca`).
 
     Args:
-        dims: sizes of input, hidden layers and code; the decoder has them backwards.
+        dims: sizes of input, hidden layers and code; the decoder has them in reverse order.
         activation: applied after each hidden layer.
         code_activation: applied to the code, such as `jax.nn.sigmoid`; None leaves it linear.
         tied: as in `autoencoder`.
@@ -159,7 +189,8 @@ def mlp_autoencoder(
         An autoencoder from `(*batch, dims[0])` to `(*batch, dims[0])`.
 
     Raises:
-        ValueError: fewer than two sizes, or a size below 1.
+        TypeError: a size that is not an integer.
+        ValueError: fewer than two sizes, or a size below 1; tied weights with another network.
 
     >>> import jax.numpy as jnp
     >>> network = mlp_autoencoder([784, 1000, 500, 250, 30])
@@ -167,7 +198,8 @@ def mlp_autoencoder(
     >>> params["decoder"]["dense_3"]["kernel"].shape
     (1000, 784)
     """
-    _require_dims("mlp_autoencoder", dims)
+    meaning = "hold at least the sizes of input and code"
+    dims = require_sizes("mlp_autoencoder", "dims", dims, meaning, min_length=2)
     encoder = mlp(dims, activation=activation, kernel_init=kernel_init)
     decoder = mlp(dims[::-1], activation=activation, kernel_init=kernel_init)
     return autoencoder(_with_activation(encoder, code_activation), decoder, tied=tied)
@@ -181,12 +213,14 @@ def cnn_autoencoder(
     activation: Callable[[Array], Array] = jax.nn.relu,
     code_activation: Callable[[Array], Array] | None = None,
     kernel_size: int = 3,
-    kernel_init: layers.Initializer = he_normal,
+    kernel_init: Initializer = he_normal,
 ) -> Autoencoder:
     """Convolutional autoencoder: a `cnn` to the code, and back by upsampling and convolutions.
 
+    Masci et al. (2011), "Stacked convolutional auto-encoders", with the upsampling of `upsample`.
+
     Args:
-        image_shape: height, width and channels of a picture.
+        image_shape: height, width and channels of an image.
         channels: channels of each stage of the encoder; each stage halves height and width.
         dims: hidden sizes of the dense part and the size of the code.
         activation: applied after each convolution and hidden dense layer.
@@ -195,38 +229,41 @@ def cnn_autoencoder(
         kernel_init: initializer of the hidden kernels.
 
     Returns:
-        An autoencoder from `(*batch, height, width, channels)` to the logits of that picture.
+        An autoencoder from `(*batch, height, width, channels)` to logits of that shape.
 
     Raises:
-        ValueError: a picture that is not height, width, channels, or whose sides cannot be halved
-            so often; no stage; no code; a size below 1.
+        TypeError: a size that is not an integer.
+        ValueError: an image shape that is not height, width, channels, or whose sides cannot be
+            halved once for each stage; no stage; no code; a size below 1.
 
     >>> import jax.numpy as jnp
     >>> network = cnn_autoencoder((8, 8, 1), [4, 8], [16, 3])
     >>> params = jax.eval_shape(network.init, jax.random.key(0))
-    >>> pictures = jnp.ones((5, 8, 8, 1))
-    >>> jax.eval_shape(network.encode, params, pictures).shape
+    >>> images = jnp.ones((5, 8, 8, 1))
+    >>> jax.eval_shape(network.encode, params, images).shape
     (5, 3)
-    >>> jax.eval_shape(network.apply, params, pictures).shape
+    >>> jax.eval_shape(network.apply, params, images).shape
     (5, 8, 8, 1)
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ValueError(
-            "cnn_autoencoder: image_shape must be height, width and channels of at least 1, "
-            f"found {tuple(image_shape)}"
-        )
-    if not channels or min(channels) < 1:
-        raise ValueError(
-            "cnn_autoencoder: channels must be one size of at least 1 for each stage, "
-            f"found {list(channels)}; without stages use mlp_autoencoder"
-        )
-    _require_dims("cnn_autoencoder", dims, at_least=1)
-    height, width, image_channels = image_shape
+    function = "cnn_autoencoder"
+    height, width, image_channels = require_sizes(
+        function, "image_shape", image_shape, "be height, width and channels", length=3
+    )
+    channels = require_sizes(
+        function,
+        "channels",
+        channels,
+        "be one size for each stage",
+        min_length=1,
+        remedy="without stages use mlp_autoencoder",
+    )
+    dims = require_sizes(function, "dims", dims, "hold at least the size of the code", min_length=1)
+    require_positive(function, kernel_size=kernel_size)
     scale = 2 ** len(channels)
     if height % scale or width % scale:
         raise ValueError(
             f"cnn_autoencoder: {len(channels)} stages need sides that are multiples of {scale}, "
-            f"found a picture of {height}x{width}; use fewer channels or pad the pictures"
+            f"found an image of {height}x{width}; use fewer channels or pad the images"
         )
     encoder = cnn(
         image_shape,
@@ -240,15 +277,15 @@ def cnn_autoencoder(
     dense = mlp([*dims[::-1], math.prod(small)], activation=activation, kernel_init=kernel_init)
     parts = [*_networks(dense), layers.activation(activation), reshape(small)]
     size = (kernel_size, kernel_size)
-    # The last convolution makes the outputs: like the last layer of an mlp it keeps the
-    # initializer of its kind, and has no activation.
+    # The last convolution returns the outputs: like the last layer of an mlp it keeps the default
+    # initializer, and has no activation.
     for in_channels, out_channels in itertools.pairwise([*channels[::-1], channels[0]]):
         parts += [
             upsample(),
-            layers.conv(in_channels, out_channels, size, kernel_init=kernel_init),
+            conv(in_channels, out_channels, size, kernel_init=kernel_init),
             layers.activation(activation),
         ]
-    parts.append(layers.conv(channels[0], image_channels, size))
+    parts.append(conv(channels[0], image_channels, size))
     return autoencoder(_with_activation(encoder, code_activation), chain(*parts))
 
 
@@ -262,53 +299,51 @@ def _with_activation(encoder: Chain, function: Callable[[Array], Array] | None) 
     return chain(*_networks(encoder), layers.activation(function))
 
 
-def _require_dims(function: str, dims: Sequence[int], *, at_least: int = 2) -> None:
-    if len(dims) < at_least or min(dims) < 1:
-        needed = "the sizes of input and code" if at_least == 2 else "the size of the code"
-        raise ValueError(
-            f"{function}: dims must hold at least {needed}, each at least 1, found {list(dims)}"
-        )
-
-
 def check_autoencoder(
     network: Autoencoder, input_shape: Sequence[int], *, regularized: bool = False
 ) -> None:
-    """Refuse an autoencoder that does not rebuild its input, and warn of one that may copy it.
+    """Raise for outputs of another shape than the input, and warn if the network may copy it.
 
-    Nothing is computed: only shapes are looked at.
+    Only shapes are computed. Vincent et al. (2010), "Stacked denoising autoencoders", section 3.1,
+    on codes that are at least as large as the input.
 
     Args:
         network: the autoencoder.
         input_shape: shape of one example.
-        regularized: whether noise, sparsity or contraction keeps it from copying.
+        regularized: whether noise, sparsity or contraction prevents copying.
 
     Raises:
-        ValueError: outputs of another shape than the input.
+        TypeError: a size that is not an integer.
+        ValueError: a size below 1; outputs of another shape than the input.
 
     Warns:
-        UserWarning: a code at least as large as the input, and not regularized.
+        UserWarning: a code at least as large as the input, without regularization.
 
     >>> check_autoencoder(mlp_autoencoder([6, 2]), (6,))
     """
 
-    def shapes(x: Array) -> tuple[Array, Array]:
+    def code_and_outputs(x: Array) -> tuple[Array, Array]:
         params = network.init(jax.random.key(0))
         code = network.encode(params, x)
         return code, network.decode(params, code)
 
-    x = jax.ShapeDtypeStruct(tuple(input_shape), float)
-    code, rebuilt = jax.eval_shape(shapes, x)
-    if rebuilt.shape != x.shape:
+    shape = require_sizes(
+        "check_autoencoder", "input_shape", input_shape, "be the sizes of one example"
+    )
+    x = jax.ShapeDtypeStruct(shape, float)
+    code, outputs = jax.eval_shape(code_and_outputs, x)
+    if outputs.shape != x.shape:
         raise ValueError(
-            f"network: an input of shape {x.shape} is rebuilt with shape {rebuilt.shape}; the last "
-            "size of the decoder must be the first of the encoder"
+            f"check_autoencoder: network has outputs of shape {outputs.shape} for an input of "
+            f"shape {x.shape}, expected the same; the last size of the decoder must be the first "
+            "of the encoder"
         )
     if code.size >= x.size and not regularized:
         warnings.warn(
             f"the code has {code.size} numbers and the input {x.size}: the network may learn to "
             "copy its input, with no error and useless codes; make the code smaller, or train with "
-            "jaxnet.denoising, jaxnet.with_l1_sparsity, jaxnet.with_kl_sparsity or "
-            "jaxnet.with_contraction and pass regularized=True",
+            "with_noise, with_l1_sparsity, with_kl_sparsity or with_contraction and pass "
+            "regularized=True",
             UserWarning,
             stacklevel=2,
         )

@@ -1,23 +1,41 @@
-"""Objectives of networks that rebuild their input, and what may be done to that input first.
+"""Objectives of networks that reconstruct their input.
 
-A batch is a dict with the inputs `x`, optionally `weight`, and optionally `target`: what is to be
-rebuilt where that is not `x` itself. Every objective reports `squared_error`, summed over the
-pixels of an example, so that all models are comparable.
+A batch is a dict with the inputs `x`, optionally `weight`, and optionally `target`: the data to
+reconstruct if they are not `x` itself. Weights are numbers for each example, `(batch,)`, or for
+each of its elements, such as 0 for pixels that are missing: then the loss is the weighted mean over
+elements, times the number of elements of an example. Every objective reports `squared_error`,
+summed over the pixels of an example, so that all models are comparable.
 """
 
+import math
 from collections.abc import Callable
+from typing import Any, overload
 
 import jax
 import optax
 from jaxtyping import Array
 
-from jaxnet.nn.network import Network
-from jaxnet.objectives.supervised import supervised
-from jaxnet.typing import Batch, Metrics, Objective, Params
+from jaxnet.nn.network import Network, StatefulNetwork
+from jaxnet.objectives.prediction import Elementwise, supervised
+from jaxnet.objectives.stateful import transform_objective
+from jaxnet.typing import (
+    AnyObjective,
+    Batch,
+    Objective,
+    Params,
+    StatefulApply,
+    StatefulObjective,
+)
 
 
 def sum_per_example(values: Array) -> Array:
-    """Sum over all axes but the first: one number for each example.
+    """Sum over all axes but the first.
+
+    Args:
+        values: `(n, ...)`.
+
+    Returns:
+        One number for each example, `(n,)`.
 
     >>> import jax.numpy as jnp
     >>> sum_per_example(jnp.ones((2, 3, 3))).tolist()
@@ -26,37 +44,59 @@ def sum_per_example(values: Array) -> Array:
     return values.reshape(len(values), -1).sum(axis=-1)
 
 
-def _rebuilding(
-    network: Network, per_example: Callable[[Array, Array], tuple[Array, dict[str, Array]]]
-) -> Objective:
-    def checked(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+def _of_input(network: Network | StatefulNetwork, elementwise: Elementwise) -> AnyObjective:
+    """The objective whose targets are the inputs, with losses summed over each example."""
+
+    def summed(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
         if outputs.shape != target.shape:
             raise ValueError(
-                f"reconstruction: the network's outputs have shape {outputs.shape}, expected that "
-                f"of what is to be rebuilt, {target.shape}"
+                f"reconstruction: the network's outputs have shape {outputs.shape}, expected the "
+                f"shape of the data to reconstruct, {target.shape}"
             )
-        return per_example(outputs, target)
+        # `supervised` takes means, over the elements that the weights leave; sums are as many times
+        # larger as an example has elements.
+        size = math.prod(target.shape[1:])
+        losses, metrics = elementwise(outputs, target)
+        return size * losses, {name: size * values for name, values in metrics.items()}
 
-    supervision = supervised(network, checked)
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def of_input(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            target = batch.get("target", batch["x"])
+            return apply(params, extra, {**batch, "y": target}, key)
 
-    def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        return supervision(params, {**batch, "y": batch.get("target", batch["x"])}, key)
+        return of_input
 
-    return objective
+    return transform_objective(supervised(network, summed), transform)
+
+
+@overload
+def reconstruction(
+    network: Network, *, mean: Callable[[Array], Array] = jax.nn.sigmoid
+) -> Objective: ...
+
+
+@overload
+def reconstruction(
+    network: StatefulNetwork, *, mean: Callable[[Array], Array] = jax.nn.sigmoid
+) -> StatefulObjective: ...
 
 
 def reconstruction(
-    network: Network, *, mean: Callable[[Array], Array] = jax.nn.sigmoid
-) -> Objective:
+    network: Network | StatefulNetwork, *, mean: Callable[[Array], Array] = jax.nn.sigmoid
+) -> AnyObjective:
     """Squared error `mean_i ||x_i - mean(network(x_i))||^2`, summed over pixels.
 
+    Hinton and Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks",
+    report this error.
+
     Args:
-        network: from inputs to outputs of the same shape, such as an `Autoencoder`.
-        mean: from the network's outputs to the rebuilt input: `jax.nn.sigmoid` where they are
+        network: from inputs to outputs of the same shape, such as an `Autoencoder`, with or without
+            state.
+        mean: from the network's outputs to the reconstruction: `jax.nn.sigmoid` where they are
             logits of pixels in [0, 1], the identity where they are the numbers themselves.
 
     Returns:
-        An objective on batches of `x`. Metrics: `squared_error`.
+        An objective on batches of `x`, `(batch, ...)`. Metrics: `squared_error`.
 
     Raises:
         ValueError: (of the objective) outputs and inputs of different shapes.
@@ -69,25 +109,35 @@ def reconstruction(
     1.0
     """
 
-    def per_example(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
-        squared = sum_per_example((target - mean(outputs)) ** 2)
+    def elementwise(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+        squared = (target - mean(outputs)) ** 2
         return squared, {"squared_error": squared}
 
-    return _rebuilding(network, per_example)
+    return _of_input(network, elementwise)
 
 
-def bernoulli_reconstruction(network: Network) -> Objective:
+@overload
+def bernoulli_reconstruction(network: Network) -> Objective: ...
+
+
+@overload
+def bernoulli_reconstruction(network: StatefulNetwork) -> StatefulObjective: ...
+
+
+def bernoulli_reconstruction(network: Network | StatefulNetwork) -> AnyObjective:
     """Cross-entropy `-mean_i sum_j [x_ij log p_ij + (1 - x_ij) log(1 - p_ij)]`, summed over pixels.
 
-    `p = sigmoid(network(x))`. For pixels strictly between 0 and 1 its least value is their entropy
-    and not 0.
+    `p = sigmoid(network(x))`, in nats. For pixels strictly between 0 and 1 its minimum is their
+    entropy, not 0. Vincent et al. (2010), "Stacked denoising autoencoders", section 2.2.
 
     Args:
-        network: from inputs to logits of the same shape, such as an `Autoencoder`.
+        network: from inputs to logits of the same shape, such as an `Autoencoder`, with or without
+            state.
 
     Returns:
-        An objective on batches whose `x` lies in [0, 1]; inside the trace nobody can check: see
-        `check_unit_interval`. Metrics: `cross_entropy`, and `squared_error` of `p`.
+        An objective on batches whose `x`, `(batch, ...)`, lies in [0, 1], which is not checked
+        inside a trace: see `check_unit_interval`. Metrics: `cross_entropy`, and `squared_error` of
+        `p`.
 
     Raises:
         ValueError: (of the objective) outputs and inputs of different shapes.
@@ -96,14 +146,13 @@ def bernoulli_reconstruction(network: Network) -> Objective:
     >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
     >>> params = jax.tree.map(jnp.zeros_like, network.init(jax.random.key(0)))
     >>> loss, _ = bernoulli_reconstruction(network)(params, {"x": jnp.ones((8, 4))}, None)
-    >>> bool(abs(loss - 4 * jnp.log(2)) < 1e-6)
+    >>> bool(abs(loss - 4 * jnp.log(2)) < 1e-5)
     True
     """
 
-    def per_example(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
+    def elementwise(outputs: Array, target: Array) -> tuple[Array, dict[str, Array]]:
         losses = optax.losses.sigmoid_binary_cross_entropy(outputs, target.astype(outputs.dtype))
-        losses = sum_per_example(losses)
-        squared = sum_per_example((target - jax.nn.sigmoid(outputs)) ** 2)
+        squared = (target - jax.nn.sigmoid(outputs)) ** 2
         return losses, {"cross_entropy": losses, "squared_error": squared}
 
-    return _rebuilding(network, per_example)
+    return _of_input(network, elementwise)

@@ -1,4 +1,4 @@
-"""Principal component analysis: the best linear autoencoder, without any training."""
+"""Principal component analysis: the best linear autoencoder, in closed form."""
 
 from typing import NamedTuple
 
@@ -6,18 +6,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnet._checks import require_integer
+
 # On accelerators a matrix product rounds its factors to fewer bits unless told otherwise.
 _EXACT = jax.lax.Precision.HIGHEST
 
 
 class PCA(NamedTuple):
-    """A principal subspace: arrays only, so it may be vmapped, saved and sharded as parameters are.
+    """A principal subspace: arrays only, so it can be vmapped, saved and sharded like parameters.
 
     Attributes:
         mean: mean of the data, `(dim,)`.
         components: orthonormal directions of the largest variances as rows,
             `(num_components, dim)`.
         variances: variances along them, in decreasing order, `(num_components,)`.
+
+    >>> model = PCA(jnp.zeros(2), jnp.array([[0.6, 0.8]]), jnp.ones(1))
+    >>> model.project(jnp.array([3.0, 4.0])).tolist()
+    [5.0]
     """
 
     mean: Float[Array, "..."]
@@ -25,30 +31,48 @@ class PCA(NamedTuple):
     variances: Float[Array, "..."]
 
     def project(self, x: Float[Array, "*batch dim"]) -> Float[Array, "*batch num_components"]:
-        """The codes of examples, `(x - mean) components^T`."""
+        """Codes of examples, `(x - mean) components^T`.
+
+        Args:
+            x: examples, `(*batch, dim)`.
+
+        Returns:
+            Codes, `(*batch, num_components)`.
+        """
         return jnp.matmul(x - self.mean, self.components.T, precision=_EXACT)
 
-    def rebuild(self, codes: Float[Array, "*batch num_components"]) -> Float[Array, "*batch dim"]:
-        """The examples that codes stand for, `codes components + mean`."""
+    def reconstruct(
+        self, codes: Float[Array, "*batch num_components"]
+    ) -> Float[Array, "*batch dim"]:
+        """Reconstructions of examples from their codes, `codes components + mean`.
+
+        Args:
+            codes: codes, `(*batch, num_components)`.
+
+        Returns:
+            Reconstructions, `(*batch, dim)`.
+        """
         return jnp.matmul(codes, self.components, precision=_EXACT) + self.mean
 
 
 def fit_pca(x: Float[Array, "n *dim"], num_components: int) -> PCA:
-    """Find the directions of largest variance: `mean_i ||x_i - rebuild(project(x_i))||^2` is least.
+    """Find the directions of largest variance, which minimize the reconstruction error.
 
-    More examples than dimensions: eigenvectors of the covariance matrix `(dim, dim)`. Otherwise:
-    singular vectors of the centered data. The sign of each component makes its entry of largest
-    magnitude positive, as scikit-learn does, so that the result is one and the same everywhere.
-    Bishop (2006), "Pattern Recognition and Machine Learning", section 12.1.
+    The error is `mean_i ||x_i - reconstruct(project(x_i))||^2`. With more examples than dimensions
+    the directions are eigenvectors of the covariance matrix `(dim, dim)`, otherwise singular
+    vectors of the centered data. The sign of each component makes its entry of largest magnitude
+    positive, as in scikit-learn, so that the result does not depend on the solver. Bishop (2006),
+    "Pattern Recognition and Machine Learning", section 12.1.
 
     Args:
         x: the data, `(n, dim)`; centered here, not scaled.
-        num_components: size of a code.
+        num_components: size of a code, at most `min(n, dim)`.
 
     Returns:
         A `PCA`, with variances in the convention `1 / (n - 1)`.
 
     Raises:
+        TypeError: a number of components that is not an integer.
         ValueError: data that are not one vector for each of at least two examples; a number of
             components below 1 or above `min(n, dim)`.
 
@@ -56,27 +80,24 @@ def fit_pca(x: Float[Array, "n *dim"], num_components: int) -> PCA:
     >>> model = fit_pca(x, 1)
     >>> [round(value, 3) for value in model.components[0].tolist()]
     [0.6, 0.8]
-    >>> bool(jnp.allclose(model.rebuild(model.project(x)), x, atol=1e-5))
+    >>> bool(jnp.allclose(model.reconstruct(model.project(x)), x, atol=1e-5))
     True
     """
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(
-            f"pca: x must hold at least two examples, each one vector, found shape {x.shape}; "
-            "flatten pictures with x.reshape(len(x), -1)"
+            f"fit_pca: x must hold at least two examples, each one vector, found shape {x.shape}; "
+            "flatten images with x.reshape(len(x), -1)"
         )
     n, dim = x.shape
-    if not 1 <= num_components <= min(n, dim):
-        raise ValueError(
-            f"pca: num_components must lie between 1 and {min(n, dim)}, the smaller of examples "
-            f"and dimensions, found {num_components}"
-        )
+    remedy = "the limit is the smaller of the numbers of examples and dimensions"
+    require_integer("fit_pca", "num_components", num_components, 1, min(n, dim), remedy=remedy)
     mean = jnp.mean(x, axis=0)
-    # Centered before it is squared: the difference of two large squares would lose the digits.
-    centered = x - mean
+    # Centered before it is squared: the difference of two large squares cancels.
+    centered = x - mean[None]
     if n > dim:
         covariance = jnp.matmul(centered.T, centered, precision=_EXACT) / (n - 1)
         values, vectors = jnp.linalg.eigh(covariance)
-        # Ascending; and rounding may push a variance of zero below it.
+        # `eigh` sorts in ascending order, and rounding may make a variance of zero negative.
         variances, components = jnp.maximum(values[::-1], 0), vectors.T[::-1]
     else:
         _, singular, components = jnp.linalg.svd(centered, full_matrices=False)

@@ -1,42 +1,61 @@
-"""Penalties on the codes of an autoencoder, put around any objective.
+"""Penalties on the codes of an autoencoder, added to the loss of any objective.
 
-All of them look at the code in evaluation mode, without dropout: what is penalized is a property
-of the encoder, and the code of the objective is computed but once under `jit`.
+A batch is one of the objective, with inputs `x` and optionally `weight`; weights of elements count
+as their mean over an example. All penalties use the code in evaluation mode, without dropout: the
+penalty is on the encoder, and under `jit` the code is computed once if the objective uses it in
+that mode too.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jaxnet._checks import require_not_negative
+from jaxnet._checks import require_integer, require_not_negative, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.autoencoders.objectives import sum_per_example
-from jaxnet.objectives.supervised import weighted_mean
-from jaxnet.typing import Batch, Metrics, Objective, Params
+from jaxnet.objectives.prediction import masked, weighted_mean
+from jaxnet.objectives.stateful import transform_objective
+from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 
-# Rows of the Jacobian that are held at once: enough for full use of a processor.
+# Rows of the Jacobian that are computed together: enough to use a processor fully.
 _ROWS = 32
 
 
-def _codes(network: Autoencoder, params: Params, x: Array) -> Array:
+def _codes(network: Autoencoder, params: Params, batch: Batch) -> Array:
+    x = masked(batch)["x"]
     return network.encode(params, x).reshape(len(x), -1)
 
 
+def _mean(values: Array, batch: Batch) -> Array:
+    """Weighted mean of one value per example; weights of elements count as their mean."""
+    weight = batch.get("weight")
+    if weight is not None:
+        weight = weight.reshape(len(weight), -1).mean(axis=-1)
+    return weighted_mean(values, weight)
+
+
 def with_l1_sparsity(
-    objective: Objective, network: Autoencoder, strength: float | Array
-) -> Objective:
+    objective: AnyObjectiveT, network: Autoencoder, strength: ArrayLike
+) -> AnyObjectiveT:
     """Add `strength * mean_i sum_j |code_ij|` to the loss of an objective.
 
+    Ranzato et al. (2007), "Sparse feature learning for deep belief networks", use a penalty of this
+    kind.
+
     Args:
-        objective: the objective to change.
-        network: the autoencoder whose code is to be sparse.
+        objective: the objective to transform, with or without state.
+        network: the autoencoder whose code becomes sparse.
         strength: factor of the penalty, at least 0; may be traced.
 
     Returns:
-        An objective with the same metrics.
+        An objective of the same kind with the same metrics.
 
     Raises:
-        ValueError: a negative strength.
+        TypeError: a strength that is not a number.
+        ValueError: a strength that is negative or not finite.
 
     >>> import jaxnet as jn
     >>> identity = jn.activation(lambda x: x)
@@ -49,41 +68,45 @@ def with_l1_sparsity(
     """
     require_not_negative("with_l1_sparsity", strength=strength)
 
-    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        loss, metrics = objective(params, batch, key)
-        penalties = jnp.abs(_codes(network, params, batch["x"])).sum(axis=-1)
-        return loss + strength * weighted_mean(penalties, batch.get("weight")), metrics
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def penalized(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            loss, aux = apply(params, extra, batch, key)
+            penalties = jnp.abs(_codes(network, params, batch)).sum(axis=-1)
+            return loss + strength * _mean(penalties, batch), aux
 
-    return penalized
+        return penalized
+
+    return transform_objective(objective, transform)
 
 
 def with_kl_sparsity(
-    objective: Objective,
+    objective: AnyObjectiveT,
     network: Autoencoder,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
-    target: float | Array = 0.05,
-) -> Objective:
+    target: ArrayLike = 0.05,
+) -> AnyObjectiveT:
     """Add `strength * sum_j KL(target || activity_j)` to the loss of an objective.
 
     `KL(r || a) = r log(r / a) + (1 - r) log((1 - r) / (1 - a))`, and `activity_j` is the mean of
-    unit `j` over the batch, so this penalty looks across examples: it has no gradient of one
-    example (differential privacy), and small batches estimate the activity badly. Ng (2011),
+    unit `j` over the batch, so this penalty depends on all examples together: it has no gradient of
+    one example (differential privacy), and small batches estimate the activity badly. Ng (2011),
     "Sparse autoencoder", CS294A lecture notes, section 3; there the mean is over all training
     examples.
 
     Args:
-        objective: the objective to change.
+        objective: the objective to transform, with or without state.
         network: an autoencoder whose code lies in [0, 1], such as with
             `code_activation=jax.nn.sigmoid`; a mean outside makes the loss NaN.
         strength: factor of the penalty, at least 0; may be traced.
         target: desired mean activity of each unit, in (0, 1); may be traced.
 
     Returns:
-        An objective with the same metrics and `activity`, the mean of all units.
+        An objective of the same kind with the same metrics and `activity`, the mean of all units.
 
     Raises:
-        ValueError: a negative strength, or a target outside (0, 1).
+        TypeError: a strength or a target that is not a number.
+        ValueError: a strength that is negative or not finite, or a target outside (0, 1).
 
     >>> import jaxnet as jn
     >>> identity = jn.activation(lambda x: x)
@@ -96,52 +119,62 @@ def with_kl_sparsity(
     (True, 0.5)
     """
     require_not_negative("with_kl_sparsity", strength=strength)
-    if isinstance(target, (int, float)) and not 0 < target < 1:
-        raise ValueError(
-            f"with_kl_sparsity: target must lie in (0, 1), found {target}; it is the desired "
-            "mean activity of a unit, often 0.05"
-        )
+    require_range(
+        "with_kl_sparsity",
+        "target",
+        target,
+        0,
+        1,
+        include_low=False,
+        include_high=False,
+        remedy="it is the desired mean activity of a unit, often 0.05",
+    )
 
-    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        loss, metrics = objective(params, batch, key)
-        codes = _codes(network, params, batch["x"])
-        activity = jax.vmap(weighted_mean, (1, None))(codes, batch.get("weight"))
-        # Units that are all off have a finite penalty, with a gradient. Clipping would do that
-        # too, but would hide a code outside [0, 1], whose logarithm is NaN.
-        epsilon = jnp.finfo(codes.dtype).eps
-        inside = epsilon + (1 - 2 * epsilon) * activity
-        off = 1 - target
-        divergence = target * jnp.log(target / inside) + off * jnp.log(off / (1 - inside))
-        return loss + strength * divergence.sum(), metrics | {"activity": activity.mean()}
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def penalized(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            loss, (extra, metrics) = apply(params, extra, batch, key)
+            codes = _codes(network, params, batch)
+            activity = jax.vmap(lambda unit: _mean(unit, batch), 1)(codes)
+            # Units that are always off have a finite penalty, with a gradient. Clipping would have
+            # that effect too, but would hide a code outside [0, 1], whose logarithm is NaN.
+            epsilon = jnp.finfo(codes.dtype).eps
+            inside = epsilon + (1 - 2 * epsilon) * activity
+            off = 1 - target
+            divergence = target * jnp.log(target / inside) + off * jnp.log(off / (1 - inside))
+            metrics = metrics | {"activity": activity.mean()}
+            return loss + strength * divergence.sum(), (extra, metrics)
 
-    return penalized
+        return penalized
+
+    return transform_objective(objective, transform)
 
 
 def with_contraction(
-    objective: Objective,
+    objective: AnyObjectiveT,
     network: Autoencoder,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
     num_probes: int | None = None,
-) -> Objective:
+) -> AnyObjectiveT:
     """Add `strength * mean_i ||J(x_i)||_F^2` to the loss, with `J` the Jacobian of the encoder.
 
-    Rifai et al. (2011), "Contractive auto-encoders", eq. 4, for any encoder. Exact, it costs as
-    many backward passes as the code has numbers. With probes it is the unbiased estimate of
-    Hutchinson (1990), `mean_v ||v^T J||^2` with random signs `v`, at one backward pass for each.
+    Rifai et al. (2011), "Contractive auto-encoders", eq. 4, for any encoder. The exact norm costs
+    as many backward passes as the code has numbers. With probes it is the unbiased estimate of
+    Hutchinson (1990), `mean_v ||v^T J||^2` with random signs `v`, at one backward pass each.
 
     Args:
-        objective: the objective to change.
-        network: the autoencoder whose encoder is to contract.
+        objective: the objective to transform, with or without state.
+        network: the autoencoder whose encoder is penalized.
         strength: factor of the penalty, at least 0; may be traced.
         num_probes: random directions for each example; None for the exact norm. Without a key the
             norm is exact.
 
     Returns:
-        An objective with the same metrics.
+        An objective of the same kind with the same metrics.
 
     Raises:
-        ValueError: a negative strength, or a number of probes below 1.
+        TypeError: a strength that is not a number, a number of probes that is not an integer.
+        ValueError: a strength that is negative or not finite, or a number of probes below 1.
 
     >>> import jaxnet as jn
     >>> network = jn.autoencoders.autoencoder(jn.dense(2, 2), jn.dense(2, 2))
@@ -154,22 +187,20 @@ def with_contraction(
     30.0
     """
     require_not_negative("with_contraction", strength=strength)
-    if num_probes is not None and num_probes < 1:
-        raise ValueError(
-            f"with_contraction: num_probes must be at least 1, found {num_probes}; None "
-            "computes the exact norm"
-        )
+    if num_probes is not None:
+        remedy = "None computes the exact norm"
+        require_integer("with_contraction", "num_probes", num_probes, 1, remedy=remedy)
 
-    def squared_norms(params: Params, x: Array, key: Array | None) -> Array:
-        # Nothing looks across examples, so one backward pass makes a row for each of them.
-        codes, pull_back = jax.vjp(lambda x: _codes(network, params, x), x)
+    def squared_norms(params: Params, batch: Batch, key: Array | None) -> Array:
+        # Examples do not depend on each other, so one backward pass computes a row for each.
+        codes, pull_back = jax.vjp(lambda x: _codes(network, params, {**batch, "x": x}), batch["x"])
 
         def squared_row(direction: Array) -> Array:
             (row,) = pull_back(jnp.broadcast_to(direction, codes.shape))
             return sum_per_example(row**2)
 
         if num_probes is None or key is None:
-            # Recomputed in the gradient, so that never more than a few rows are in memory.
+            # Recomputed in the gradient, so that at most a few rows are in memory.
             units = jnp.eye(codes.shape[-1], dtype=codes.dtype)
             rows = jax.lax.map(
                 jax.checkpoint(squared_row), units, batch_size=min(_ROWS, len(units))
@@ -178,12 +209,15 @@ def with_contraction(
         probes = jax.random.rademacher(key, (num_probes, *codes.shape), codes.dtype)
         return jax.vmap(squared_row)(probes).mean(axis=0)
 
-    def penalized(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        probe_key = None
-        if num_probes is not None and key is not None:
-            probe_key, key = jax.random.split(key)
-        loss, metrics = objective(params, batch, key)
-        penalties = squared_norms(params, batch["x"], probe_key)
-        return loss + strength * weighted_mean(penalties, batch.get("weight")), metrics
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def penalized(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            own_key = None
+            if num_probes is not None and key is not None:
+                own_key, key = jax.random.split(key)
+            loss, aux = apply(params, extra, batch, key)
+            penalties = squared_norms(params, batch, own_key)
+            return loss + strength * _mean(penalties, batch), aux
 
-    return penalized
+        return penalized
+
+    return transform_objective(objective, transform)

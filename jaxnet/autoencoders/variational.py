@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_positive, require_sizes
 from jaxnet.autoencoders.likelihoods import Likelihood, bernoulli_likelihood
 from jaxnet.autoencoders.network import Autoencoder, autoencoder
-from jaxnet.nn import layers
 from jaxnet.nn.architectures import mlp
 from jaxnet.nn.initializers import he_normal
 from jaxnet.nn.network import Network
-from jaxnet.typing import Params
+from jaxnet.typing import Initializer, Params
 
 # Folded into the key of the model; its encoder and decoder fold in 0 and 1.
 _POSTERIOR = 2
@@ -22,14 +21,20 @@ _POSTERIOR = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VariationalAutoencoder(Autoencoder):
-    """An autoencoder whose code is a distribution; build one with `variational_autoencoder`.
+    """An autoencoder whose code is a distribution; create one with `variational_autoencoder`.
 
-    As a network it rebuilds its input: from a code drawn from the posterior where there is a key,
-    from the posterior mean where there is none. `encode` gives the posterior mean.
+    As a network it reconstructs its input: from a code drawn from the posterior with a key, from
+    the posterior mean without one. `encode` returns the posterior mean.
 
     Attributes:
         latent_dim: size of a code; the encoder has twice as many outputs.
-        likelihood: what the outputs of the decoder mean.
+        likelihood: the distribution of the data given the outputs of the decoder.
+
+    >>> model = mlp_variational_autoencoder([6, 2])
+    >>> params = model.init(jax.random.key(0))
+    >>> mean, log_variance = model.posterior(params, jnp.ones((5, 6)))
+    >>> mean.shape, log_variance.shape
+    ((5, 2), (5, 2))
     """
 
     latent_dim: int
@@ -38,7 +43,19 @@ class VariationalAutoencoder(Autoencoder):
     def posterior(
         self, params: Params, x: Array, /, *, key: Array | None = None
     ) -> tuple[Array, Array]:
-        """Means and log variances of `q(code | x)`, each `(*batch, latent_dim)`."""
+        """Means and log variances of `q(code | x)`.
+
+        Args:
+            params: parameters of the model.
+            x: inputs, `(*batch, *input)`.
+            key: of dropout and noise in the encoder; None for evaluation mode.
+
+        Returns:
+            The means and the log variances, each `(*batch, latent_dim)`.
+
+        Raises:
+            ValueError: an encoder with another number of outputs.
+        """
         outputs = super().encode(params, x, key=key)
         if outputs.shape[-1] != 2 * self.latent_dim:
             raise ValueError(
@@ -50,7 +67,7 @@ class VariationalAutoencoder(Autoencoder):
         return mean, log_variance
 
     def encode(self, params: Params, x: Array, /, *, key: Array | None = None) -> Array:
-        """The means of the posterior, `(*batch, latent_dim)`."""
+        """Means of the posterior, `(*batch, latent_dim)`, as `posterior` returns them."""
         return self.posterior(params, x, key=key)[0]
 
 
@@ -61,7 +78,7 @@ def variational_autoencoder(
     *,
     likelihood: Likelihood | None = None,
 ) -> VariationalAutoencoder:
-    """Make a variational autoencoder of an encoder and a decoder.
+    """Combine an encoder and a decoder into a variational autoencoder.
 
     The code has the prior `N(0, I)` and the posterior `N(mean(x), diag(exp(log_variance(x))))`.
     Kingma and Welling (2014), "Auto-encoding variational Bayes", section 3.
@@ -69,15 +86,17 @@ def variational_autoencoder(
     Args:
         encoder: from the input to `(*batch, 2 * latent_dim)`: first the means, then the log
             variances.
-        decoder: from `(*batch, latent_dim)` to the outputs that `likelihood` reads, of the shape
+        decoder: from `(*batch, latent_dim)` to the outputs that `likelihood` takes, of the shape
             of the input.
         latent_dim: size of a code.
         likelihood: by default `bernoulli_likelihood()`, whose outputs are logits.
 
     Returns:
-        A network, to be trained by `negative_elbo` or `importance_weighted`.
+        A network from `(*batch, *input)` to `(*batch, *input)`, trained by `negative_elbo` or
+        `importance_weighted`.
 
     Raises:
+        TypeError: a size that is not an integer.
         ValueError: a size below 1; (of the network) an encoder with another number of outputs.
 
     >>> import jaxnet as jn
@@ -112,12 +131,15 @@ def mlp_variational_autoencoder(
     *,
     activation: Callable[[Array], Array] = jax.nn.relu,
     likelihood: Likelihood | None = None,
-    kernel_init: layers.Initializer = he_normal,
+    kernel_init: Initializer = he_normal,
 ) -> VariationalAutoencoder:
-    """Variational autoencoder of an `mlp` and its mirror image.
+    """Variational autoencoder of an `mlp` and an `mlp` with the sizes in reverse order.
+
+    Kingma and Welling (2014), "Auto-encoding variational Bayes", appendix C, there with one hidden
+    layer and tanh.
 
     Args:
-        dims: sizes of input, hidden layers and code; the decoder has them backwards.
+        dims: sizes of input, hidden layers and code; the decoder has them in reverse order.
         activation: applied after each hidden layer.
         likelihood: by default `bernoulli_likelihood()`, whose outputs are logits.
         kernel_init: initializer of the hidden kernels, as in `mlp`.
@@ -126,6 +148,7 @@ def mlp_variational_autoencoder(
         A model from `(*batch, dims[0])` to `(*batch, dims[0])`.
 
     Raises:
+        TypeError: a size that is not an integer.
         ValueError: fewer than two sizes, or a size below 1.
 
     >>> model = mlp_variational_autoencoder([784, 200, 200, 50])
@@ -133,18 +156,23 @@ def mlp_variational_autoencoder(
     >>> params["encoder"]["dense_2"]["kernel"].shape
     (200, 100)
     """
-    if len(dims) < 2 or min(dims) < 1:
-        raise ValueError(
-            "mlp_variational_autoencoder: dims must hold at least the sizes of input and code, "
-            f"each at least 1, found {list(dims)}"
-        )
+    meaning = "hold at least the sizes of input and code"
+    dims = require_sizes("mlp_variational_autoencoder", "dims", dims, meaning, min_length=2)
     encoder = mlp([*dims[:-1], 2 * dims[-1]], activation=activation, kernel_init=kernel_init)
     decoder = mlp(dims[::-1], activation=activation, kernel_init=kernel_init)
     return variational_autoencoder(encoder, decoder, dims[-1], likelihood=likelihood)
 
 
 def posterior_noise(key: Array, mean: Array, num_samples: int | None = None) -> Array:
-    """Standard normal noise for codes, with a new first axis for more than one sample.
+    """Standard normal noise for codes, from the stream of the key that the posterior uses.
+
+    Args:
+        key: key of the model.
+        mean: posterior means, `(*batch, latent_dim)`.
+        num_samples: samples for each mean, on a new first axis; None for one without that axis.
+
+    Returns:
+        The noise, `(*batch, latent_dim)` or `(num_samples, *batch, latent_dim)`.
 
     >>> posterior_noise(jax.random.key(0), jnp.zeros((5, 2)), 3).shape
     (3, 5, 2)
@@ -155,31 +183,45 @@ def posterior_noise(key: Array, mean: Array, num_samples: int | None = None) -> 
 
 
 def reparameterize(mean: Array, log_variance: Array, noise: Array | float) -> Array:
-    """A code as a smooth function of the posterior: `mean + exp(log_variance / 2) noise`.
+    """Codes as a differentiable function of the posterior: `mean + exp(log_variance / 2) noise`.
 
-    Kingma and Welling (2014), section 2.4.
+    Kingma and Welling (2014), "Auto-encoding variational Bayes", section 2.4.
+
+    Args:
+        mean: posterior means, `(*batch, latent_dim)`.
+        log_variance: posterior log variances, `(*batch, latent_dim)`.
+        noise: standard normal noise that broadcasts with them; 0 for the means.
+
+    Returns:
+        The codes.
 
     >>> reparameterize(jnp.ones(2), jnp.zeros(2), 0.5).tolist()
     [1.5, 1.5]
     """
-    return mean + jnp.exp(log_variance / 2) * noise
+    scale, rank = jnp.exp(log_variance / 2), max(mean.ndim, jnp.ndim(noise))
+    mean, scale = (jax.lax.broadcast_to_rank(values, rank) for values in (mean, scale))
+    return mean + scale * noise
 
 
 def sample_prior(
     model: VariationalAutoencoder, params: Params, key: Array, *, num_samples: int
 ) -> Float[Array, "num_samples ..."]:
-    """Draw codes from the prior `N(0, I)` and give the mean of the data for each.
+    """Draw codes `z` from the prior `N(0, I)`, and return the expected data `E[x | z]`.
+
+    Kingma and Welling (2014), "Auto-encoding variational Bayes", appendix A.
 
     Args:
         model: the variational autoencoder.
         params: its parameters.
-        key: decides the codes.
-        num_samples: how many.
+        key: of the codes.
+        num_samples: number of codes.
 
     Returns:
-        The means, such as the probabilities of pixels; `jax.random.bernoulli` of them draws pixels.
+        The expected data, `(num_samples, *input)`, such as the probabilities of pixels, from which
+        `jax.random.bernoulli` draws pixels.
 
     Raises:
+        TypeError: a number of samples that is not an integer.
         ValueError: a number of samples below 1.
 
     >>> model = mlp_variational_autoencoder([6, 4, 2])

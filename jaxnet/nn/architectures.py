@@ -1,26 +1,28 @@
-"""Whole networks built from layers."""
+"""Networks built from layers: the multi-layer perceptron and the convolutional network."""
 
 import itertools
 from collections.abc import Callable, Sequence
 
 import jax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jaxnet.nn import layers
+from jaxnet._checks import is_zero, require_positive, require_range, require_sizes
+from jaxnet.nn import convolution, layers
 from jaxnet.nn.initializers import he_normal
 from jaxnet.nn.network import Chain, Network, chain
 from jaxnet.typing import Initializer
 
 
-def _dropout_layers(rate: float | Array) -> list[Network]:
-    """One layer, or none where the rate is the number zero: it would only cost random bits."""
-    return [] if isinstance(rate, (int, float)) and rate == 0 else [layers.dropout(rate)]
+def _dropout_layers(rate: ArrayLike) -> list[Network]:
+    """One layer, or none where the rate is known to be zero: it would only cost random bits."""
+    return [] if is_zero(rate) else [layers.dropout(rate)]
 
 
 def _mlp_layers(
     dims: Sequence[int],
     activation: Callable[[Array], Array],
-    dropout: float | Array,
+    dropout: ArrayLike,
     kernel_init: Initializer,
 ) -> list[Network]:
     parts: list[Network] = []
@@ -34,11 +36,14 @@ def mlp(
     dims: Sequence[int],
     *,
     activation: Callable[[Array], Array] = jax.nn.relu,
-    dropout: float | Array = 0.0,
-    input_dropout: float | Array = 0.0,
+    dropout: ArrayLike = 0.0,
+    input_dropout: ArrayLike = 0.0,
     kernel_init: Initializer = he_normal,
 ) -> Chain:
     """Multi-layer perceptron: dense layers with an activation after each but the last.
+
+    `h_0 = x`, `h_l = activation(h_{l-1} W_l + b_l)`, and the output is `h_{L-1} W_L + b_L`.
+    Goodfellow, Bengio and Courville (2016), "Deep learning", chapter 6.
 
     Args:
         dims: sizes of input, hidden layers and output. Two sizes make a linear model.
@@ -52,16 +57,17 @@ def mlp(
         A chain from `(*batch, dims[0])` to `(*batch, dims[-1])`.
 
     Raises:
+        TypeError: a size that is not an integer, a rate that is not a number.
         ValueError: fewer than two sizes, a size below 1, or a rate outside [0, 1).
 
     >>> network = mlp([4, 8, 3], dropout=0.1)
     >>> network.names
     ('dense_0', 'activation_0', 'dropout_0', 'dense_1')
     """
-    if len(dims) < 2:
-        raise ValueError(
-            f"mlp: dims must hold at least the sizes of input and output, found {list(dims)}"
-        )
+    meaning = "hold at least the sizes of input and output"
+    dims = require_sizes("mlp", "dims", dims, meaning, min_length=2)
+    for name, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
+        require_range("mlp", name, rate, 0, 1, include_high=False)
     return chain(
         *_dropout_layers(input_dropout), *_mlp_layers(dims, activation, dropout, kernel_init)
     )
@@ -73,19 +79,22 @@ def cnn(
     dims: Sequence[int],
     *,
     activation: Callable[[Array], Array] = jax.nn.relu,
-    dropout: float | Array = 0.0,
+    dropout: ArrayLike = 0.0,
     kernel_size: int = 3,
     convs_per_stage: int = 1,
     kernel_init: Initializer = he_normal,
 ) -> Chain:
     """Convolutional network: stages of convolutions and 2x2 max pooling, then an `mlp`.
 
+    LeCun et al. (1998), "Gradient-based learning applied to document recognition", section II.B,
+    with an activation after each convolution and max pooling.
+
     Args:
-        image_shape: height, width and channels of a picture.
-        channels: channels of each stage; each stage halves height and width.
+        image_shape: height, width and channels of an image.
+        channels: output channels of each stage; each stage halves height and width.
         dims: hidden sizes and output size of the dense part.
         activation: applied after each convolution and hidden dense layer.
-        dropout: rate of dropout after each stage and each hidden dense layer.
+        dropout: rate of dropout after each stage and each hidden dense layer; 0 leaves it out.
         kernel_size: height and width of every kernel.
         convs_per_stage: convolutions in one stage.
         kernel_init: initializer of all kernels but the last layer's.
@@ -94,34 +103,35 @@ def cnn(
         A chain from `(*batch, height, width, channels)` to `(*batch, dims[-1])`.
 
     Raises:
-        ValueError: a picture that is not height, width, channels, or is too small for the number
-            of stages; a size below 1; no output size.
+        TypeError: a size that is not an integer, a rate that is not a number.
+        ValueError: an image shape that is not height, width, channels, or is too small for the
+            number of stages; a size below 1; no output size; a rate outside [0, 1).
 
     >>> network = cnn((8, 8, 1), channels=[16, 32], dims=[10])
-    >>> params = network.init(jax.random.key(0))
-    >>> network.apply(params, jax.numpy.ones((5, 8, 8, 1))).shape
+    >>> params = jax.eval_shape(network.init, jax.random.key(0))
+    >>> jax.eval_shape(network.apply, params, jax.numpy.ones((5, 8, 8, 1))).shape
     (5, 10)
     """
-    if len(image_shape) != 3:
-        raise ValueError(
-            f"cnn: image_shape must be height, width and channels, found {tuple(image_shape)}"
-        )
-    if not dims:
-        raise ValueError("cnn: dims must hold at least the size of the output, found none")
-    height, width, in_channels = image_shape
+    height, width, in_channels = require_sizes(
+        "cnn", "image_shape", image_shape, "be height, width and channels", length=3
+    )
+    channels = require_sizes("cnn", "channels", channels, "be one size for each stage")
+    dims = require_sizes("cnn", "dims", dims, "hold at least the size of the output", min_length=1)
+    require_positive("cnn", kernel_size=kernel_size, convs_per_stage=convs_per_stage)
+    require_range("cnn", "dropout", dropout, 0, 1, include_high=False)
     if min(height, width) >> len(channels) < 1:
         raise ValueError(
-            f"cnn: {len(channels)} stages halve a picture of {height}x{width} to nothing; "
+            f"cnn: {len(channels)} stages halve an image of {height}x{width} to nothing; "
             "use fewer channels"
         )
     parts: list[Network] = []
     for out_channels in channels:
         for _ in range(convs_per_stage):
             size = (kernel_size, kernel_size)
-            parts.append(layers.conv(in_channels, out_channels, size, kernel_init=kernel_init))
+            parts.append(convolution.conv(in_channels, out_channels, size, kernel_init=kernel_init))
             parts.append(layers.activation(activation))
             in_channels = out_channels
-        parts += [layers.max_pool(), *_dropout_layers(dropout)]
+        parts += [convolution.max_pool(), *_dropout_layers(dropout)]
         height, width = height // 2, width // 2
     flat_dims = [height * width * in_channels, *dims]
     head = _mlp_layers(flat_dims, activation, dropout, kernel_init)

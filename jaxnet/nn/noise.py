@@ -1,11 +1,13 @@
-"""Noise as layers: drawn from the key, and without a key the identity."""
+"""Noise as layers: drawn from the key; without a key they are the identity."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxnet._checks import require_not_negative, require_range
 from jaxnet.nn.network import Network
 from jaxnet.typing import Params
 
@@ -21,25 +23,26 @@ def _noise(name: str, corrupt: Callable[[Array, Array], Array]) -> Network:
     return Network(lambda key: {}, apply, name)
 
 
-def _require_rate(function: str, rate: float | Array) -> None:
-    if isinstance(rate, (int, float)) and not 0 <= rate < 1:
-        raise ValueError(
-            f"{function}: rate must lie in [0, 1), found {rate}; it is the probability that a "
-            "number is replaced, and at 1 nothing is left of the input"
-        )
+def _require_rate(function: str, rate: ArrayLike) -> None:
+    remedy = "it is the probability that a number is replaced, and 1 would replace all of them"
+    require_range(function, "rate", rate, 0, 1, include_high=False, remedy=remedy)
 
 
-def masking_noise(rate: float | Array) -> Network:
+def masking_noise(rate: ArrayLike) -> Network:
     """Set each number to zero with probability `rate`; the others stay as they are.
 
-    Unlike `dropout` it does not scale what is left: the network shall see pictures with holes.
-    Vincent et al. (2010), "Stacked denoising autoencoders", section 3.3. There a fixed number of
-    entries is drawn; here each is drawn on its own, so that the rate may be traced.
+    Unlike `dropout` it does not scale the others: missing pixels are missing. Vincent et al.
+    (2010), "Stacked denoising autoencoders", section 3.3. There a fixed number of entries is drawn;
+    here each is drawn independently, so that the rate may be traced.
 
     Args:
         rate: probability of a zero, in [0, 1); may be traced.
 
+    Returns:
+        A network that keeps shapes.
+
     Raises:
+        TypeError: a rate that is not a number.
         ValueError: a rate outside [0, 1).
 
     >>> x = masking_noise(0.5).apply({}, jnp.ones(40), key=jax.random.key(0))
@@ -54,7 +57,7 @@ def masking_noise(rate: float | Array) -> Network:
     return _noise("masking_noise", corrupt)
 
 
-def gaussian_noise(scale: float | Array) -> Network:
+def gaussian_noise(scale: ArrayLike) -> Network:
     """Add `scale * e` with `e` drawn from a standard normal distribution, for each number.
 
     Vincent et al. (2010), "Stacked denoising autoencoders", section 3.3. The result is not clipped:
@@ -63,15 +66,18 @@ def gaussian_noise(scale: float | Array) -> Network:
     Args:
         scale: standard deviation of the noise, at least 0; may be traced.
 
+    Returns:
+        A network that keeps shapes.
+
     Raises:
-        ValueError: a negative scale.
+        TypeError: a scale that is not a number.
+        ValueError: a scale that is negative or not finite.
 
     >>> x = gaussian_noise(0.1).apply({}, jnp.zeros(1000), key=jax.random.key(0))
     >>> bool(0.08 < x.std() < 0.12)
     True
     """
-    if isinstance(scale, (int, float)) and scale < 0:
-        raise ValueError(f"gaussian_noise: scale must be at least 0, found {scale}")
+    require_not_negative("gaussian_noise", scale=scale)
 
     def corrupt(key: Array, x: Array) -> Array:
         return x + scale * jax.random.normal(key, x.shape, x.dtype)
@@ -79,15 +85,19 @@ def gaussian_noise(scale: float | Array) -> Network:
     return _noise("gaussian_noise", corrupt)
 
 
-def salt_and_pepper_noise(rate: float | Array) -> Network:
-    """Set each number with probability `rate` to 0 or 1, by a fair coin.
+def salt_and_pepper_noise(rate: ArrayLike) -> Network:
+    """Set each number with probability `rate` to 0 or 1, with equal probability.
 
     Vincent et al. (2010), "Stacked denoising autoencoders", section 3.3, for numbers in [0, 1].
 
     Args:
         rate: probability that a number is replaced, in [0, 1); may be traced.
 
+    Returns:
+        A network that keeps shapes.
+
     Raises:
+        TypeError: a rate that is not a number.
         ValueError: a rate outside [0, 1).
 
     >>> x = salt_and_pepper_noise(0.5).apply({}, jnp.full(40, 0.3), key=jax.random.key(0))
@@ -97,7 +107,7 @@ def salt_and_pepper_noise(rate: float | Array) -> Network:
     _require_rate("salt_and_pepper_noise", rate)
 
     def corrupt(key: Array, x: Array) -> Array:
-        # One uniform number decides: below rate / 2 pepper, from there to rate salt.
+        # One uniform number each: below rate / 2 pepper, from there to rate salt.
         drawn = jax.random.uniform(key, x.shape)
         return jnp.where(drawn < rate, jnp.where(drawn < rate / 2, 0, 1), x)
 
@@ -107,8 +117,11 @@ def salt_and_pepper_noise(rate: float | Array) -> Network:
 def bernoulli_sampling() -> Network:
     """Set each number, a probability, to 1 with that probability and to 0 otherwise.
 
-    Gray pixels become black and white ones: "binarized by sampling" in the papers on Boltzmann
-    machines and variational autoencoders, Salakhutdinov and Murray (2008), section 5.
+    Gray pixels become black or white: "binarized by sampling" in the papers on Boltzmann machines
+    and variational autoencoders, Salakhutdinov and Murray (2008), section 5.
+
+    Returns:
+        A network that keeps shapes, on numbers in [0, 1].
 
     >>> x = bernoulli_sampling().apply({}, jnp.full(1000, 0.3), key=jax.random.key(0))
     >>> sorted(set(x.tolist())), bool(0.25 < x.mean() < 0.35)

@@ -1,23 +1,23 @@
 """Objectives: `(params, batch, key) -> (loss, metrics)`, what a network is trained for."""
 
 from jaxnet.objectives.penalties import with_l1, with_l2
-from jaxnet.objectives.stateful import as_stateful, transform_objective
-from jaxnet.objectives.supervised import (
+from jaxnet.objectives.prediction import (
     binary_classification,
     classification,
     regression,
     supervised,
     weighted_mean,
 )
+from jaxnet.objectives.stateful import as_stateful, transform_objective
 from jaxnet.objectives.transforms import with_augmentation, with_noise
 
 __all__ = [
     "as_stateful",
-    "transform_objective",
     "binary_classification",
     "classification",
     "regression",
     "supervised",
+    "transform_objective",
     "weighted_mean",
     "with_augmentation",
     "with_l1",

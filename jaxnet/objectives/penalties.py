@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxnet._checks import require_not_negative
@@ -18,7 +19,7 @@ def _is_kernel(path: str, leaf: Array) -> bool:
 
 def _penalized(
     objective: AnyObjectiveT,
-    strength: float | Array,
+    strength: ArrayLike,
     where: Callable[[str, Array], bool],
     penalty: Callable[[Array], Array],
 ) -> AnyObjectiveT:
@@ -46,7 +47,7 @@ def _penalized(
 
 def with_l1(
     objective: AnyObjectiveT,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
 ) -> AnyObjectiveT:
@@ -61,7 +62,9 @@ def with_l1(
         An objective of the same kind with the same metrics.
 
     Raises:
-        ValueError: a negative strength; (of the objective) no parameter selected.
+        TypeError: a strength that is not a number.
+        ValueError: a strength that is negative or not finite; (of the objective) no parameter
+            selected.
 
     >>> constant = lambda params, batch, key: (0.0, {})
     >>> float(with_l1(constant, 0.5)({"kernel": jnp.array([1.0, -3.0])}, {}, None)[0])
@@ -72,7 +75,7 @@ def with_l1(
 
 def with_l2(
     objective: AnyObjectiveT,
-    strength: float | Array,
+    strength: ArrayLike,
     *,
     where: Callable[[str, Array], bool] = _is_kernel,
 ) -> AnyObjectiveT:
@@ -87,7 +90,9 @@ def with_l2(
         An objective of the same kind with the same metrics.
 
     Raises:
-        ValueError: a negative strength; (of the objective) no parameter selected.
+        TypeError: a strength that is not a number.
+        ValueError: a strength that is negative or not finite; (of the objective) no parameter
+            selected.
 
     >>> constant = lambda params, batch, key: (0.0, {})
     >>> float(with_l2(constant, 0.5)({"kernel": jnp.array([1.0, -3.0])}, {}, None)[0])

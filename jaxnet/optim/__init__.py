@@ -5,10 +5,9 @@ from jaxnet.optim.registry import (
     needs_key,
     optimizer,
     optimizer_names,
-    schedule,
-    schedule_names,
     takes_schedule,
 )
+from jaxnet.optim.schedules import schedule, schedule_names
 
 __all__ = [
     "default_learning_rate",

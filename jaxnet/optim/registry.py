@@ -1,21 +1,23 @@
-"""Every complete optimizer of the installed Optax by name, and learning-rate schedules.
+"""Every complete optimizer of the installed Optax by name.
 
-The optimizers are found by looking at Optax, not from a list. What must be told about some of them
-is here: a default rate where Optax has none and the usual one does not suit, and how to complete
-those that need more than a rate.
+The optimizers are found by inspecting Optax, not from a list. This module adds a default learning
+rate where Optax has none and the usual one does not suit, and completes the optimizers that need
+more than a rate.
 """
 
-import difflib
 import functools
 import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
-LearningRate = float | Array | optax.Schedule
+from jaxnet._checks import require_above_zero, require_not_negative
+from jaxnet.optim._names import require_name
+
+LearningRate = ArrayLike | optax.Schedule
 
 _USUAL_RATE = 1e-3
 _RATES = {
@@ -46,14 +48,14 @@ _RATES = {
 
 # Where Optax's own defaults do not train a small ReLU network from mini-batches.
 _OPTIONS: dict[str, dict[str, float]] = {
-    # The default of 1e-16 divides by nothing for a unit that has been silent so far.
+    # The default of 1e-16 divides by nothing for a unit that has always been inactive.
     "acprop": {"eps": 1e-4},
     # Signs of mini-batch gradients disagree by chance, and steps grow to 50 by default.
     "rprop": {"max_step_size": 0.01},
 }
 
-# Optax's wrappers are complete once they have something to wrap, and a few optimizers once they
-# have a key or a bound: (rate, key, clip_norm, decay) -> optimizer, where `decay` adds the decayed
+# Optax's wrappers are complete with an optimizer to wrap, and a few optimizers with a key or a
+# bound: (rate, key, clip_norm, decay) -> optimizer, where `decay` adds the decayed
 # weights to a gradient. Values are those of the papers.
 _RECIPES: dict[str, Callable[..., optax.GradientTransformation]] = {
     # Abadi et al. (2016), section 5: the bound is on the gradient of each example.
@@ -100,7 +102,10 @@ def optimizer_names() -> tuple[str, ...]:
     """Names of all optimizers that `optimizer` makes, sorted.
 
     They are the public functions of `optax` and `optax.contrib` that take a learning rate and need
-    nothing else (or a key), and Optax's wrappers, completed as their papers do.
+    nothing else (or a key), and Optax's wrappers, completed as in their papers.
+
+    Returns:
+        The names.
 
     >>> {"adam", "lbfgs", "muon", "schedule_free_adamw"} <= set(optimizer_names())
     True
@@ -109,7 +114,13 @@ def optimizer_names() -> tuple[str, ...]:
 
 
 def default_learning_rate(name: str) -> float | None:
-    """The rate that `optimizer(name)` uses; None where the optimizer finds its own.
+    """The learning rate that `optimizer(name)` uses.
+
+    Args:
+        name: one of `optimizer_names()`.
+
+    Returns:
+        The rate; None where the optimizer finds its own, such as a line search.
 
     Raises:
         ValueError: an unknown name; the nearest ones are suggested.
@@ -117,7 +128,7 @@ def default_learning_rate(name: str) -> float | None:
     >>> default_learning_rate("adam"), default_learning_rate("lbfgs")
     (0.001, None)
     """
-    _require_name("optimizer", name, optimizer_names())
+    require_name("optimizer", name, optimizer_names())
     if name in _RATES:
         return _RATES[name]
     default = _rate_parameter(_factories()[name]).default if name in _factories() else _USUAL_RATE
@@ -127,13 +138,19 @@ def default_learning_rate(name: str) -> float | None:
 def needs_key(name: str) -> bool:
     """Whether the optimizer draws random numbers, so that `optimizer` must be given a key.
 
+    Args:
+        name: one of `optimizer_names()`.
+
+    Returns:
+        True for stochastic optimizers such as `noisy_sgd`.
+
     Raises:
         ValueError: an unknown name; the nearest ones are suggested.
 
     >>> needs_key("noisy_sgd"), needs_key("sgd")
     (True, False)
     """
-    _require_name("optimizer", name, optimizer_names())
+    require_name("optimizer", name, optimizer_names())
     if name in _RECIPES:
         return name in _STOCHASTIC_RECIPES
     return "key" in inspect.signature(_factories()[name]).parameters
@@ -144,8 +161,8 @@ def optimizer(
     learning_rate: LearningRate | None = None,
     *,
     key: Array | None = None,
-    weight_decay: float | Array | None = None,
-    clip_norm: float | None = None,
+    weight_decay: ArrayLike | None = None,
+    clip_norm: ArrayLike | None = None,
 ) -> optax.GradientTransformation:
     """An optimizer of the installed Optax by name, ready for `gradient_learner`.
 
@@ -154,16 +171,19 @@ def optimizer(
         learning_rate: a number, which may be traced, or a schedule from the step to a number; by
             default `default_learning_rate(name)`.
         key: for optimizers that draw random numbers; see `needs_key`.
-        weight_decay: strength of weight decay: the optimizer's own (decoupled) where it has one,
-            otherwise added to the gradient. None leaves the optimizer's default. For line
-            searches use `with_l2`, which they see.
-        clip_norm: the largest global norm of a gradient (for `dpsgd` of each example's); None does
-            not clip.
+        weight_decay: strength of weight decay, at least 0; may be traced. It is decoupled where
+            the optimizer has an argument for it, Loshchilov and Hutter (2019), "Decoupled weight
+            decay regularization", and added to the gradient otherwise. None leaves the optimizer's
+            default. For line searches use `with_l2`, which is part of the loss.
+        clip_norm: the largest global norm of a gradient (for `dpsgd` of each example's), above 0;
+            None does not clip. Pascanu et al. (2013), "On the difficulty of training recurrent
+            neural networks", algorithm 1.
 
     Returns:
         An Optax gradient transformation.
 
     Raises:
+        TypeError: a rate, weight decay or norm that is not a number.
         ValueError: an unknown name (the nearest are suggested), a rate, weight decay or norm out of
             range, a schedule for an optimizer that takes only a number, a missing key.
 
@@ -172,19 +192,23 @@ def optimizer(
         ...
     ValueError: unknown optimizer 'adamm'; did you mean adam, radam, adamw?
     """
-    _require_name("optimizer", name, optimizer_names())
+    require_name("optimizer", name, optimizer_names())
     rate = default_learning_rate(name) if learning_rate is None else learning_rate
-    _require_above_zero("learning_rate", rate)
-    _require_above_zero("clip_norm", clip_norm)
-    if isinstance(weight_decay, (int, float)) and weight_decay < 0:
-        raise ValueError(f"weight_decay must not be negative, found {weight_decay}")
+    if rate is not None and not callable(rate):
+        require_above_zero("optimizer", learning_rate=rate)
+    if clip_norm is not None:
+        require_above_zero("optimizer", clip_norm=clip_norm)
+    if weight_decay is not None:
+        require_not_negative("optimizer", weight_decay=weight_decay)
     if needs_key(name):
         if key is None:
             raise ValueError(f"optimizer {name!r} draws random numbers: pass key=jax.random.key(n)")
     elif callable(rate) and not takes_schedule(name):
         raise ValueError(f"optimizer {name!r} takes a number as learning_rate, found a schedule")
 
-    decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay)
+    decay = optax.identity()
+    if weight_decay is not None:
+        decay = optax.add_decayed_weights(weight_decay)  # pyright: ignore[reportArgumentType]
     if name in _RECIPES:
         core = _RECIPES[name](rate, key, clip_norm, decay)
     else:
@@ -197,93 +221,28 @@ def optimizer(
 def takes_schedule(name: str) -> bool:
     """Whether the learning rate of the optimizer may be a schedule.
 
+    Args:
+        name: one of `optimizer_names()`.
+
+    Returns:
+        False for optimizers whose rate must be a number.
+
     Raises:
         ValueError: an unknown name; the nearest ones are suggested.
 
     >>> takes_schedule("adam"), takes_schedule("rprop")
     (True, False)
     """
-    _require_name("optimizer", name, optimizer_names())
+    require_name("optimizer", name, optimizer_names())
     if name in _RECIPES:
         return True
     return "Callable" in str(_rate_parameter(_factories()[name]).annotation)
 
 
-def schedule(
-    name: str,
-    peak: float | Array,
-    *,
-    num_steps: int,
-    warmup_fraction: float = 0.1,
-    final_fraction: float = 0.01,
-) -> optax.Schedule:
-    """A learning-rate schedule by name, as a multiple of a peak that may be traced.
-
-    | name | rate over the run |
-    |---|---|
-    | `constant` | the peak |
-    | `cosine` | half a cosine from the peak to `final_fraction` of it |
-    | `warmup_cosine` | linear from 0 to the peak during `warmup_fraction`, then cosine |
-    | `exponential` | geometric from the peak to `final_fraction` of it |
-    | `step` | the peak, a tenth of it after half, a hundredth after three quarters of the run |
-
-    Args:
-        name: one of the names above.
-        peak: the largest rate.
-        num_steps: number of steps of the run.
-        warmup_fraction: part of the run that warms up, in (0, 1).
-        final_fraction: last rate over the peak, in (0, 1].
-
-    Returns:
-        A function from the step to the rate.
-
-    Raises:
-        ValueError: an unknown name, a peak or number of steps that is not positive, a
-            fraction out of range.
-
-    >>> rate = schedule("warmup_cosine", 0.5, num_steps=100)
-    >>> [round(float(rate(step)), 3) for step in (0, 10, 55, 100)]
-    [0.0, 0.5, 0.252, 0.005]
-    """
-    _require_name("schedule", name, schedule_names())
-    _require_above_zero("peak", peak)
-    _require_above_zero("num_steps", num_steps)
-    if not 0 < warmup_fraction < 1:
-        raise ValueError(f"warmup_fraction must lie in (0, 1), found {warmup_fraction}")
-    if not 0 < final_fraction <= 1:
-        raise ValueError(f"final_fraction must lie in (0, 1], found {final_fraction}")
-    # Optax compares some peaks in Python, so the shape has peak 1 and the factor may be traced.
-    if name == "cosine":
-        shape = optax.cosine_decay_schedule(1.0, num_steps, alpha=final_fraction)
-    elif name == "warmup_cosine":
-        warmup = max(1, round(warmup_fraction * num_steps))
-        shape = optax.warmup_cosine_decay_schedule(
-            0.0, 1.0, warmup, max(num_steps, warmup + 1), end_value=final_fraction
-        )
-    elif name == "exponential":
-        shape = optax.exponential_decay(1.0, num_steps, final_fraction)
-    elif name == "step":
-        shape = optax.piecewise_constant_schedule(
-            1.0, {num_steps // 2: 0.1, max(num_steps * 3 // 4, num_steps // 2 + 1): 0.1}
-        )
-    else:
-        shape = optax.constant_schedule(1.0)
-    return lambda count: peak * shape(count)
-
-
-def schedule_names() -> tuple[str, ...]:
-    """Names that `schedule` takes.
-
-    >>> schedule_names()
-    ('constant', 'cosine', 'warmup_cosine', 'exponential', 'step')
-    """
-    return ("constant", "cosine", "warmup_cosine", "exponential", "step")
-
-
 @functools.cache
 def _factories() -> Mapping[str, FunctionType]:
     """Optax's functions that make an optimizer from a rate, and at most a key."""
-    found = {}
+    factories = {}
     for module in (optax, optax.contrib):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             parameters = inspect.signature(function).parameters
@@ -296,8 +255,8 @@ def _factories() -> Mapping[str, FunctionType]:
                 and parameter.kind is not inspect.Parameter.VAR_KEYWORD
             }
             if required <= {*_RATE_PARAMETERS, "key"}:
-                found[name] = function
-    return MappingProxyType(found)
+                factories[name] = function
+    return MappingProxyType(factories)
 
 
 def _rate_parameter(function: FunctionType) -> inspect.Parameter:
@@ -309,7 +268,7 @@ def _from_factory(
     name: str,
     rate: LearningRate | None,
     key: Array | None,
-    weight_decay: float | Array | None,
+    weight_decay: ArrayLike | None,
     decay: optax.GradientTransformation,
 ) -> optax.GradientTransformation:
     """The optimizer, with its own weight decay where it has one and with `decay` otherwise."""
@@ -322,16 +281,3 @@ def _from_factory(
     if "weight_decay" in inspect.signature(function).parameters:
         return function(**options, weight_decay=weight_decay)
     return optax.chain(decay, function(**options))
-
-
-def _require_name(kind: str, name: str, names: Iterable[str]) -> None:
-    if name in names:
-        return
-    nearest = difflib.get_close_matches(name, names)
-    hint = f"did you mean {', '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
-    raise ValueError(f"unknown {kind} {name!r}; {hint}")
-
-
-def _require_above_zero(name: str, value: object) -> None:
-    if isinstance(value, (int, float)) and not 0 < value < math.inf:
-        raise ValueError(f"{name} must be greater than 0 and finite, found {value}")

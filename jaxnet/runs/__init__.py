@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxnet.runs.progress import Progress
     from jaxnet.runs.records import json_values, metrics_record, read_json, read_log
     from jaxnet.runs.script import Run, open_run
+    from jaxnet.runs.stages import train_stages
     from jaxnet.runs.tensorboard import EventWriter
     from jaxnet.runs.training import start_states, train
 
@@ -48,6 +49,7 @@ _MODULES = {
     "read_log": "records",
     "start_states": "training",
     "train": "training",
+    "train_stages": "stages",
 }
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "read_log",
     "start_states",
     "train",
+    "train_stages",
 ]
 
 

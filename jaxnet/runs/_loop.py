@@ -129,7 +129,7 @@ class TrainingLoop:
             except CheckpointError as error:
                 raise ValueError(f"resume: {error}") from error
             if restored is not None:
-                for reason in restored.refused:
+                for reason in restored.rejected:
                     print(f"warning: {reason}; an older one is used", file=sys.stderr)
                 self._state = restored.state
                 self._step = self._saved = restored.step

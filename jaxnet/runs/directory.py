@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
 from jaxnet.runs.environment import cache_folder, differences, manifest
-from jaxnet.runs.files import whole_file
-from jaxnet.runs.records import json_values, read_json
+from jaxnet.runs.records import flatten, json_values, read_json
 
 _LOCK, _PID = "run.lock", "run.pid"
 # A run that ended before its `config.json` was written has left nothing else.
-_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json", ".manifest.json.tmp", ".config.json.tmp"}
+_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json"}
 _RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -219,11 +219,10 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write text to the file of this name, whole or not at all."""
-        with whole_file(self.path / name) as temporary:
+        with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _continue(self, current: dict[str, Any]) -> None:
-        self._compare_config()
         recorded = read_json(self.path / "manifest.json")
         if recorded.get("data_sha256") != current["data_sha256"]:
             raise ValueError(
@@ -231,6 +230,7 @@ class RunDirectory:
                 f"{current['data_sha256']}, expected {recorded.get('data_sha256')}; "
                 "restore them, or start a new run"
             )
+        self._compare_config()
         changed = differences(recorded, current)
         if changed:
             print(
@@ -243,29 +243,28 @@ class RunDirectory:
         self.write_json("manifest.json", recorded | {"resumed": sessions})
 
     def _compare_config(self) -> None:
+        """Raise unless the options are those of the run; a finished one may get more epochs."""
         recorded = read_json(self.path / "config.json")
         self.phases = tuple(recorded.pop("phases", ()))
-        before, now = (each.get("num_epochs") for each in (recorded, self.config))
-        is_finished = (self.path / "summary.json").exists()
-        if is_finished and isinstance(before, int) and isinstance(now, int) and now > before:
-            recorded["num_epochs"] = now
-            self._require_same(recorded)
-            self.phases = (*self.phases, before)
-            # First: without it the run is an unfinished one, whichever config it has.
-            (self.path / "summary.json").unlink()
-            self.write_json("config.json", recorded | {"phases": list(self.phases)})
-        else:
-            self._require_same(recorded)
-
-    def _require_same(self, recorded: Mapping[str, Any]) -> None:
         current = {"experiment": self.name} | self.config
-        for option in (*recorded, *current):
-            before, now = (each.get(option, "not given") for each in (recorded, current))
-            if before != now:
-                raise ValueError(
-                    f"resume: the run in {self.path} has {option} {before}, found {now}; give the "
-                    "options of that run, or name another directory"
-                )
+        before, now = flatten(recorded), flatten(current)
+        differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if not differing:
+            return
+        summary, option = self.path / "summary.json", differing[0]
+        if summary.exists() and len(differing) == 1 and option.split(".")[-1] == "num_epochs":
+            num_before, num_now = before.get(option), now.get(option)
+            if isinstance(num_before, int) and isinstance(num_now, int) and num_now > num_before:
+                self.phases = (*self.phases, num_before)
+                # First: without it the run is an unfinished one, whichever config it has.
+                summary.unlink()
+                self.write_json("config.json", current | {"phases": list(self.phases)})
+                return
+        values = [flat.get(option, "not given") for flat in (before, now)]
+        raise ValueError(
+            f"resume: the run in {self.path} has {option} {values[0]}, found {values[1]}; give the "
+            "options of that run, or name another directory"
+        )
 
 
 @contextlib.contextmanager
@@ -304,6 +303,7 @@ def _lock(path: Path) -> Any:
 
 
 def _require_empty(path: Path) -> None:
+    tidy(path)
     others = sorted({file.name for file in path.iterdir()} - _BEGINNINGS)
     if others:
         raise ValueError(

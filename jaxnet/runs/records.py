@@ -119,6 +119,24 @@ def json_values(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json.loads(_dump(name, value)) for name, value in config.items()}
 
 
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of nested dicts, with names joined by dots.
+
+    Args:
+        config: option -> value.
+
+    >>> flatten({"seed": 0, "method": {"name": "dec", "num_epochs": 50}})
+    {'seed': 0, 'method.name': 'dec', 'method.num_epochs': 50}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= {f"{name}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def _dump(name: str, value: Any) -> str:
     def plain(value: Any) -> Any:
         if isinstance(value, os.PathLike):

@@ -1,6 +1,12 @@
 """Training: learners, the source of their batches, the pure run and the watched run."""
 
-from jaxnet.training.averages import Averaged, averaged_learner, evaluation_extra, evaluation_params
+from jaxnet.training.averages import (
+    Averaged,
+    averaged_learner,
+    evaluation_extra,
+    evaluation_params,
+    replace_extra,
+)
 from jaxnet.training.batches import (
     Batches,
     balanced,
@@ -17,6 +23,14 @@ from jaxnet.training.host import HostData
 from jaxnet.training.learner import gradient_learner
 from jaxnet.training.prediction import predict
 from jaxnet.training.pure import fit, run_epoch, run_steps
+from jaxnet.training.sharding import (
+    data_parallel,
+    device_mesh,
+    replicate,
+    shard_examples,
+    shard_runs,
+)
+from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 
@@ -26,16 +40,20 @@ __all__ = [
     "Best",
     "HostData",
     "Learner",
+    "Stage",
     "TrainState",
     "advance",
     "augmented_learner",
     "averaged_learner",
     "balanced",
     "begin_epoch",
+    "data_parallel",
+    "device_mesh",
     "epochs",
     "evaluation_extra",
     "evaluation_params",
     "fit",
+    "fit_stages",
     "fold_in_name",
     "gradient_learner",
     "in_order",
@@ -46,8 +64,12 @@ __all__ = [
     "out_of_patience",
     "per_run",
     "predict",
+    "replace_extra",
+    "replicate",
     "run_epoch",
     "run_steps",
+    "shard_examples",
+    "shard_runs",
     "shuffled",
     "side_by_side",
     "take_examples",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxnet._checks import require_unit_interval
+from jaxnet._checks import require_range
 from jaxnet.optim.adapters import optimizer_evaluation_params
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics, Params
@@ -52,7 +52,7 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
     >>> bool((jn.evaluation_params(state)["kernel"] == sum(kernels) / 2).all())
     True
     """
-    require_unit_interval("averaged_learner", decay=decay)
+    require_range("averaged_learner", "decay", decay, 0, 1)
 
     def init(key: Array) -> TrainState:
         state = learner.init(key)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
 from jaxnet._checks import require_positive
@@ -92,16 +93,23 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
     [3.0, 1.0]
     """
 
-    def rows(leaf: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    def rows(leaf: Any) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
-        # Under explicit mesh axes a gather asks for the sharding of its result.
-        sharding = jax.typeof(indices).sharding
-        explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
-        spec = jax.sharding.PartitionSpec(*sharding.spec[:1], *[None] * (leaf.ndim - 1))
-        target = jax.sharding.NamedSharding(sharding.mesh, spec) if explicit else None
+        target = _explicit_sharding(indices, leaf.ndim)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
 
     return jax.tree.map(rows, data)
+
+
+def _explicit_sharding(array: Array, ndim: int) -> NamedSharding | None:
+    """How the first axis of an array is sharded, for an array of `ndim` axes.
+
+    Under explicit mesh axes a gather asks for the sharding of its result; elsewhere it is None.
+    """
+    sharding = jax.typeof(array).sharding
+    if AxisType.Explicit not in sharding.mesh.axis_types:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:1], *[None] * (ndim - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +153,9 @@ class _Shuffled:
         def rows(leaf: Array) -> Array:
             leaf = jnp.asarray(leaf)
             shards = leaf.reshape(self.num_shards, -1, *leaf.shape[1:])
-            chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, indices)
+            target = _explicit_sharding(leaf, 2)
+            order = indices if target is None else jax.sharding.reshard(indices, target)
+            chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, order)
             return chosen.reshape(self.batch_size, *leaf.shape[1:])
 
         return jax.tree.map(rows, data)
@@ -252,7 +262,9 @@ class _Balanced:
 
     def plan(self, data: PyTree[Any], key: Array, epoch: Array | int) -> Plan:
         labels = jnp.asarray(data[self.label])
-        counts = jnp.sum(labels[:, None] == jnp.arange(self.num_classes), axis=0)
+        counts = jnp.sum(
+            labels[:, None] == jnp.arange(self.num_classes, dtype=labels.dtype)[None, :], axis=0
+        )
         shape = (self.num_steps(data), self.batch_size)
         epoch_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
         class_key, example_key = jax.random.split(epoch_key)

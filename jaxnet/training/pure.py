@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import is_hidden, require_positive
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -218,7 +218,8 @@ def run_steps(
     (3, [True, True, True, False, False])
     """
     num_steps = batches.num_steps(data)
-    if isinstance(start, int) and isinstance(stop, int) and not 0 <= start < stop <= num_steps:
+    known = not is_hidden(start) and not is_hidden(stop)
+    if known and not 0 <= start < stop <= num_steps:
         raise ValueError(
             f"start and stop must lie in an epoch of {num_steps} steps, with start before stop, "
             f"found {start} and {stop}"

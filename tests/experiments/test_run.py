@@ -136,6 +136,7 @@ def test_a_users_data_have_their_own_name_and_no_published_figures(tmp_path, cap
     assert run.name.startswith("clustering-gardens-")
     assert "Clustering on gardens" in (run / "report.html").read_text()
     assert "digits" not in (run / "report.html").read_text()
+    assert "<p>One seed.</p>" in (run / "report.html").read_text()
 
 
 def test_published_figures_stand_beside_their_data_set(tmp_path):

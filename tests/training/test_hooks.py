@@ -103,7 +103,8 @@ def test_hooks_cost_nothing_between_their_steps(data, key):
     )
     jax.block_until_ready(jax.jit(jax.vmap(run, (0, None)))(jax.random.split(key, 2), data))
     jax.effects_barrier()
-    assert sorted(calls) == [1, 1, 4, 4, 6, 6, 7, 7]
+    # The step is one number for all runs of the batch.
+    assert sorted(calls) == [1, 4, 6, 7]
 
 
 def test_each_run_of_a_batch_may_have_its_own_data(data, key):
@@ -135,7 +136,7 @@ def test_a_hook_keeps_key_step_and_dtypes(key):
 def test_errors_name_the_argument(data, key):
     with pytest.raises(ValueError, match="every must be at least 1, found 0"):
         jn.fit(LEARNER, key, data, batch_size=2, num_epochs=1, hooks=((0, forget),))
-    with pytest.raises(ValueError, match="first must .*, found -1"):
+    with pytest.raises(ValueError, match=r"first must .*, found -1"):
         schedule_hooks([(1, forget, -1)])
     with pytest.raises(ValueError, match="a hook returned a state of shapes"):
         apply_hook(lambda state, data: state._replace(params={}), LEARNER.init(key), data)

@@ -6,7 +6,9 @@ closes it early, and has no bound on time or size.
 """
 
 import http.client
+import logging
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +23,17 @@ Content = TypeVar("Content")
 
 
 def user_folders(data_dir: Path | None) -> list[Path]:
-    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names."""
+    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names.
+
+    Args:
+        data_dir: the folder that an option names, if any.
+
+    Returns:
+        None to two folders, in the order in which they are searched.
+
+    >>> str(user_folders(Path("data"))[0])
+    'data'
+    """
     return [Path(folder) for folder in (data_dir, os.environ.get("JAXNET_DATA")) if folder]
 
 
@@ -61,9 +73,8 @@ def fetch(
     import pooch
 
     cache = Path(pooch.os_cache("jaxnet")) / folder
-    downloader: Any = _Downloader(max_bytes)
     try:
-        pooch.retrieve(url, sha256, fname=name, path=cache, downloader=downloader)
+        _retrieve(url, sha256, cache / name, max_bytes)
         try:
             return read(cache / name)
         except ValueError:
@@ -78,6 +89,20 @@ def fetch(
         ) from error
 
 
+def _retrieve(url: str, sha256: str | None, path: Path, max_bytes: int) -> None:
+    import pooch
+
+    downloader: Any = _Downloader(max_bytes)
+    logger = pooch.get_logger()
+    level = logger.level
+    # Its messages are for programmers: how to call pooch with the hash that it found.
+    logger.setLevel(logging.WARNING)
+    try:
+        pooch.retrieve(url, sha256, fname=path.name, path=path.parent, downloader=downloader)
+    finally:
+        logger.setLevel(level)
+
+
 class _Downloader:
     """A downloader for pooch that is bounded in time and size and closes its connection."""
 
@@ -85,6 +110,7 @@ class _Downloader:
         self._max_bytes = max_bytes
 
     def __call__(self, url: str, output_file: Any, pooch: Any, **_: Any) -> None:
+        print(f"downloading {url}", file=sys.stderr, flush=True)
         deadline = time.monotonic() + _SECONDS
         try:
             response = urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE)

@@ -138,6 +138,12 @@ class _TextParser(html.parser.HTMLParser):
 def html_text(markup: str) -> str:
     """The text of an HTML document, whatever its mistakes, without comments, scripts and styles.
 
+    Args:
+        markup: the document.
+
+    Returns:
+        Its text, with a line break where a block begins.
+
     >>> html_text("<style>p {}</style><p>FR<!-- hidden -->EE &amp; easy<br>now")
     '\\nFREE & easy\\nnow'
     """
@@ -171,6 +177,12 @@ _NOTICE = re.compile(
 def strip_tags(subject: str) -> str:
     """Remove the bracketed tags of mailing lists from the beginning of a subject.
 
+    Args:
+        subject: decoded.
+
+    Returns:
+        The subject, with "Re:" and "Fwd:" as they were.
+
     >>> strip_tags("Re: [ILUG] Re: [OT] Kernel [2.4]")
     'Re: Re: Kernel [2.4]'
     """
@@ -185,6 +197,12 @@ def strip_notices(text: str) -> str:
     In a paragraph (lines without an empty line between) that names a list below a separating line,
     the lines from there on are removed; a paragraph with wording of such software is removed
     completely, and so are the lines "URL:" and "Date:" with which a text begins.
+
+    Args:
+        text: decoded, without markup.
+
+    Returns:
+        The other lines.
 
     >>> strip_notices("Hello\\n\\nBye\\n__________\\nSome mailing list\\nhttp://example.com")
     'Hello\\n\\nBye'

@@ -149,6 +149,12 @@ def fetch_emails(data_dir: Path | None = None) -> list[Email]:
 def read_corpus(path: Path) -> list[Email]:
     """Read one archive of all folders, `easy-ham-1/00001.MD5.txt` and so on.
 
+    Args:
+        path: the archive.
+
+    Returns:
+        All emails, by folder and number.
+
     Raises:
         ValueError: `read_tar` rejects the archive, or it holds other emails than the corpus.
     """
@@ -170,6 +176,9 @@ def read_archive(path: Path, folder: str) -> list[Email]:
     Args:
         path: the archive.
         folder: a key of `FOLDERS`.
+
+    Returns:
+        The emails of the folder, by number.
 
     Raises:
         ValueError: `read_tar` rejects the archive, or it holds other emails than the folder.
@@ -208,6 +217,12 @@ def words_of(text: EmailText) -> list[str]:
     A word has at least two letters; "$" and "!" are words too. `<capitals>` follows each word of at
     least three letters that is written in capitals, and `<html>` marks an email with HTML. Numbers
     are left out: many are parts of dates, which tell when a class was collected.
+
+    Args:
+        text: of an email.
+
+    Returns:
+        The words, each as often as it occurs.
 
     >>> words_of(EmailText("FREE", "Take $5, a gift", has_html=True))
     ['free', '<capitals>', 'take', '$', 'gift', '<html>']

@@ -46,7 +46,13 @@ def load_faces(data_dir: Path | None = None) -> Dataset:
 
 
 def read_faces(path: Path) -> Float[np.ndarray, "400 64 64 1"]:
-    """The images of the file, float32 in [0, 1].
+    """Read the images of the file.
+
+    Args:
+        path: of `olivettifaces.mat`.
+
+    Returns:
+        The images in [0, 1], by person.
 
     Raises:
         ValueError: the file has another hash.

@@ -73,6 +73,12 @@ def read_delimited(
 def check_names(names: Sequence[str]) -> list[str]:
     """The names of columns without the white space around them.
 
+    Args:
+        names: as the file has them.
+
+    Returns:
+        The names, all different.
+
     Raises:
         ValueError: there are no columns, or one has no name or the name of another.
 

@@ -49,6 +49,9 @@ def holds_images(path: Path) -> bool:
     Args:
         path: the file.
 
+    Returns:
+        False for every other file, such as a table.
+
     Raises:
         FileNotFoundError: the file is called `.npz` and does not exist.
         ValueError: an NPZ file cannot be read.

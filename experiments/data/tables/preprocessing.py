@@ -213,7 +213,7 @@ class Preprocessing:
         return x
 
     def to_json(self) -> str:
-        """As text that `from_json` reads back exactly."""
+        """JSON from which `from_json` restores an equal object."""
         return pydantic.TypeAdapter(Preprocessing).dump_json(self, indent=2).decode()
 
     @classmethod

@@ -101,6 +101,15 @@ def read_cells(path: Path, *, ignore: Collection[str] = ()) -> polars.DataFrame:
 def naming(path: Path) -> Iterator[None]:
     """Put the file before the message of a ValueError, once.
 
+    Args:
+        path: the file.
+
+    Returns:
+        A context.
+
+    Raises:
+        ValueError: with the file, if the block raises one.
+
     >>> with naming(Path("some.csv")), naming(Path("some.csv")):
     ...     raise ValueError("no rows")
     Traceback (most recent call last):
@@ -117,6 +126,14 @@ def naming(path: Path) -> Iterator[None]:
 
 def require_column(argument: str, name: str, known: Sequence[str]) -> None:
     """Reject the name of a column that does not exist, and suggest the nearest.
+
+    Args:
+        argument: the option that names the column.
+        name: of the column.
+        known: the names of the columns that exist.
+
+    Raises:
+        ValueError: there is no such column.
 
     >>> require_column("label", "colour", ["size", "color"])
     Traceback (most recent call last):
@@ -171,6 +188,12 @@ def numbers(column: polars.Series) -> polars.Series:
 
 def texts(column: polars.Series) -> polars.Series:
     """The cells of a column as text; a whole number is written without a point.
+
+    Args:
+        column: of a table that `read_table` or `read_cells` returned.
+
+    Returns:
+        String; null where the cell is missing.
 
     >>> texts(polars.Series("size", [1.0, 2.5, None])).to_list()
     ['1', '2.5', None]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_positive, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.nn.network import Chain
 from jaxnet.optim.adapters import require_no_average, update_params
@@ -57,11 +57,8 @@ def soft_reset(
     >>> soft_reset(jax.random.key(0), params, network.init, factor=0.75)["bias"].tolist()
     [0.75]
     """
-    if isinstance(factor, (int, float)) and not 0 <= factor <= 1:
-        raise ValueError(
-            f"soft_reset: factor must lie in [0, 1], found {factor}; it is the share of the "
-            "parameters that stays, published as 0.8"
-        )
+    remedy = "it is the fraction of the parameters that stays, published as 0.8"
+    require_range("soft_reset", "factor", factor, 0, 1, remedy=remedy)
 
     def blend(path: jax.tree_util.KeyPath, leaf: Array, fresh: Array) -> Array:
         if not where(jax.tree_util.keystr(path, simple=True, separator="/"), leaf):

@@ -1,4 +1,4 @@
-"""The Olivetti faces, from a file of the same layout: the original is not at hand everywhere."""
+"""The Olivetti faces, from a file of the same layout, since the original may be absent."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from experiments.data.named import faces
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A data folder whose file holds 400 pictures of one gray each, with a corner of its own."""
+    """A data folder whose file holds 400 images, each of one gray with one white pixel."""
     pixels = np.zeros((64, 64, 400), np.uint8)
     pixels[:] = np.arange(400) // 2
     pixels[5, 0] = 255
@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_ten_pictures_of_each_of_forty_people(folder):
+def test_ten_images_of_each_of_forty_people(folder):
     dataset = load("olivetti_faces", data_dir=folder)
     assert dataset.x.shape == (400, 64, 64, 1)
     assert (dataset.x.min(), dataset.x.max()) == (0, 1)
@@ -32,7 +32,7 @@ def test_ten_pictures_of_each_of_forty_people(folder):
     np.testing.assert_allclose(dataset.x[:, 0, 0, 0], np.arange(400) // 2 / 255, atol=1e-6)
 
 
-def test_another_file_is_refused(folder):
+def test_another_file_is_rejected(folder):
     path = folder / "olivetti-faces" / "olivettifaces.mat"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"olivettifaces.mat: the file has SHA-256 .* expected"):

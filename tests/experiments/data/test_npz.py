@@ -7,13 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from experiments.data.named import archive
-from experiments.data.tables import npz, table
+from experiments.data.tables import npz, table, zip_archive
 from experiments.data.tables.table import read_table
 
 
-def refused(path, *expected: str, **options) -> None:
-    """Reading is refused, and the message names the file and what is expected of it."""
+def rejects(path, *expected: str, **options) -> None:
+    """Reading raises, and the message names the file and contains what is expected."""
     with pytest.raises(ValueError) as caught:
         read_table(path, **options)
     message = str(caught.value)
@@ -46,7 +45,7 @@ def test_npz_columns(tmp_path):
         (None, 4, 3, 4, 2, 2, None, False, 0),
     ]
     assert read_table(path, ignore=["x", "f_0"]).columns == frame.columns[3:]
-    refused(path, "there is no column 'y'", ignore=["y"])
+    rejects(path, "there is no column 'y'", ignore=["y"])
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_npz_columns(tmp_path):
         ({"a": np.array([b"u", b"v"])}, "type |S1"),
     ],
 )
-def test_arrays_that_are_no_columns_are_refused(tmp_path, arrays, expected):
-    refused(npz_file(tmp_path, **arrays), expected)
+def test_arrays_that_are_not_columns_are_rejected(tmp_path, arrays, expected):
+    rejects(npz_file(tmp_path, **arrays), expected)
 
 
 class Bomb:
@@ -74,9 +73,9 @@ class Bomb:
         return (pytest.fail, ("unpickled",))
 
 
-def test_objects_are_never_unpickled(tmp_path):
+def test_objects_are_not_unpickled(tmp_path):
     path = npz_file(tmp_path, a=np.array([Bomb(), Bomb()]), b=np.arange(2))
-    refused(path, "array 'a' has the type object", "objects are never unpickled", "--ignore a")
+    rejects(path, "array 'a' has the type object", "objects are not unpickled", "--ignore a")
     assert read_table(path, ignore=["a"]).columns == ["b"]
 
 
@@ -97,51 +96,51 @@ def zipped(tmp_path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLAT
 @pytest.mark.parametrize(
     "name", ["../../x.npy", "a/../../x.npy", "/x.npy", "..\\x.npy", "\\x.npy", "C:\\x.npy"]
 )
-def test_members_outside_of_the_archive_are_refused_and_nothing_is_written(tmp_path, name):
+def test_members_outside_of_the_archive_are_rejected_and_nothing_is_written(tmp_path, name):
     path = zipped(tmp_path, {"y.npy": npy(np.arange(3)), name: npy(np.arange(3))})
-    refused(path, "names a place outside of the archive")
+    rejects(path, "names a place outside of the archive")
     assert [entry.name for entry in tmp_path.iterdir()] == ["some.npz"]
 
 
-def test_members_that_are_no_arrays_are_refused(tmp_path):
-    refused(zipped(tmp_path, {"x.txt": b"text"}), "member 'x.txt' is no *.npy")
-    refused(zipped(tmp_path, {"x/": b""}), "member 'x/' is no *.npy")
-    refused(zipped(tmp_path, {"x.npy": b"text"}), "array 'x' has no header that can be read")
+def test_members_that_are_not_arrays_are_rejected(tmp_path):
+    rejects(zipped(tmp_path, {"x.txt": b"text"}), "member 'x.txt' is not a *.npy")
+    rejects(zipped(tmp_path, {"x/": b""}), "member 'x/' is not a *.npy")
+    rejects(zipped(tmp_path, {"x.npy": b"text"}), "array 'x' has a header that cannot be read")
     header = npy(np.arange(3)).replace(b"'<i8'", b"fail!")
-    refused(zipped(tmp_path, {"x.npy": header}), "array 'x' has no header that can be read")
-    refused(zipped(tmp_path, {"x.npy": b"\x93NUMPY\x03\x00" + bytes(9)}), "version (3, 0)")
+    rejects(zipped(tmp_path, {"x.npy": header}), "array 'x' has a header that cannot be read")
+    rejects(zipped(tmp_path, {"x.npy": b"\x93NUMPY\x03\x00" + bytes(9)}), "version (3, 0)")
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = tmp_path / "twice.npz"
         with zipfile.ZipFile(path, "w") as file:
             file.writestr("x.npy", npy(np.arange(3)))
             file.writestr("x.npy", npy(np.arange(3)))
-    refused(path, "member 'x.npy' occurs twice")
-    refused(zipped(tmp_path, {"x.npy": npy(np.arange(3))}, zipfile.ZIP_LZMA), "not compressed by")
+    rejects(path, "member 'x.npy' occurs twice")
+    rejects(zipped(tmp_path, {"x.npy": npy(np.arange(3))}, zipfile.ZIP_LZMA), "not compressed by")
 
 
 @pytest.mark.parametrize("cut", [0, 10, 100, -1])
-def test_a_damaged_archive_is_refused(tmp_path, cut):
+def test_a_damaged_archive_is_rejected(tmp_path, cut):
     content = npz_file(tmp_path, a=np.random.default_rng(0).normal(size=100)).read_bytes()
     path = tmp_path / "cut.npz"
     path.write_bytes(content[:cut])
-    refused(path, "no intact zip archive")
+    rejects(path, "not an intact zip archive")
     damaged = bytearray(content)
     damaged[200] ^= 0xFF
     path.write_bytes(damaged)
-    refused(path, "no intact zip archive")
+    rejects(path, "not an intact zip archive")
 
 
-def test_a_bomb_is_refused_by_its_declared_size_before_it_is_read(tmp_path, monkeypatch):
+def test_a_bomb_is_rejected_by_its_declared_size_before_it_is_read(tmp_path, monkeypatch):
     path = npz_file(tmp_path, a=np.zeros(1_000_000), b=np.zeros(1_000_000))
     assert path.stat().st_size < 20_000
     monkeypatch.setattr(table, "MAX_BYTES", 10_000_000)
-    monkeypatch.setattr(archive, "_read", lambda *_: pytest.fail("read"))
-    refused(path, "its members declare 16000256 bytes uncompressed, at most 10000000 are read")
+    monkeypatch.setattr(zip_archive, "_read", lambda *_: pytest.fail("read"))
+    rejects(path, "its members declare 16000256 bytes uncompressed, at most 10000000 are read")
 
 
 @pytest.mark.parametrize("declared", [1_000, 100_000_000])
 @pytest.mark.parametrize("fix_checksum", [False, True])
-def test_a_declared_size_that_lies_is_refused(tmp_path, declared, fix_checksum):
+def test_a_wrong_declared_size_is_rejected(tmp_path, declared, fix_checksum):
     content = npy(np.zeros(1_000_000))
     raw = zipped(tmp_path, {"a.npy": content}).read_bytes()
     crc, size = zipfile.crc32(content), len(content)
@@ -154,7 +153,7 @@ def test_a_declared_size_that_lies_is_refused(tmp_path, declared, fix_checksum):
     path = tmp_path / "lie.npz"
     path.write_bytes(raw)
     # With a checksum that fits, what was read so far is less than the header of the array needs.
-    refused(path, "bytes" if fix_checksum or declared > size else "no intact zip archive")
+    rejects(path, "bytes" if fix_checksum or declared > size else "not an intact zip archive")
 
 
 def test_no_more_than_the_declared_size_is_decompressed(tmp_path, monkeypatch):
@@ -170,18 +169,18 @@ def test_no_more_than_the_declared_size_is_decompressed(tmp_path, monkeypatch):
         return data
 
     monkeypatch.setattr(zipfile.ZipExtFile, "_read1", counted)
-    refused(path, "no intact zip archive")
+    rejects(path, "not an intact zip archive")
     assert sum(produced) <= 1_000
 
 
 @pytest.mark.parametrize(
     "shape", ["(4,)", "(2,)", "(-3,)", "(1000000000000,)", "(0, 9)", "(-1, -3)"]
 )
-def test_a_header_whose_shape_lies_is_refused(tmp_path, shape):
+def test_a_header_with_a_wrong_shape_is_rejected(tmp_path, shape):
     content = npy(np.arange(3.0))
     lie = content.replace(b"(3,), }" + b" " * 20, f"{shape}, }}".encode().ljust(27))
     assert len(lie) == len(content) and lie != content
-    refused(zipped(tmp_path, {"a.npy": lie}), "array 'a' declares the shape", "and holds 24")
+    rejects(zipped(tmp_path, {"a.npy": lie}), "array 'a' declares the shape", "and holds 24")
 
 
 def test_arrays_are_read_as_numpy_reads_them(tmp_path):

@@ -1,4 +1,4 @@
-"""Archives of mails: what is read is what the standard library reads; the hostile are refused."""
+"""Archives of emails: as the standard library reads them; hostile ones are rejected."""
 
 import bz2
 import io
@@ -6,7 +6,8 @@ import lzma
 import tarfile
 
 import pytest
-from experiments.data.named.tar import read_tar
+
+from experiments.data.named.tar_archive import read_tar
 
 LIMITS = {"max_bytes": 100_000, "max_member_bytes": 5_000, "max_members": 10}
 FILES = {"a/one.txt": b"1" * 513, "a/two.txt": b"", "a/" + "x" * 120 + "/three.txt": b"3" * 512}
@@ -78,7 +79,7 @@ def test_files_are_those_of_the_standard_library(read, compress, format):
         (special("f", tarfile.DIRTYPE, size=512), "declares 512 bytes, expected 0"),
     ],
 )
-def test_hostile_members_are_refused(read, member, match):
+def test_hostile_members_are_rejected(read, member, match):
     packed = lzma.compress(pack([("good/one", b"1"), (member, b"2" * 512)]))
     with pytest.raises(ValueError, match=match) as caught:
         read(packed)
@@ -106,13 +107,13 @@ def bomb():
         (lambda: b"BZh9" + b"nonsense" * 9, {}, "corrupt"),
     ],
 )
-def test_bombs_and_damage_are_refused(read, packed, limits, match):
+def test_bombs_and_damage_are_rejected(read, packed, limits, match):
     with pytest.raises(ValueError, match=match):
         read(packed(), **limits)
 
 
 @pytest.mark.parametrize("compress", [lzma.compress, bz2.compress])
-def test_truncated_and_flipped_archives_are_refused(read, compress):
+def test_truncated_and_flipped_archives_are_rejected(read, compress):
     content = pack(FILES.items())
     packed = compress(content)
     for length in range(6, len(packed) - 1, 41):
@@ -124,7 +125,7 @@ def test_truncated_and_flipped_archives_are_refused(read, compress):
         read(bytes(flipped))
 
 
-def test_a_damaged_header_in_the_middle_is_no_end(read):
+def test_a_damaged_header_in_the_middle_is_not_the_end(read):
     content = bytearray(pack(FILES.items()))
     content[3 * 512] ^= 1
     with pytest.raises(ValueError, match="the header at byte 1536 has another checksum"):

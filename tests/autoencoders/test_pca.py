@@ -1,0 +1,123 @@
+"""Principal components against scikit-learn, NumPy and a trained linear autoencoder."""
+
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.linalg import subspace_angles
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+import jaxnet as jn
+
+
+@pytest.fixture(scope="module")
+def images():
+    return (load_digits().data / 16).astype(np.float32)
+
+
+@pytest.mark.parametrize("num_examples", [500, 40], ids=["tall", "wide"])
+def test_equals_scikit_learn_and_numpy(images, num_examples):
+    x = images[:num_examples]
+    found = jn.autoencoders.fit_pca(jnp.asarray(x), 10)
+    expected = PCA(10, svd_solver="full").fit(x.astype(np.float64))
+    np.testing.assert_allclose(found.mean, expected.mean_, atol=1e-6)
+    np.testing.assert_allclose(found.variances, expected.explained_variance_, rtol=1e-4)
+    np.testing.assert_allclose(found.components, expected.components_, atol=2e-3)
+    codes = found.project(jnp.asarray(x))
+    np.testing.assert_allclose(codes, expected.transform(x), atol=2e-3)
+    outputs = found.reconstruct(codes)
+    np.testing.assert_allclose(
+        outputs, expected.inverse_transform(expected.transform(x)), atol=1e-4
+    )
+    # Eckart and Young: the error is what the singular values left out hold.
+    singular = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
+    assert float(((x - outputs) ** 2).sum()) == pytest.approx(
+        float((singular[10:] ** 2).sum()), 1e-4
+    )
+
+
+def test_constant_pixels_and_all_components(images):
+    x = jnp.asarray(images)
+    assert (x.std(axis=0) == 0).any()
+    model = jn.autoencoders.fit_pca(x, 64)
+    assert (model.variances >= 0).all()
+    np.testing.assert_allclose(model.components @ model.components.T, np.eye(64), atol=1e-5)
+    np.testing.assert_allclose(model.reconstruct(model.project(x)), x, atol=1e-5)
+
+
+def test_float32_is_accurate_for_many_examples_far_from_zero(key):
+    # 60 000 examples, a mean far larger than the deviations, variances over four decades.
+    scales = jnp.logspace(0, -2, 50)
+    x = 10 + jax.random.normal(key, (60_000, 50)) * scales
+    found = jn.autoencoders.fit_pca(x, 50)
+    expected = np.linalg.eigvalsh(np.cov(np.asarray(x, np.float64).T))[::-1]
+    np.testing.assert_allclose(found.variances, expected, rtol=2e-3)
+    np.testing.assert_allclose(found.variances[:20], expected[:20], rtol=2e-5)
+
+
+def test_it_maps_over_data_sets(images):
+    halves = jnp.asarray(images[:1000]).reshape(2, 500, 64)
+    together = jax.jit(jax.vmap(lambda x: jn.autoencoders.fit_pca(x, 3)))(halves)
+    np.testing.assert_allclose(
+        together.variances[1], jn.autoencoders.fit_pca(halves[1], 3).variances, rtol=1e-4
+    )
+    codes = jax.vmap(jn.autoencoders.PCA.project)(together, halves)
+    assert codes.shape == (2, 500, 3)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
+    scales = jnp.array([3.0, 2.0, 1.5, 0.7, 0.5, 0.3])
+    basis = jnp.linalg.qr(jax.random.normal(key, (6, 6)))[0]
+    x = jax.random.normal(jax.random.fold_in(key, 1), (200, 6)) * scales @ basis + 0.5
+    network = jn.autoencoders.mlp_autoencoder([6, 3], tied=tied)
+    objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
+    rate = optax.cosine_decay_schedule(0.03, 2000)
+    learner = jn.gradient_learner(network.init, objective, optax.adam(rate))
+
+    @jax.jit
+    def train(key, data):
+        return jn.fit(learner, key, data, batch_size=200, num_epochs=2000)
+
+    state, _ = train(key, {"x": x})
+    model = jn.autoencoders.fit_pca(x, 3)
+    outputs = model.reconstruct(model.project(x))
+    least = float(((x - outputs) ** 2).sum(axis=1).mean())
+    loss, _ = objective(state.params, {"x": x}, None)
+    assert float(loss) == pytest.approx(least, rel=1e-6)
+    kernel = network.decoder_params(state.params)["dense_0"]["kernel"]
+    angles = subspace_angles(np.asarray(kernel).T, np.asarray(model.components).T)
+    assert angles.max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_components", "message"),
+    [
+        ((5, 4, 4), 2, r"found shape \(5, 4, 4\); flatten images"),
+        ((1, 4), 1, "at least two examples"),
+        ((5, 4), 0, "num_components must lie between 1 and 4"),
+        ((3, 4), 4, "num_components must lie between 1 and 3"),
+    ],
+)
+def test_errors_name_the_argument(shape, num_components, message):
+    with pytest.raises(ValueError, match=message):
+        jn.autoencoders.fit_pca(jnp.ones(shape), num_components)
+
+
+def test_mnist_error_of_thirty_components():
+    folder = os.environ.get("JAXNET_DATA")
+    if not folder or not (Path(folder) / "mnist").is_dir():
+        pytest.skip("MNIST is read from the folder that JAXNET_DATA names")
+    from experiments.data import load
+
+    pixels = load("mnist").x.reshape(70_000, 784)
+    train, test = jnp.asarray(pixels[:60_000]), jnp.asarray(pixels[60_000:])
+    model = jax.jit(jn.autoencoders.fit_pca, static_argnums=1)(train, 30)
+    error = ((test - model.reconstruct(model.project(test))) ** 2).sum(axis=1).mean()
+    # Hinton and Salakhutdinov (2006) report 13.87 for their test images.
+    assert float(error) == pytest.approx(13.87, abs=0.01)

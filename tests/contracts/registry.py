@@ -1,0 +1,178 @@
+"""Objectives, learners and whole fits of the library on small data, for the laws that all obey."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxnet as jn
+
+N, DIM, CODE, CLUSTERS = 8, 6, 2, 3
+
+MLP = jn.mlp([DIM, 5, 4], dropout=0.3)
+AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, 4, CODE], code_activation=jax.nn.sigmoid)
+VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, 4, CODE])
+RBM = jn.boltzmann.RBM(num_visible=DIM, num_hidden=4)
+
+Shape = jax.ShapeDtypeStruct
+X = Shape((N, DIM), jnp.float32)
+WEIGHT = Shape((N,), jnp.float32)
+LABELS = {"x": X, "y": Shape((N,), jnp.int32), "weight": WEIGHT}
+INPUTS = {"x": X, "weight": WEIGHT}
+
+
+class Case(NamedTuple):
+    """An objective, the parameters that it takes, and the shapes of a batch."""
+
+    objective: Any
+    init: Any
+    batch: Any
+
+
+def _embedded_params(key):
+    return {
+        "autoencoder": AUTOENCODER.init(key),
+        "centers": jax.random.normal(key, (CLUSTERS, CODE)),
+    }
+
+
+def _vade_params(key):
+    weights = jnp.full(CLUSTERS, 1 / CLUSTERS)
+    means = jax.random.normal(key, (CLUSTERS, CODE))
+    mixture = jn.clustering.mixture_params(weights, means, jnp.ones((CLUSTERS, CODE)))
+    return {"autoencoder": VAE.init(key), "mixture": mixture}
+
+
+def _objectives() -> dict[str, Case]:
+    regressor, scorer = jn.mlp([DIM, 5, 1]), jn.mlp([DIM, 5, 1], dropout=0.3)
+    outputs = jn.mlp([DIM, 5, 3])
+    classify, rebuild = jn.classification(MLP), jn.autoencoders.reconstruction(AUTOENCODER)
+    bernoulli = jn.autoencoders.bernoulli_reconstruction(AUTOENCODER)
+    clusters = jn.clustering
+    penalties = {
+        "l1_sparsity": jn.autoencoders.with_l1_sparsity(rebuild, AUTOENCODER, 0.3),
+        "kl_sparsity": jn.autoencoders.with_kl_sparsity(rebuild, AUTOENCODER, 0.3),
+        "contraction": jn.autoencoders.with_contraction(rebuild, AUTOENCODER, 0.3),
+        "probed_contraction": jn.autoencoders.with_contraction(
+            rebuild, AUTOENCODER, 0.3, num_probes=2
+        ),
+        "noise": jn.with_noise(bernoulli, jn.nn.masking_noise(0.2)),
+        "binarized": jn.with_augmentation(bernoulli, jn.nn.bernoulli_sampling()),
+        "reconstruction": rebuild,
+        "bernoulli_reconstruction": bernoulli,
+    }
+    targets = INPUTS | {"p": Shape((N, CLUSTERS), jnp.float32)}
+    return {
+        "classification": Case(classify, MLP.init, LABELS),
+        "binary_classification": Case(jn.binary_classification(scorer), scorer.init, LABELS),
+        "regression": Case(jn.regression(regressor), regressor.init, INPUTS | {"y": WEIGHT}),
+        "regression_of_vectors": Case(
+            jn.regression(outputs), outputs.init, INPUTS | {"y": Shape((N, 3), jnp.float32)}
+        ),
+        "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
+        "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
+        "augmentation": Case(
+            jn.with_augmentation(classify, jn.random_affine((2, 3, 1), max_shift=0.5)),
+            MLP.init,
+            LABELS,
+        ),
+        **{name: Case(each, AUTOENCODER.init, INPUTS) for name, each in penalties.items()},
+        "negative_elbo": Case(jn.autoencoders.negative_elbo(VAE), VAE.init, INPUTS),
+        "importance_weighted": Case(jn.autoencoders.importance_weighted(VAE, 3), VAE.init, INPUTS),
+        "contrastive_divergence": Case(jn.boltzmann.contrastive_divergence(RBM), RBM.init, INPUTS),
+        "deep_embedded_clustering": Case(
+            clusters.deep_embedded_clustering(AUTOENCODER), _embedded_params, targets
+        ),
+        "improved_deep_embedded_clustering": Case(
+            clusters.improved_deep_embedded_clustering(AUTOENCODER, rebuild),
+            _embedded_params,
+            targets,
+        ),
+        "deep_clustering_network": Case(
+            clusters.deep_clustering_network(AUTOENCODER, rebuild, strength=0.1),
+            _embedded_params,
+            INPUTS | {"cluster": Shape((N,), jnp.int32)},
+        ),
+        "variational_deep_embedding": Case(
+            clusters.variational_deep_embedding(VAE), _vade_params, INPUTS
+        ),
+    }
+
+
+OBJECTIVES = _objectives()
+
+
+class Training(NamedTuple):
+    """A learner, the shapes of a data set, and hooks."""
+
+    learner: jn.Learner
+    data: Any
+    hooks: Any = ()
+
+
+def _learners() -> dict[str, Training]:
+    rebuild = jn.autoencoders.reconstruction(AUTOENCODER)
+    classify = jn.gradient_learner(MLP.init, jn.classification(MLP), optax.sgd(1e-3))
+    chains = jn.boltzmann.persistent_contrastive_divergence(RBM, num_chains=5)
+    embedded = jn.clustering.with_targets(
+        jn.clustering.deep_embedded_clustering(AUTOENCODER), num_examples=N
+    )
+    return {
+        "gradient_learner": Training(classify, LABELS),
+        "averaged_learner": Training(jn.training.averaged_learner(classify, 0.9), LABELS),
+        "augmented_learner": Training(
+            jn.training.augmented_learner(classify, jn.nn.gaussian_noise(0.2)), LABELS
+        ),
+        "minibatch_kmeans_learner": Training(
+            jn.clustering.minibatch_kmeans_learner(
+                lambda key: jax.random.normal(key, (CLUSTERS, DIM))
+            ),
+            INPUTS,
+        ),
+        "persistent_contrastive_divergence": Training(
+            jn.gradient_learner(RBM.init, chains, optax.sgd(0.1)), INPUTS
+        ),
+        "deep_embedded_clustering": Training(
+            jn.gradient_learner(_embedded_params, embedded, optax.sgd(1e-3)),
+            INPUTS | {"index": Shape((N,), jnp.int32)},
+            ((3, jn.clustering.refresh_targets(AUTOENCODER)),),
+        ),
+        "deep_clustering_network_learner": Training(
+            jn.clustering.deep_clustering_network_learner(
+                _embedded_params, AUTOENCODER, rebuild, optax.sgd(1e-3), strength=0.1
+            ),
+            INPUTS,
+        ),
+    }
+
+
+LEARNERS = _learners()
+
+BATCHES = {
+    "shuffled": (jn.training.shuffled(4), LABELS),
+    "shuffled_shards": (jn.training.shuffled(4, num_shards=2), LABELS),
+    "in_order": (jn.training.in_order(2, length=2), LABELS),
+    "balanced": (jn.training.balanced(4, num_classes=4), LABELS),
+    "side_by_side": (
+        jn.training.side_by_side(
+            {"labeled": jn.training.shuffled(2), "unlabeled": jn.training.shuffled(4)}
+        ),
+        {"labeled": LABELS, "unlabeled": INPUTS},
+    ),
+}
+
+
+def example_data(shapes: Any, seed: int = 0) -> Any:
+    """Data of the shapes of a case: uniform numbers, labels 0 and 1, every index once."""
+    generator = np.random.default_rng(seed)
+
+    def draw(path: Any, leaf: Shape) -> Any:
+        if getattr(path[-1], "key", None) == "index":
+            return jnp.arange(leaf.shape[0], dtype=leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.asarray(generator.integers(2, size=leaf.shape), leaf.dtype)
+        return jnp.asarray(generator.uniform(0.1, 0.9, size=leaf.shape), leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)

@@ -1,0 +1,75 @@
+"""Every main program lowers for GPUs and TPUs on a machine that has neither.
+
+`jax.export` runs all of JAX but the compiler of the platform: primitives that a platform lacks and
+branches of `platform_dependent` that it would take are found here.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from jax import export
+
+import jaxnet as jn
+from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, N
+
+PLATFORMS = ("cuda", "tpu", "cpu")
+KEY = jax.eval_shape(lambda: jax.random.key(0))
+X = jax.ShapeDtypeStruct((2 * N, DIM), jnp.float32)
+
+
+def _fit(learner, hooks, key, data):
+    return jn.fit(learner, key, data, batch_size=4, num_epochs=2, hooks=hooks)
+
+
+def _cnn():
+    network = jn.cnn((8, 8, 1), [4, 4], [5, 3], dropout=0.3)
+    objective = jn.with_augmentation(
+        jn.with_l2(jn.classification(network), 1e-4), jn.random_affine((8, 8, 1), max_shift=1.0)
+    )
+    return jn.gradient_learner(network.init, objective, optax.adam(1e-3))
+
+
+def _programs():
+    programs = {
+        name: (functools.partial(_fit, learner, hooks), KEY, data)
+        for name, (learner, data, hooks) in LEARNERS.items()
+    }
+    for name in ("reconstruction", "probed_contraction", "negative_elbo", "contrastive_divergence"):
+        case = OBJECTIVES[name]
+        learner = jn.gradient_learner(case.init, case.objective, optax.adam(1e-3))
+        programs[name] = (functools.partial(_fit, learner, ()), KEY, case.batch)
+    images = {
+        "x": jax.ShapeDtypeStruct((N, 8, 8, 1), jnp.float32),
+        "y": jax.ShapeDtypeStruct((N,), jnp.int32),
+    }
+    return programs | {
+        "cnn": (functools.partial(_fit, _cnn(), ()), KEY, images),
+        "fit_kmeans": (lambda key, x: jn.clustering.fit_kmeans(key, x, 3, num_restarts=2), KEY, X),
+        "fit_gaussian_mixture": (
+            lambda key, x: jn.clustering.fit_gaussian_mixture(key, x, 3),
+            KEY,
+            X,
+        ),
+        "fit_pca": (lambda x: jn.autoencoders.fit_pca(x, 2), X),
+        "nearest_neighbors": (lambda x: jn.neighbors.nearest_neighbors(x, x, 3), X),
+    }
+
+
+PROGRAMS = _programs()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_lowers_for_every_platform(name):
+    function, *arguments = PROGRAMS[name]
+    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
+    assert exported.platforms == PLATFORMS
+
+
+def test_what_a_platform_lacks_is_found():
+    with pytest.raises(NotImplementedError, match="tpu"):
+        export.export(jax.jit(jnp.linalg.eig), platforms=PLATFORMS)(
+            jax.ShapeDtypeStruct((3, 3), jnp.float32)
+        )

@@ -1,0 +1,422 @@
+"""Every argument that is a number with a range is checked, whatever kind of number it is."""
+
+import inspect
+import math
+import typing
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+from jaxnet import autoencoders, boltzmann, metrics, nn, objectives, optim, training
+from jaxnet.clustering import deep
+
+AUTOENCODER = autoencoders.mlp_autoencoder([4, 2])
+VARIATIONAL = autoencoders.mlp_variational_autoencoder([4, 2])
+KEY = jax.random.key(0)
+NETWORK = jn.dense(4, 3)
+LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1))
+IMAGES = jnp.ones((2, 4, 4, 1))
+
+
+def zero(params, batch, key):
+    return jnp.zeros(()), {}
+
+
+def spread(function, name, *arguments, **options):
+    """The call as a function of one of its arguments, for factories: nothing is computed."""
+    return lambda value: function(*arguments, **options, **{name: value})
+
+
+def traced(function, name, *arguments, **options):
+    """The same for functions that compute: they are traced, but the argument is known."""
+
+    def call(value):
+        jax.eval_shape(lambda: function(*arguments, **options, **{name: value}))
+
+    return call
+
+
+def of_a_model(function, name, *arguments, **options):
+    """The same for functions of a model and its parameters."""
+
+    def call(value):
+        def run(key):
+            params = VARIATIONAL.init(key)
+            return function(VARIATIONAL, params, *arguments, **options, **{name: value})
+
+        jax.eval_shape(run, KEY)
+
+    return call
+
+
+# (function, argument) -> (call, numbers inside the range, numbers outside).
+NUMBERS = {
+    (nn.dropout, "rate"): (spread(nn.dropout, "rate"), (0.0, 0.5), (-0.5, 1.0, 1.5)),
+    (nn.layer_norm, "epsilon"): (spread(nn.layer_norm, "epsilon", 3), (0.0, 1e-6), (-1.0,)),
+    (nn.masking_noise, "rate"): (spread(nn.masking_noise, "rate"), (0.0, 0.5), (-0.5, 1.0)),
+    (nn.salt_and_pepper_noise, "rate"): (
+        spread(nn.salt_and_pepper_noise, "rate"),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
+    (nn.gaussian_noise, "scale"): (
+        spread(nn.gaussian_noise, "scale"),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (nn.random_affine, "max_shift"): (
+        spread(nn.random_affine, "max_shift", (4, 4, 1)),
+        (0.0, 1.5),
+        (-0.5, math.inf),
+    ),
+    (nn.random_affine, "max_rotation"): (
+        spread(nn.random_affine, "max_rotation", (4, 4, 1)),
+        (0.0, 90.0),
+        (-0.5, math.inf),
+    ),
+    (nn.random_affine, "max_scale"): (
+        spread(nn.random_affine, "max_scale", (4, 4, 1)),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
+    (nn.transform_images, "scale"): (
+        traced(nn.transform_images, "scale", IMAGES),
+        (0.5, 2.0),
+        (0.0, -1.0, math.inf),
+    ),
+    (nn.mlp, "dropout"): (spread(nn.mlp, "dropout", [4, 3, 2]), (0.0, 0.5), (-0.5, 1.0)),
+    (nn.mlp, "input_dropout"): (
+        spread(nn.mlp, "input_dropout", [4, 3, 2]),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
+    (nn.cnn, "dropout"): (spread(nn.cnn, "dropout", (4, 4, 1), [2], [2]), (0.0, 0.5), (1.0,)),
+    (objectives.with_l1, "strength"): (
+        spread(objectives.with_l1, "strength", zero),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (objectives.with_l2, "strength"): (
+        spread(objectives.with_l2, "strength", zero),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (objectives.classification, "label_smoothing"): (
+        spread(objectives.classification, "label_smoothing", NETWORK),
+        (0.0, 0.1),
+        (-0.1, 1.0),
+    ),
+    (optim.optimizer, "learning_rate"): (
+        spread(optim.optimizer, "learning_rate", "adam"),
+        (0.1,),
+        (0.0, -1.0, math.inf),
+    ),
+    (optim.optimizer, "weight_decay"): (
+        spread(optim.optimizer, "weight_decay", "adam"),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (optim.optimizer, "clip_norm"): (
+        spread(optim.optimizer, "clip_norm", "adam"),
+        (0.1,),
+        (0.0, -1.0, math.inf),
+    ),
+    (optim.schedule, "peak"): (
+        spread(optim.schedule, "peak", "cosine", num_steps=10),
+        (0.1,),
+        (0.0, -1.0, math.inf),
+    ),
+    (optim.schedule, "warmup_fraction"): (
+        spread(optim.schedule, "warmup_fraction", "cosine", 0.1, num_steps=10),
+        (0.1,),
+        (0.0, 1.0),
+    ),
+    (optim.schedule, "final_fraction"): (
+        spread(optim.schedule, "final_fraction", "cosine", 0.1, num_steps=10),
+        (0.1, 1.0),
+        (0.0, 1.5),
+    ),
+    (autoencoders.with_l1_sparsity, "strength"): (
+        spread(autoencoders.with_l1_sparsity, "strength", zero, AUTOENCODER),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (autoencoders.with_kl_sparsity, "strength"): (
+        spread(autoencoders.with_kl_sparsity, "strength", zero, AUTOENCODER),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (autoencoders.with_kl_sparsity, "target"): (
+        spread(autoencoders.with_kl_sparsity, "target", zero, AUTOENCODER, 1.0),
+        (0.1,),
+        (0.0, 1.0),
+    ),
+    (autoencoders.with_contraction, "strength"): (
+        spread(autoencoders.with_contraction, "strength", zero, AUTOENCODER),
+        (0.0, 2.0),
+        (-1.0, math.inf),
+    ),
+    (autoencoders.gaussian_likelihood, "scale"): (
+        spread(autoencoders.gaussian_likelihood, "scale"),
+        (0.1,),
+        (0.0, -1.0, math.inf),
+    ),
+    (training.averaged_learner, "decay"): (
+        spread(training.averaged_learner, "decay", LEARNER),
+        (0.0, 1.0),
+        (-0.5, 1.5),
+    ),
+    (deep.assignments.student_t_assignments, "degrees_of_freedom"): (
+        traced(
+            deep.assignments.student_t_assignments,
+            "degrees_of_freedom",
+            jnp.ones((3, 2)),
+            jnp.ones((2, 2)),
+        ),
+        (1.0,),
+        (0.0, -1.0),
+    ),
+    (deep.reset.soft_reset, "factor"): (
+        traced(deep.reset.soft_reset, "factor", KEY, {}, lambda key: {}),
+        (0.0, 1.0),
+        (-0.5, 1.5),
+    ),
+    (deep.dcn.deep_clustering_network, "strength"): (
+        spread(deep.dcn.deep_clustering_network, "strength", AUTOENCODER, zero),
+        (0.0, 1.0),
+        (-0.5,),
+    ),
+    (deep.embedded.improved_deep_embedded_clustering, "strength"): (
+        spread(deep.embedded.improved_deep_embedded_clustering, "strength", AUTOENCODER, zero),
+        (0.0, 1.0),
+        (-0.5,),
+    ),
+    (metrics.cost_threshold, "false_positive_cost"): (
+        traced(
+            metrics.cost_threshold,
+            "false_positive_cost",
+            jnp.ones(2),
+            jnp.array([0, 1]),
+            false_negative_cost=1.0,
+        ),
+        (0.0, 1.0),
+        (-1.0, math.inf),
+    ),
+    (metrics.cost_threshold, "false_negative_cost"): (
+        traced(
+            metrics.cost_threshold,
+            "false_negative_cost",
+            jnp.ones(2),
+            jnp.array([0, 1]),
+            false_positive_cost=1.0,
+        ),
+        (0.0, 1.0),
+        (-1.0, math.inf),
+    ),
+    (metrics.threshold_at_false_positive_rate, "budget"): (
+        traced(metrics.threshold_at_false_positive_rate, "budget", jnp.ones(2), jnp.array([0, 1])),
+        (0.0, 1.0),
+        (-0.5, 1.5),
+    ),
+}
+
+# (function, argument) -> (call, a number inside the range, a number outside).
+COUNTS = {
+    (nn.dense, "in_dim"): (spread(nn.dense, "in_dim", out_dim=2), 2, 0),
+    (nn.dense, "out_dim"): (spread(nn.dense, "out_dim", 2), 2, 0),
+    (nn.layer_norm, "dim"): (spread(nn.layer_norm, "dim"), 2, 0),
+    (nn.flatten, "num_axes"): (spread(nn.flatten, "num_axes"), 2, 0),
+    (nn.conv, "in_channels"): (spread(nn.conv, "in_channels", out_channels=2), 2, 0),
+    (nn.conv, "out_channels"): (spread(nn.conv, "out_channels", 2), 2, 0),
+    (nn.conv, "kernel_size"): (lambda value: nn.conv(1, 1, (3, value)), 2, 0),
+    (nn.conv, "strides"): (lambda value: nn.conv(1, 1, strides=(value, 1)), 2, 0),
+    (nn.max_pool, "window"): (lambda value: nn.max_pool((value, 2)), 2, 0),
+    (nn.mean_pool, "window"): (lambda value: nn.mean_pool((value, 2)), 2, 0),
+    (nn.reshape, "shape"): (lambda value: nn.reshape((value, 2)), 2, 0),
+    (nn.upsample, "factors"): (lambda value: nn.upsample((value, 2)), 2, 0),
+    (nn.random_affine, "image_shape"): (lambda value: nn.random_affine((4, value, 1)), 2, 0),
+    (nn.mlp, "dims"): (lambda value: nn.mlp([4, value, 2]), 2, 0),
+    (nn.cnn, "image_shape"): (lambda value: nn.cnn((4, 4, value), [2], [2]), 2, 0),
+    (nn.cnn, "channels"): (lambda value: nn.cnn((4, 4, 1), [value], [2]), 2, 0),
+    (nn.cnn, "dims"): (lambda value: nn.cnn((4, 4, 1), [2], [value, 2]), 2, 0),
+    (nn.cnn, "kernel_size"): (spread(nn.cnn, "kernel_size", (4, 4, 1), [2], [2]), 2, 0),
+    (nn.cnn, "convs_per_stage"): (spread(nn.cnn, "convs_per_stage", (4, 4, 1), [2], [2]), 2, 0),
+    (nn.he_normal, "shape"): (
+        lambda value: jax.eval_shape(lambda: nn.he_normal(KEY, (value, 2))),
+        2,
+        0,
+    ),
+    (nn.lecun_normal, "shape"): (
+        lambda value: jax.eval_shape(lambda: nn.lecun_normal(KEY, (value, 2))),
+        2,
+        0,
+    ),
+    (optim.schedule, "num_steps"): (spread(optim.schedule, "num_steps", "cosine", 0.1), 10, 0),
+    (autoencoders.mlp_autoencoder, "dims"): (
+        lambda value: autoencoders.mlp_autoencoder([4, value]),
+        2,
+        0,
+    ),
+    (autoencoders.mlp_variational_autoencoder, "dims"): (
+        lambda value: autoencoders.mlp_variational_autoencoder([4, value]),
+        2,
+        0,
+    ),
+    (autoencoders.cnn_autoencoder, "image_shape"): (
+        lambda value: autoencoders.cnn_autoencoder((4, 4, value), [2], [2]),
+        2,
+        0,
+    ),
+    (autoencoders.cnn_autoencoder, "channels"): (
+        lambda value: autoencoders.cnn_autoencoder((4, 4, 1), [value], [2]),
+        2,
+        0,
+    ),
+    (autoencoders.cnn_autoencoder, "dims"): (
+        lambda value: autoencoders.cnn_autoencoder((4, 4, 1), [2], [value]),
+        2,
+        0,
+    ),
+    (autoencoders.cnn_autoencoder, "kernel_size"): (
+        spread(autoencoders.cnn_autoencoder, "kernel_size", (4, 4, 1), [2], [2]),
+        2,
+        0,
+    ),
+    (autoencoders.check_autoencoder, "input_shape"): (
+        lambda value: autoencoders.check_autoencoder(AUTOENCODER, [value]),
+        4,
+        0,
+    ),
+    (autoencoders.variational_autoencoder, "latent_dim"): (
+        spread(autoencoders.variational_autoencoder, "latent_dim", NETWORK, NETWORK),
+        2,
+        0,
+    ),
+    (autoencoders.log_likelihood, "num_samples"): (
+        of_a_model(autoencoders.log_likelihood, "num_samples", jnp.ones((1, 4)), KEY),
+        2,
+        0,
+    ),
+    (autoencoders.log_likelihood, "chunk_size"): (
+        of_a_model(
+            autoencoders.log_likelihood,
+            "chunk_size",
+            jnp.ones((1, 4)),
+            KEY,
+            num_samples=2,
+        ),
+        2,
+        0,
+    ),
+    (autoencoders.sample_prior, "num_samples"): (
+        of_a_model(autoencoders.sample_prior, "num_samples", KEY),
+        2,
+        0,
+    ),
+    (autoencoders.importance_weighted, "num_samples"): (
+        spread(autoencoders.importance_weighted, "num_samples", VARIATIONAL),
+        2,
+        0,
+    ),
+    (autoencoders.with_contraction, "num_probes"): (
+        spread(autoencoders.with_contraction, "num_probes", zero, AUTOENCODER, 1.0),
+        2,
+        0,
+    ),
+    (autoencoders.fit_pca, "num_components"): (
+        traced(autoencoders.fit_pca, "num_components", jnp.eye(3)),
+        2,
+        0,
+    ),
+    (boltzmann.RBM, "num_visible"): (spread(boltzmann.RBM, "num_visible", num_hidden=2), 2, 0),
+    (boltzmann.RBM, "num_hidden"): (spread(boltzmann.RBM, "num_hidden", 2), 2, 0),
+}
+# Numbers without a range.
+FREE = {("transform_images", "rotation")}
+KINDS = {
+    "python": lambda value: value,
+    "numpy": lambda value: (np.int64 if isinstance(value, int) else np.float32)(value),
+    "jax": lambda value: (jnp.int32 if isinstance(value, int) else jnp.float32)(value),
+}
+
+
+@pytest.fixture(autouse=True)
+def as_users_run():
+    """Without the type checks of the tests, which would see some of these values first."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def names(entry):
+    return ".".join((entry[0].__name__, entry[1]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("entry", NUMBERS, ids=names)
+def test_numbers_outside_their_range_raise(entry, kind):
+    call, good, bad = NUMBERS[entry]
+    for value in good:
+        call(KINDS[kind](value))
+    for value in (*bad, math.nan):
+        with pytest.raises(ValueError, match=rf"{entry[1]} must .*, found {value:g}"):
+            call(KINDS[kind](value))
+    many = jnp.array([good[0], bad[0]])
+    if entry[0] not in (metrics.cost_threshold, metrics.threshold_at_false_positive_rate):
+        with pytest.raises(ValueError, match=rf"{entry[1]} must .*at index \(1,\)"):
+            call(many)
+    for wrong in ("0.5", True, np.bool_(True), [good[0]]):
+        with pytest.raises(TypeError, match=rf"{entry[1]} must be a number in .*, found"):
+            call(wrong)
+
+
+@pytest.mark.parametrize("entry", NUMBERS, ids=names)
+def test_traced_numbers_pass(entry):
+    call, _, bad = NUMBERS[entry]
+    if entry in [(optim.schedule, "warmup_fraction"), (optim.schedule, "final_fraction")]:
+        pytest.skip("the shape of a schedule is static")
+
+    def run(value):
+        call(value)
+        return value
+
+    assert jax.eval_shape(run, jnp.float32(bad[0])).shape == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("entry", COUNTS, ids=names)
+def test_counts_are_integers_in_their_range(entry, kind):
+    call, good, bad = COUNTS[entry]
+    call(KINDS[kind](good))
+    with pytest.raises(ValueError, match=rf"{entry[1]} must .*, found .*{bad}"):
+        call(KINDS[kind](bad))
+    for wrong in (2.5, math.nan):
+        with pytest.raises(TypeError, match=rf"{entry[1]} must .*integer.*, found"):
+            call(KINDS[kind](wrong))
+    for wrong in ("2", True, np.bool_(True)):
+        with pytest.raises(TypeError, match=rf"{entry[1]} must .*integer.*, found"):
+            call(wrong)
+
+
+def test_every_argument_that_is_a_number_is_in_the_tables():
+    """Arguments are numbers if their annotation is, or holds, `int` or `float`."""
+    checked = {(function.__name__, argument) for function, argument in (*NUMBERS, *COUNTS)} | FREE
+    missing = [
+        f"{name}({argument}: {parameter.annotation})"
+        for package in (nn, optim, autoencoders)
+        for name in package.__all__
+        if inspect.isfunction(function := inspect.unwrap(getattr(package, name)))
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if any(
+            kind in (int, float)
+            for kind in (parameter.annotation, *typing.get_args(parameter.annotation))
+        )
+        and (name, argument) not in checked
+    ]
+    assert not missing
