@@ -140,9 +140,7 @@ def test_weights_may_be_those_of_elements(x64, key):
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     with pytest.raises(ValueError, match=r"weight has shape \(4,\), expected 5 examples"):
         jn.regression(network)(params, batch | {"weight": jnp.ones(4)}, None)
-    with pytest.raises(
-        ValueError, match=r"weight has shape \(5, 2\), expected that of"
-    ):
+    with pytest.raises(ValueError, match=r"weight has shape \(5, 2\), expected that of"):
         jn.regression(network)(params, batch | {"weight": jnp.ones((5, 2))}, None)
 
 
