@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,6 @@ import pydantic
 import tyro
 
 from experiments.options import RunConfig
-from experiments.recipes import PUBLISHED
 from experiments.report.report import write_report
 from jaxnet.doctor import UnsoundBackendError
 from jaxnet.runs.directory import RunDirectory, read_json
@@ -82,6 +80,7 @@ def finish(
     config: Any,
     summary: dict[str, Any],
     captions: dict[str, str],
+    published: str | None = None,
 ) -> dict[str, Any]:
     """Write `report.html` and `summary.json`, and print the result.
 
@@ -90,6 +89,7 @@ def finish(
         config: resolved options.
         summary: what the experiment found: `metrics` (of `statistics`), `params_sha256`, `seconds`.
         captions: name of a figure -> its caption, in the order of the report.
+        published: results that others published on this data set (`Dataset.published`).
 
     Returns:
         The summary with what every experiment reports.
@@ -100,7 +100,7 @@ def finish(
         "num_seeds": config.num_seeds,
         "unit": "seeds",
         "device": device_name(),
-        "published": PUBLISHED.get((directory.experiment, config.dataset)),
+        "published": published,
     } | summary
     title = f"{directory.experiment.capitalize()} on {config.dataset}"
     write_report(directory, title=title, summary=summary, captions=captions)
@@ -183,8 +183,6 @@ def main(
         read or written; 1 where the numbers went wrong (a training that diverged, a backend that
         computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
     """
-    # Orbax logs errors that it also raises.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
     program = f"python -m experiments.{config_class.experiment}"
     try:
         with immediate_interruption():

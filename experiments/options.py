@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.data import Dataset, holds_pictures, load, load_labelled_pictures, load_table
+from experiments.data import Dataset, holds_images, load, load_labelled_images, load_table
 from jaxnet.runs.environment import available_threads
 
 Task = Literal["classification", "regression"]
@@ -166,17 +166,17 @@ def load_unsupervised(config: TrainingConfig, *, data_dir: Path | None = None) -
     """The data set that the options name, or the user's own pictures or table; labels are optional.
 
     Raises:
-        ValueError: as `load`, `load_table` and `load_labelled_pictures`; options of a table
+        ValueError: as `load`, `load_table` and `load_labelled_images`; options of a table
             without one.
         FileNotFoundError: no such file.
     """
     if config.data is None:
         return _load_named(config, "classification", data_dir)
-    if holds_pictures(config.data):
+    if holds_images(config.data):
         for name in ("impute", "ignore", "categories"):
             if getattr(config, name):
                 raise ValueError(f"{name} is for a table, and {config.data} holds pictures")
-        return load_labelled_pictures(config.data, label=config.label)
+        return load_labelled_images(config.data, label=config.label)
     return _load_own_table(config, config.data, "classification")
 
 

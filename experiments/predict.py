@@ -24,12 +24,12 @@ import jaxnet as jn
 from experiments.classification import experiment as classification
 from experiments.classification.evaluation import class_logits
 from experiments.command import main, recorded_config
-from experiments.data import load_features, load_pictures, standardize
+from experiments.data import load_features, load_images, standardize
 from experiments.model import SavedModel, load_model, stacked_shapes
 from experiments.regression import experiment as regression
+from jaxnet._files import atomic_write
 from jaxnet.runs.directory import read_json
 from jaxnet.runs.environment import fix_environment
-from jaxnet.runs.files import whole_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def run(config: Config) -> polars.DataFrame:
         lambda in_shape, num_classes: stacked_shapes(build(in_shape, num_classes), num_networks),
     )
     if model.preprocessing is None:
-        x = load_pictures(config.data, model.in_shape)
+        x = load_images(config.data, model.in_shape)
     else:
         x = load_features(config.data, model.preprocessing)
     network = build(model.in_shape, len(model.class_names))
@@ -98,7 +98,7 @@ def run(config: Config) -> polars.DataFrame:
         model.params, jnp.asarray(inputs)
     )
     table = predictions(model, np.asarray(outputs))
-    with whole_file(out) as temporary:
+    with atomic_write(out) as temporary:
         table.write_csv(temporary)
     print(f"{len(table)} predictions of {num_networks} networks: {out}")
     return table

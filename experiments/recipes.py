@@ -8,21 +8,6 @@ from typing import Any
 
 from experiments.data import Dataset
 
-PUBLISHED: dict[tuple[str, str], str] = {
-    ("classification", "mnist"): (
-        "test error 1.6 % for an mlp of 800 units (Simard, Steinkraus, Platt 2003), 0.95 % with "
-        "dropout (Srivastava et al. 2014)"
-    ),
-    ("classification", "fashion_mnist"): (
-        "test accuracy 0.871 for an mlp of 100 units, 0.897 for SVC (Xiao, Rasul, Vollgraf 2017, "
-        "Table 3); 0.925 for a small cnn (their list of benchmarks)"
-    ),
-    ("reconstruction", "mnist"): (
-        "squared error 3.00 for 784-1000-500-250-30 pretrained with RBMs, 13.87 for 30 principal "
-        "components (Hinton, Salakhutdinov 2006)"
-    ),
-}
-
 _CLASSIFICATION: dict[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 2e-3,

@@ -1,8 +1,9 @@
-"""Does this machine compute? Known-answer checks of the JAX backend: `python -m jaxnet.doctor`.
+"""Known-answer checks of the JAX backend: `python -m jaxnet.doctor`.
 
-jaxlib 0.10.2 and 0.11.0 to 0.11.2 compute wrong sums on CPU, and a network trains on them, to
-something else. What a check examines is its first argument, so that a test can hand it a wrong
-program. Those of jax-ml/jax issues 39257 and 40412, which crash such a jaxlib, are not run.
+jaxlib 0.10.2 and 0.11.0 to 0.11.2 compute wrong sums on CPU, and networks train on them without an
+error, to other results. The program that a check examines is its first argument, so that a test can
+pass a wrong one. The programs of jax-ml/jax issues 39257 and 40412 crash these versions of jaxlib
+and are not run.
 """
 
 import argparse
@@ -24,8 +25,10 @@ import jax.extend.backend
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnet._files import atomic_write
+
 _Program = Callable[..., Any]
-_REVISION = 1  # Of the quick checks: another number forgets every remembered result.
+_REVISION = 1  # Of the quick checks: another number invalidates all cached results.
 
 _UPGRADE = (
     "install another jaxlib: pip install --upgrade jax "
@@ -33,8 +36,8 @@ _UPGRADE = (
     "XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-reduce before Python starts"
 )
 _REPORT = (
-    "where a sum failed too, cure it first; otherwise pip install --force-reinstall jax jaxlib, "
-    "and report what stays to https://github.com/jax-ml/jax/issues"
+    "where a sum failed too, follow its remedy first; otherwise run pip install --force-reinstall "
+    "jax jaxlib, and report a remaining failure to https://github.com/jax-ml/jax/issues"
 )
 _REPEATABLE = (
     "on GPU, set XLA_FLAGS='--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0' before "
@@ -43,7 +46,14 @@ _REPEATABLE = (
 
 
 class Finding(NamedTuple):
-    """What one check found; `remedy` is empty where it passed."""
+    """The result of one check.
+
+    Attributes:
+        name: what was checked.
+        passed: whether the result was right.
+        detail: found and expected values.
+        remedy: what to do; empty where the check passed.
+    """
 
     name: str
     passed: bool
@@ -52,15 +62,15 @@ class Finding(NamedTuple):
 
 
 class UnsoundBackendError(RuntimeError):
-    """The backend does not start, or computes wrong results."""
+    """The JAX backend does not start, or computes wrong results."""
 
 
 def _check(name: str, remedy: str) -> Callable[[_Program], Callable[..., Finding]]:
-    def decorate(judge: _Program) -> Callable[..., Finding]:
+    def decorate(examination: _Program) -> Callable[..., Finding]:
         def check(*args: Any, **options: Any) -> Finding:
             try:
-                passed, detail = judge(*args, **options)
-            except Exception as error:  # A broken backend may raise anything; the rest still runs.
+                passed, detail = examination(*args, **options)
+            except Exception as error:  # A broken backend may raise anything; other checks run.
                 passed, detail = False, f"raised {_one_line(error)}"
             return Finding(name, bool(passed), detail, "" if passed else remedy)
 
@@ -85,25 +95,25 @@ _squared_norms = jax.jit(jax.vmap(lambda row: jnp.sum((jnp.eye(3, dtype=row.dtyp
 
 @_check("sum of a broadcast", _UPGRADE)
 def _check_broadcast_sum(program: _Program = _broadcast_sum) -> Any:
-    """A sum of 8 * 1024 * 1024 ones is exact in float32; a wrong one differs from call to call."""
+    """A sum of 8 * 1024 * 1024 ones is exact in float32; wrong sums differ between calls."""
     ones, expected = jnp.ones((1024, 1), jnp.float32), 8 * 1024 * 1024
-    found = {float(program(ones)) for _ in range(8)}
-    values = ", ".join(f"{value:.17g}" for value in sorted(found))
-    return found == {expected}, f"8 calls give {values}, expected {expected}"
+    sums = {float(program(ones)) for _ in range(8)}
+    values = ", ".join(f"{value:.17g}" for value in sorted(sums))
+    return sums == {expected}, f"8 calls give {values}, expected {expected}"
 
 
 @_check("sums of rows", _UPGRADE)
 def _check_row_sums(program: _Program = _squared_norms, *, float64: bool = False) -> Any:
     """The last of the rows (i, 0, 0), i < n, has squared norm (n - 1)^2: jax-ml/jax issue 39103."""
     if float64 and not _has_float64():
-        return True, "float64 skipped: this backend has none"
+        return True, "float64 skipped: this backend does not have it"
     n, dtype = (16_385, np.dtype("float64")) if float64 else (32_769, np.dtype("float32"))
     x = np.zeros((n, 3), dtype)
     x[:, 0] = np.arange(n)
     with jax.enable_x64(float64):
-        found = float(program(jnp.asarray(x))[-1])
+        last = float(program(jnp.asarray(x))[-1])
     expected = (n - 1) ** 2
-    return found == expected, f"the last of {n} in {dtype} is {found:.17g}, expected {expected}"
+    return last == expected, f"the last of {n} in {dtype} is {last:.17g}, expected {expected}"
 
 
 @_check("matrix product", _REPORT)
@@ -121,10 +131,10 @@ def _check_matmul(program: _Program = jnp.matmul) -> Any:
         return float(np.max(abs(np.asarray(product, np.float64) - exact) / scale))
 
     highest, default = error(jax.lax.Precision.HIGHEST), error(None)
-    found = next((name for name in bounds if default <= bounds[name]), "worse than bfloat16")
+    rounding = next((name for name in bounds if default <= bounds[name]), "worse than bfloat16")
     return highest <= bounds["float32"] and default <= bounds["bfloat16"], (
         f"error {highest:.1e} at highest precision, at most {bounds['float32']:.1e} allowed; "
-        f"{default:.1e} by default: {found}"
+        f"{default:.1e} by default: {rounding}"
     )
 
 
@@ -147,7 +157,7 @@ def _network_loss(xp: Any, params: Any, x: Any, y: Any) -> Any:
 
 @_check("gradient", _REPORT)
 def _check_gradient(grad: _Program = jax.grad) -> Any:
-    """A small network's gradient, against central differences of the same loss in NumPy."""
+    """The gradient of a small network equals central differences of its loss in NumPy."""
     generator, float64 = np.random.default_rng(20), _has_float64()
     params, x = generator.standard_normal(40), generator.standard_normal((16, 3))
     y, steps = np.sign(generator.standard_normal(16)), 1e-5 * np.eye(40)
@@ -156,7 +166,7 @@ def _check_gradient(grad: _Program = jax.grad) -> Any:
     with jax.enable_x64(float64), jax.default_matmul_precision("highest"):
         compiled = jax.jit(grad(lambda params: _network_loss(jnp, params, x, y)))
         error = np.max(abs(np.asarray(compiled(jnp.asarray(params))) - expected))
-    bound, name = (1e-8, "float64") if float64 else (1e-4, "float32, there is no float64")
+    bound, name = (1e-8, "float64") if float64 else (1e-4, "float32, without float64")
     return error <= bound, f"error {error:.1e} ({name}), at most {bound:.0e} allowed"
 
 
@@ -173,25 +183,25 @@ def _training_step(key: jax.Array, kernel: jax.Array, x: jax.Array) -> tuple[jax
 
 @_check("determinism", _REPEATABLE)
 def _check_determinism(program: _Program = _training_step, *, num_calls: int = 200) -> Any:
-    """A step of training with dropout gives the same bits at each call."""
-    generator, results = np.random.default_rng(20), set()
+    """A training step with dropout gives bitwise identical results at every call."""
+    generator, outputs = np.random.default_rng(20), set()
     kernel = jnp.asarray(generator.standard_normal((256, 128)) / 16, jnp.float32)
     x = jnp.asarray(generator.standard_normal((1024, 256)), jnp.float32)
     for _ in range(num_calls):
         leaves = jax.tree.leaves(program(jax.random.key(20), kernel, x))
-        results.add(b"".join(np.asarray(leaf).tobytes() for leaf in leaves))
-    same = "the same bits" if len(results) == 1 else f"{len(results)} different results"
-    return len(results) == 1, f"{num_calls} calls give {same}"
+        outputs.add(b"".join(np.asarray(leaf).tobytes() for leaf in leaves))
+    results = "identical" if len(outputs) == 1 else f"{len(outputs)} different"
+    return len(outputs) == 1, f"{num_calls} calls give {results} results"
 
 
 def examine(*, quick: bool = False) -> tuple[Finding, ...]:
-    """Check the first device of this process; others are taken to be like it.
+    """Check the first device of this process; the others are assumed to be like it.
 
     Args:
-        quick: only the wrong sums and a short check of determinism, in about a second.
+        quick: check only the sums and, briefly, determinism; takes about a second.
 
     Returns:
-        One finding for each check. A check that fails or raises is a finding too.
+        One finding for each check, also for a check that fails or raises.
 
     >>> [finding.name for finding in examine(quick=True) if finding.passed]
     ['sum of a broadcast', 'sums of rows', 'sums of rows', 'determinism']
@@ -203,52 +213,49 @@ def examine(*, quick: bool = False) -> tuple[Finding, ...]:
 
 
 def require_sound_backend(*, cache: Path | None = None) -> None:
-    """Raise unless the quick checks pass; call it before training.
+    """Raise unless the quick checks pass; to be called before training.
 
     Args:
-        cache: a folder, made where missing, that remembers what passed: one small file for each
+        cache: a directory, made where missing, that stores passed checks: one small file for each
             combination of versions, devices, XLA_FLAGS, number of threads, processor and host.
-            A failure is never remembered; a folder or file that cannot be used is ignored.
-            None: check at each call.
+            Failures are not stored; a directory or file that cannot be used is ignored. With None
+            the checks run at every call.
 
     Raises:
-        UnsoundBackendError: no backend starts, or a check failed; with finding and remedy.
+        UnsoundBackendError: no backend starts, or a check failed; with result and remedy.
 
     >>> require_sound_backend()
     """
     identity = json.dumps(_facts() | {"host": platform.node(), "revision": _REVISION}).encode()
-    proof = cache and cache / f"sound-backend-{hashlib.sha256(identity).hexdigest()[:32]}.json"
-    if proof:
-        with contextlib.suppress(OSError), proof.open("rb") as file:
+    record = cache and cache / f"sound-backend-{hashlib.sha256(identity).hexdigest()[:32]}.json"
+    if record:
+        with contextlib.suppress(OSError), record.open("rb") as file:
             if file.read(len(identity) + 1) == identity:
                 return
     failures = [finding for finding in examine(quick=True) if not finding.passed]
     if failures:
-        found = "; ".join(f"{finding.name}: {finding.detail}" for finding in failures)
+        details = "; ".join(f"{finding.name}: {finding.detail}" for finding in failures)
         remedies = "; or ".join(dict.fromkeys(finding.remedy for finding in failures))
         raise UnsoundBackendError(
-            f"this JAX backend computes wrong results ({found}). Remedy: {remedies}. "
-            "`python -m jaxnet.doctor` tells more"
+            f"this JAX backend computes wrong results ({details}). Remedy: {remedies}. "
+            "`python -m jaxnet.doctor` prints details"
         )
-    if proof:
-        temporary = proof.with_name(f"{proof.name}.{os.getpid()}")
+    if record:
         with contextlib.suppress(OSError):
-            proof.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(identity)
-            temporary.replace(proof)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            record.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(record) as temporary:
+                temporary.write_bytes(identity)
 
 
 def _facts() -> dict[str, str]:
-    """What a result depends on; starts the backend."""
+    """Versions, devices and settings that results depend on; starts the backend."""
     try:
         devices = [f"{device.platform} ({device.device_kind})" for device in jax.local_devices()]
     # JAX asserts where JAX_PLATFORMS names a plug-in whose hardware is absent.
     except (RuntimeError, AssertionError) as error:
         raise UnsoundBackendError(
             f"no JAX backend starts with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')!r} "
-            f"({_one_line(error)}); unset it, or install what it names"
+            f"({_one_line(error)}); unset it, or install the platform that it names"
         ) from error
     return {name: _version(name) for name in ("jax", "jaxlib", "numpy", "optax")} | {
         "python": platform.python_version(),
@@ -277,9 +284,11 @@ def _processor() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check the JAX backend by known answers; the exit status is 1 where one is wrong."""
+    """Check the JAX backend by known answers; the exit status is 1 where a result is wrong."""
     parser = argparse.ArgumentParser("python -m jaxnet.doctor", description=main.__doc__)
-    parser.add_argument("--quick", action="store_true", help="only what takes about a second")
+    parser.add_argument(
+        "--quick", action="store_true", help="run only the checks that take about a second"
+    )
     arguments = parser.parse_args(argv)
     try:
         facts = _facts()

@@ -1,4 +1,4 @@
-"""That wrong results are found, by each check and before training."""
+"""Each check finds wrong results, and training does not start on them."""
 
 import contextlib
 import types
@@ -17,13 +17,13 @@ RIGHT = doctor.Finding("sums of rows", True, "4, expected 4", "")
 
 
 def on_call(number, program, wrong):
-    """A program that is right but on one call."""
+    """A program that is wrong at one call only."""
     calls = iter(range(1, 1000))
     return lambda *args: wrong if next(calls) == number else program(*args)
 
 
 def rounded_by_default(mantissa_bits):
-    """A product that rounds its factors where no precision is asked for, as accelerators do."""
+    """A product that rounds its factors at default precision, as accelerators do."""
 
     def product(a, b, precision):
         if precision is None:
@@ -33,7 +33,7 @@ def rounded_by_default(mantissa_bits):
     return product
 
 
-def test_this_machine_computes():
+def test_this_backend_passes_all_checks():
     findings = doctor.examine()
     assert [finding for finding in findings if not finding.passed or finding.remedy] == []
     assert [finding.name for finding in findings] == [
@@ -135,7 +135,7 @@ def test_a_wrong_gradient_is_found(monkeypatch, float64):
     monkeypatch.setattr(doctor, "_has_float64", lambda: float64)
     right = doctor._check_gradient()
     assert right.passed
-    assert ("(float64)" if float64 else "(float32, there is no float64)") in right.detail
+    assert ("(float64)" if float64 else "(float32, without float64)") in right.detail
     for wrong in (
         lambda function: lambda x: jax.grad(function)(x).at[7].add(1e-6 if float64 else 1e-3),
         lambda function: lambda x: -jax.grad(function)(x),
@@ -148,24 +148,26 @@ def test_a_wrong_gradient_is_found(monkeypatch, float64):
 
 
 @pytest.mark.parametrize("number", [1, 2, 20])
-def test_one_other_bit_is_found(number):
+def test_one_different_bit_is_found(number):
     right = {"loss": np.float32(1), "kernel": np.zeros(3)}
     wrong = {"loss": np.float32(1), "kernel": np.array([0, -0.0, 0])}
     finding = doctor._check_determinism(on_call(number, lambda *args: right, wrong), num_calls=20)
     assert not finding.passed
     assert finding.detail == "20 calls give 2 different results"
     assert "--xla_gpu_deterministic_ops=true" in finding.remedy
-    assert doctor._check_determinism(lambda *args: right).detail == "200 calls give the same bits"
+    assert (
+        doctor._check_determinism(lambda *args: right).detail == "200 calls give identical results"
+    )
 
 
-def test_float64_is_skipped_where_there_is_none(monkeypatch):
+def test_float64_is_skipped_where_it_is_missing(monkeypatch):
     assert doctor._has_float64()
     with monkeypatch.context() as patch:
         patch.setattr(doctor.jax, "enable_x64", lambda value: contextlib.nullcontext())
         assert not doctor._has_float64()
     monkeypatch.setattr(doctor, "_has_float64", lambda: False)
     finding = doctor._check_row_sums(lambda x: pytest.fail("called"), float64=True)
-    assert finding == ("sums of rows", True, "float64 skipped: this backend has none", "")
+    assert finding == ("sums of rows", True, "float64 skipped: this backend does not have it", "")
 
 
 def test_an_exception_is_a_finding():
@@ -181,7 +183,7 @@ def test_an_exception_is_a_finding():
 
 @pytest.fixture
 def examined(monkeypatch):
-    """The results of the examinations to come; those that were asked for are taken off."""
+    """The results of the next examinations, the last first; each is removed when it is used."""
     results = []
 
     def examine(*, quick):
@@ -192,7 +194,7 @@ def examined(monkeypatch):
     return results
 
 
-def test_training_is_refused_with_finding_and_remedy(examined, tmp_path):
+def test_a_wrong_backend_raises_with_result_and_remedy(examined, tmp_path):
     examined[:] = [RIGHT, WRONG, WRONG]
     message = r"wrong results \(sums of rows: 3, expected 4\). Remedy: another jaxlib\. "
     for _ in range(2):
@@ -204,14 +206,14 @@ def test_training_is_refused_with_finding_and_remedy(examined, tmp_path):
     assert issubclass(doctor.UnsoundBackendError, RuntimeError)
 
 
-def test_what_passed_is_remembered(examined, tmp_path):
+def test_passed_checks_are_stored(examined, tmp_path):
     cache = tmp_path / "to be" / "made"
     examined[:] = [WRONG, RIGHT]
     for _ in range(3):
         doctor.require_sound_backend(cache=cache)
     assert examined == [WRONG]
-    (proof,) = cache.iterdir()
-    assert proof.stat().st_size < 1000
+    (record,) = cache.iterdir()
+    assert record.stat().st_size < 1000
     with pytest.raises(doctor.UnsoundBackendError):
         doctor.require_sound_backend()
 
@@ -251,17 +253,17 @@ def test_another_backend_is_examined_again(examined, tmp_path, monkeypatch, chan
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"\xff" * 3000, b"[" * 100_000])
-def test_garbage_proves_nothing(examined, tmp_path, garbage):
+def test_a_damaged_record_is_ignored_and_replaced(examined, tmp_path, garbage):
     examined[:] = [RIGHT, RIGHT]
     doctor.require_sound_backend(cache=tmp_path)
-    (proof,) = tmp_path.iterdir()
-    sound = proof.read_bytes()
+    (record,) = tmp_path.iterdir()
+    sound = record.read_bytes()
     for text in (garbage, sound + b" ", sound[:-1]):
         examined[:] = [RIGHT]
-        proof.write_bytes(text)
+        record.write_bytes(text)
         doctor.require_sound_backend(cache=tmp_path)
         assert examined == []
-        assert proof.read_bytes() == sound
+        assert record.read_bytes() == sound
 
 
 def test_a_cache_that_cannot_be_written_is_ignored(examined, tmp_path):
@@ -272,10 +274,10 @@ def test_a_cache_that_cannot_be_written_is_ignored(examined, tmp_path):
     assert examined == []
     examined[:] = [RIGHT]
     doctor.require_sound_backend(cache=tmp_path / "folder")
-    (proof,) = (tmp_path / "folder").iterdir()
-    proof.unlink()
-    (proof / "in the way").mkdir(parents=True)
+    (record,) = (tmp_path / "folder").iterdir()
+    record.unlink()
+    (record / "in the way").mkdir(parents=True)
     examined[:] = [RIGHT]
     doctor.require_sound_backend(cache=tmp_path / "folder")
     assert examined == []
-    assert list((tmp_path / "folder").iterdir()) == [proof]
+    assert list((tmp_path / "folder").iterdir()) == [record]

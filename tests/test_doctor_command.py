@@ -1,4 +1,4 @@
-"""`python -m jaxnet.doctor`: what it says and how it exits, also on a jaxlib with wrong sums."""
+"""`python -m jaxnet.doctor`: output and exit status, also with a jaxlib that sums wrongly."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def test_the_command_line_names_failure_and_remedy(monkeypatch, capsys):
     ]
 
 
-def test_the_command_line_passes_here():
+def test_the_command_line_passes_on_this_backend():
     done = run("--quick", NPROC="2")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -51,13 +51,16 @@ def test_the_command_line_passes_here():
     assert [line[:7] for line in lines[-4:]] == ["ok     "] * 4
 
 
-def test_the_command_line_explains_itself():
+def test_the_command_line_has_help_and_rejects_unknown_options(capsys):
     done = run("--help", JAX_PLATFORMS="no")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: python -m jaxnet.doctor [-h] [--quick]")
-    done = run("--slow")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith("unrecognized arguments: --slow\n")
+    with pytest.raises(SystemExit) as stopped:
+        doctor.main(["--slow"])
+    assert stopped.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.endswith("unrecognized arguments: --slow\n")
 
 
 @pytest.mark.parametrize("name", ["no", "cuda"])
@@ -76,7 +79,7 @@ def test_a_backend_that_does_not_start_is_one_line(name):
     "pip install --no-deps --target FOLDER jaxlib==0.10.2",
 )
 @pytest.mark.parametrize("arguments", [[], ["--quick"]])
-def test_a_jaxlib_with_wrong_sums_is_found_and_cured(arguments):
+def test_a_jaxlib_with_wrong_sums_is_found_and_its_remedy_works(arguments):
     done = run(*arguments, first=WRONG_SUMS, JAX_PLATFORMS="cpu")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "jaxlib    0.10.2" in done.stdout

@@ -199,7 +199,7 @@ def draw(
             f"p = {probabilities[i].max():.2f}"
             for i in wrong
         ]
-        directory.save_figure("mistakes", figures.pictures(images[wrong], titles))
+        directory.save_figure("mistakes", figures.image_grid(images[wrong], titles))
         captions["mistakes"] = (
             "Most confident mistakes of the mean probability of all networks on the test set."
         )

@@ -167,7 +167,8 @@ def train_split(config: Config, dataset: Dataset) -> dict[str, Any]:
             threshold=threshold,
         )
         summary = summarize_split(trained, metrics, parts, seconds)
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -231,7 +232,9 @@ def cross_validate(config: Config, dataset: Dataset) -> dict[str, Any]:
         summary["unit"] = (
             f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"
         )
-        return finish(directory, config, summary, _draw(directory, trained.history))
+        published = dataset.published.get(config.experiment)
+        captions = _draw(directory, trained.history)
+        return finish(directory, config, summary, captions, published)
 
 
 def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> jn.Network:

@@ -165,7 +165,8 @@ def run(config: Config) -> dict[str, Any]:
     RunDirectory.check(config)
     dataset = load_data(config)
     recipe = clustering_recipe(dataset, config)
-    config = resolve(config, _for_method(config, recipe))
+    recipe = _for_method(config, recipe)
+    config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
     _check(config, dataset)
     counts = ("num_restarts", "code_dim", "embedding_dim", "pretrain_epochs")
     counts += ("refresh_every", "reset_every")
@@ -212,7 +213,8 @@ def run(config: Config) -> dict[str, Any]:
             seconds=seconds,
         )
         summary |= {"method": config.method, "tables": tables(dataset, x, found)}
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def _pretrained(

@@ -59,7 +59,7 @@ def draw(
             "Training of network and clusters: mean and range over the networks. Labels only score."
         )
     if dataset.is_image:
-        directory.save_figure("clusters", figures.picture_rows(_sheet(dataset, found)))
+        directory.save_figure("clusters", figures.image_rows(_sheet(dataset, found)))
         captions["clusters"] = (
             "Clusters of the first network, a row each: the most typical members on the left, the "
             "least certain ones on the right."
@@ -175,5 +175,5 @@ def draw_query(
     if not dataset.is_image:
         return {}
     rows = {name: dataset.x[[index, *indices]] for name, indices in nearest.items()}
-    directory.save_figure("neighbors", figures.picture_rows(rows))
+    directory.save_figure("neighbors", figures.image_rows(rows))
     return {"neighbors": f"Example {index} and its nearest neighbors, by its code and its pixels."}

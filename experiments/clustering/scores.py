@@ -7,6 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sklearn.metrics import (
+    adjusted_rand_score,
+    completeness_score,
+    homogeneity_score,
+    normalized_mutual_info_score,
+)
 
 import jaxnet as jn
 from experiments.clustering.methods import Clustered, Method
@@ -32,7 +38,7 @@ def scores(method: Method, x: jax.Array, dataset: Dataset) -> Callable[[Any], di
         found = np.asarray(clusters(params, x))
         return {
             "accuracy": jn.metrics.clustering_accuracy(dataset.y, found),
-            "nmi": jn.metrics.normalized_mutual_information(dataset.y, found),
+            "nmi": _each(normalized_mutual_info_score, dataset.y, found),
         }
 
     return score
@@ -57,18 +63,16 @@ def final_metrics(
         y, clusters = dataset.y, found.clusters
         metrics = {
             "accuracy": jn.metrics.clustering_accuracy(y, clusters),
-            "nmi": jn.metrics.normalized_mutual_information(y, clusters),
-            "adjusted_rand_index": jn.metrics.adjusted_rand_index(y, clusters),
-            "homogeneity": jn.metrics.homogeneity(y, clusters),
-            "completeness": jn.metrics.completeness(y, clusters),
+            "nmi": _each(normalized_mutual_info_score, y, clusters),
+            "adjusted_rand_index": _each(adjusted_rand_score, y, clusters),
+            "homogeneity": _each(homogeneity_score, y, clusters),
+            "completeness": _each(completeness_score, y, clusters),
         }
         if first is not None:
             before = jn.metrics.clustering_accuracy(y, first.clusters)
             metrics["accuracy_before_clustering"] = before
         if dataset.groups is not None:
-            metrics["nmi_of_groups"] = jn.metrics.normalized_mutual_information(
-                dataset.groups, clusters
-            )
+            metrics["nmi_of_groups"] = _each(normalized_mutual_info_score, dataset.groups, clusters)
     if len(found.clusters) > 1:
         metrics["agreement_of_networks"] = _agreement(found.clusters)
     limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
@@ -90,5 +94,12 @@ def _agreement(clusters: np.ndarray) -> np.ndarray:
 
     What every seed finds is likely to be in the data: von Luxburg (2010), "Clustering stability".
     """
-    table = np.stack([jn.metrics.adjusted_rand_index(each, clusters) for each in clusters])
+    table = np.stack([_each(adjusted_rand_score, labels, clusters) for labels in clusters])
     return (table.sum(axis=1) - 1) / (len(clusters) - 1)
+
+
+def _each(
+    score: Callable[[Any, Any], float], labels: np.ndarray, clusters: np.ndarray
+) -> np.ndarray:
+    """The score of each clustering, `(networks,)`."""
+    return np.array([score(labels, clustering) for clustering in clusters])

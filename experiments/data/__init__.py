@@ -1,15 +1,17 @@
-"""Data sets as NumPy arrays, named ones and tables of one's own; splits, folds, standardization.
+"""Data sets as NumPy arrays: named ones and users' tables and images; splits, folds, scaling.
 
-Rooms: `named` (the data sets and `load`), `idx` (the files of MNIST and Fashion-MNIST), `emails`
-(SpamAssassin's mails and their words; `mail` parses one, `tar` opens archives), `download`, `own`
-(a table of the user's own), `parts` (training, validation and test parts) and `standardization`.
-Behind `own`: `table` (reads files, with `delimited`, `npz` and `archive`), `labels` and
-`preprocessing` (what is saved with a run). These import Polars; nothing else does.
+`dataset` defines what a data set is, `splits` and `scaling` prepare it for training. `named` holds
+the data sets that are known by name (`registry`) and their files: `bundled` (scikit-learn's and
+generated ones), `idx` (MNIST and Fashion-MNIST), `faces`, and `emails` with `email_message`,
+`tar_archive` and `term_weights`; `download` finds or fetches files. `tables` reads the user's:
+`user_table` and `images`; behind them `table` (with `delimited`, `npz` and `zip_archive`), `labels`
+and `preprocessing`, which is saved with a run. Polars is imported by these three and `delimited`
+alone, and only when a table is read.
 """
 
 from experiments.data.dataset import Dataset
-from experiments.data.named.emails import fit_idf
 from experiments.data.named.registry import CLASSIFICATION, REGRESSION, load
+from experiments.data.named.term_weights import fit_idf
 from experiments.data.scaling import (
     Standardization,
     fit_standardization,
@@ -17,13 +19,8 @@ from experiments.data.scaling import (
     standardize,
 )
 from experiments.data.splits import Split, folds, split
-from experiments.data.tables.own import (
-    holds_pictures,
-    load_features,
-    load_labelled_pictures,
-    load_pictures,
-    load_table,
-)
+from experiments.data.tables.images import holds_images, load_images, load_labelled_images
+from experiments.data.tables.user_table import load_features, load_table
 
 __all__ = [
     "CLASSIFICATION",
@@ -35,11 +32,11 @@ __all__ = [
     "fit_standardization",
     "fit_unit_interval",
     "folds",
-    "holds_pictures",
+    "holds_images",
     "load",
     "load_features",
-    "load_labelled_pictures",
-    "load_pictures",
+    "load_images",
+    "load_labelled_images",
     "load_table",
     "split",
     "standardize",

@@ -1,9 +1,10 @@
-"""What a data set is."""
+"""The data set that every experiment takes."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +16,27 @@ if TYPE_CHECKING:
 # Arrays have no single truth value, so two data sets are compared by `sha256`, not by `==`.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named data set.
+    """Examples with labels or targets, and what their numbers mean.
 
     Attributes:
-        name: its name on the command line.
-        x: features `(n, features)` or pictures `(n, height, width, channels)`, float32.
+        name: what it is called in reports and run directories: the name on the command line, or
+            the stem of the user's file.
+        x: features `(n, features)` or images `(n, height, width, channels)`, float32.
         y: labels `(n,)`, int32, or targets `(n,)`, float32.
-        feature_names: one for each feature, with its unit; the words of texts; empty for pictures.
+        feature_names: one for each feature, with its unit; the words of texts; empty for images.
         class_names: one for each class; empty for a regression.
-        num_official_test: so many last examples are the official test set; 0 where there is none.
+        num_official_test: number of last examples that are the official test set; 0 where there is
+            none.
         coefficients: the true slope of each feature, for generated data.
         intercept: the true intercept, for generated data.
         unit: what `y` measures, for a regression.
-        preprocessing: how `x` came from the columns of the user's own table.
-        titles: one for each example of a data set of texts, for people; empty otherwise.
+        preprocessing: how `x` was computed from the columns of a table.
+        titles: one for each example of a data set of texts, for display; empty otherwise.
         groups: finer classes `(n,)`, int32, where there are any; nothing is trained on them.
         group_names: one for each of `groups`.
+        is_named: whether `experiments.data.load` knows it by its name, which recipes and published
+            results belong to; False for the user's data, whatever their file is called.
+        published: experiment -> published results on this data set.
     """
 
     name: str
@@ -46,15 +52,17 @@ class Dataset:
     titles: tuple[str, ...] = ()
     groups: np.ndarray | None = None
     group_names: tuple[str, ...] = ()
+    is_named: bool = False
+    published: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_text(self) -> bool:
-        """Whether the features are weights of words, 0 where a text does not hold the word."""
+        """Whether the features are weights of words, 0 where a text does not contain the word."""
         return bool(self.titles)
 
     @property
     def is_image(self) -> bool:
-        """Whether the examples are pictures."""
+        """Whether the examples are images."""
         return self.x.ndim == 4
 
     @property
@@ -67,9 +75,9 @@ class Dataset:
         """SHA-256 over dtype, shape and bytes of `x` and `y`.
 
         >>> x, y = np.zeros((2, 1), np.float32), np.zeros(2, np.float32)
-        >>> Dataset("one name", x, y).sha256 == Dataset("another", x, y).sha256
+        >>> Dataset("a name", x, y).sha256 == Dataset("another", x, y).sha256
         True
-        >>> Dataset("one name", x, y).sha256 == Dataset("one name", x + 1, y).sha256
+        >>> Dataset("a name", x, y).sha256 == Dataset("a name", x + 1, y).sha256
         False
         """
         digest = hashlib.sha256()

@@ -1,12 +1,18 @@
-"""Standardization: zero mean and unit variance, fitted on the training part only."""
+"""Scaling of features and targets, fitted on the training part only.
+
+scikit-learn's `StandardScaler` scales a feature that differs only by the rounding of float32 to
+unit variance; here such a feature is constant. Fitted values are two arrays, which are saved with a
+run as they are.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 
 class Standardization(NamedTuple):
-    """What was fitted: float32 arrays of the shape of one example, or scalars.
+    """Fitted values: float32 arrays of the shape of one example, or scalars.
 
     A standardized value is `(x - mean) / scale`; the scale is never 0.
     """
@@ -15,7 +21,9 @@ class Standardization(NamedTuple):
     scale: np.ndarray
 
 
-def fit_standardization(x: np.ndarray, *, per_feature: bool = True) -> Standardization:
+def fit_standardization(
+    x: Shaped[np.ndarray, "n ..."], *, per_feature: bool = True
+) -> Standardization:
     """Mean and standard deviation, computed in float64.
 
     A feature that varies by no more than the rounding of float32 is constant: its mean is its
@@ -23,20 +31,19 @@ def fit_standardization(x: np.ndarray, *, per_feature: bool = True) -> Standardi
 
     Args:
         x: training features or targets `(n, ...)`, in any unit.
-        per_feature: one mean and scale for each feature, or one for all (pictures).
+        per_feature: one mean and scale for each feature, or one for all (images).
 
     Returns:
         Mean and scale in the unit of `x`: shape `x.shape[1:]`, or `()` for one for all.
 
     Raises:
-        ValueError: no examples.
+        ValueError: there are no examples.
 
     >>> fitted = fit_standardization(np.array([[0.1, 1.0], [0.1, 3.0]]))
     >>> standardize(fitted, np.array([[0.1, 3.0]])).tolist()
     [[0.0, 1.0]]
     """
-    if x.size == 0:
-        raise ValueError(f"x has shape {x.shape} and holds no values; at least one is needed")
+    _require_values(x)
     x = np.asarray(x, np.float32)
     axis = 0 if per_feature else None
     low, high = (extreme(axis=axis).astype(np.float64) for extreme in (x.min, x.max))
@@ -51,12 +58,14 @@ def fit_standardization(x: np.ndarray, *, per_feature: bool = True) -> Standardi
     )
 
 
-def standardize(standardization: Standardization, x: np.ndarray) -> np.ndarray:
+def standardize(
+    standardization: Standardization, x: Shaped[np.ndarray, "n ..."]
+) -> Float[np.ndarray, "n ..."]:
     """Apply a fitted standardization.
 
     Args:
-        standardization: from `fit_standardization`.
-        x: values `(n, ...)` in the unit that it was fitted on.
+        standardization: from `fit_standardization`, `fit_unit_interval` or `fit_idf`.
+        x: values `(n, ...)` in the unit of the fitted values.
 
     Returns:
         `(x - mean) / scale`, without unit, float32, of the shape of `x`.
@@ -69,25 +78,29 @@ def standardize(standardization: Standardization, x: np.ndarray) -> np.ndarray:
     return (np.asarray(x, np.float32) - standardization.mean) / standardization.scale
 
 
-def fit_unit_interval(x: np.ndarray) -> Standardization:
-    """What puts each feature into [0, 1]: its least value and its range.
+def fit_unit_interval(x: Shaped[np.ndarray, "n ..."]) -> Standardization:
+    """The smallest value and the range of each feature, which `standardize` maps to [0, 1].
 
     Args:
         x: training features `(n, ...)`, in any unit.
 
     Returns:
-        Least value and range in the unit of `x`, as a `Standardization`; the range of a constant
+        Smallest value and range in the unit of `x`, as a `Standardization`; the range of a constant
         feature is 1. Other data may leave [0, 1], by as much as they leave the range.
 
     Raises:
-        ValueError: no examples.
+        ValueError: there are no examples.
 
     >>> fitted = fit_unit_interval(np.array([[1.0, 5.0], [3.0, 5.0]]))
     >>> standardize(fitted, np.array([[2.0, 5.0], [4.0, 5.0]])).tolist()
     [[0.5, 0.0], [1.5, 0.0]]
     """
-    if x.size == 0:
-        raise ValueError(f"x has shape {x.shape} and holds no values; at least one is needed")
+    _require_values(x)
     x = np.asarray(x, np.float32)
     low, extent = x.min(axis=0), np.ptp(x, axis=0)
     return Standardization(low, np.where(extent == 0, np.float32(1), extent))
+
+
+def _require_values(x: np.ndarray) -> None:
+    if x.size == 0:
+        raise ValueError(f"x has shape {x.shape} and holds no values; at least one is needed")

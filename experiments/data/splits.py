@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple, cast
 
 import numpy as np
+from jaxtyping import Int
 
 from experiments.data.dataset import Dataset
 
@@ -11,7 +12,7 @@ _MAX_VALIDATION = 5000
 
 
 class Split(NamedTuple):
-    """Sorted indices of the examples of each part; together they are all examples, each once."""
+    """Sorted indices of the examples of each part, integers; each example is in one part."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -21,22 +22,24 @@ class Split(NamedTuple):
 def split(
     dataset: Dataset, *, seed: int, validation_fraction: float = 0.2, test_fraction: float = 0.2
 ) -> Split:
-    """Split at random, by class where there are classes: 64 % train, 16 % validate, 20 % test.
+    """Split at random: by default 64 % training, 16 % validation and 20 % test examples.
 
-    An official test set is the test part. At most 5 000 examples validate.
+    With classes the split is stratified. An official test set is the test part. The validation part
+    has at most 5 000 examples.
 
     Args:
         dataset: the data.
         seed: decides the split.
-        validation_fraction: share of the examples outside the test part that validate.
-        test_fraction: share of all examples that test; unused where there is an official test set.
+        validation_fraction: fraction of the examples outside the test part for validation.
+        test_fraction: fraction of all examples for the test; unused where there is an official test
+            set.
 
     Returns:
         Three arrays of indices into `dataset.x`.
 
     Raises:
-        ValueError: a fraction that is not between 0 and 1, a bad seed, or examples too few for
-            every class to be in every part.
+        ValueError: a fraction is not between 0 and 1, the seed is out of range, or there are too
+            few examples for every class to be in every part.
 
     >>> from experiments.data import load
     >>> [len(part) for part in split(load("digits"), seed=0)]
@@ -47,20 +50,18 @@ def split(
         if not 0 < fraction < 1:
             raise ValueError(f"{name} must lie between 0 and 1, both excluded, found {fraction}")
     _require_seed(seed)
-    everything = np.arange(len(dataset.y))
-    remedy = "add examples, leave the rare class out, or change the fractions"
+    indices = np.arange(len(dataset.y))
+    remedy = "add examples, leave out the rare class, or change the fractions"
     try:
         if dataset.num_official_test:
-            rest, test = np.split(everything, [-dataset.num_official_test])
+            rest, test = np.split(indices, [-dataset.num_official_test])
         else:
-            rest, test = _halve(
-                dataset, everything, math.ceil(test_fraction * len(everything)), seed
-            )
+            rest, test = _divide(dataset, indices, math.ceil(test_fraction * len(indices)), seed)
         num_validation = min(math.ceil(validation_fraction * len(rest)), _MAX_VALIDATION)
-        train, validation = _halve(dataset, rest, num_validation, seed)
+        train, validation = _divide(dataset, rest, num_validation, seed)
     except ValueError as error:
         raise ValueError(
-            f"the {len(everything)} examples of {dataset.name} cannot be split: {error}; {remedy}"
+            f"the {len(indices)} examples of {dataset.name} cannot be split: {error}; {remedy}"
         ) from error
     parts = Split(np.sort(train), np.sort(validation), np.sort(test))
     for name, part in parts._asdict().items():
@@ -74,23 +75,23 @@ def split(
     return parts
 
 
-def _halve(dataset: Dataset, indices: np.ndarray, size: int, seed: int) -> list[np.ndarray]:
+def _divide(dataset: Dataset, indices: np.ndarray, size: int, seed: int) -> list[np.ndarray]:
     """All indices but `size`, and `size` of them; each class in proportion."""
     from sklearn.model_selection import train_test_split
 
     labels = dataset.y[indices] if dataset.num_classes else None
-    halves = train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
-    return cast(list[np.ndarray], halves)
+    parts = train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
+    return cast(list[np.ndarray], parts)
 
 
 def folds(
-    labels: np.ndarray, *, num_folds: int, num_repeats: int, seed: int
+    labels: Int[np.ndarray, " n"], *, num_folds: int, num_repeats: int, seed: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Training and test indices of a repeated, stratified cross-validation.
 
     Args:
         labels: labels `(n,)`.
-        num_folds: folds of each repeat; each example tests in one of them.
+        num_folds: folds of each repeat; each example is a test example in one of them.
         num_repeats: repeats, each with other folds.
         seed: decides the folds.
 
@@ -98,8 +99,8 @@ def folds(
         `num_folds * num_repeats` arrays of training indices, and as many of test indices.
 
     Raises:
-        ValueError: fewer than two folds, more folds than the rarest class has examples, no repeat
-            or a bad seed.
+        ValueError: there are fewer than two folds, more folds than the rarest class has examples,
+            no repeats, or the seed is out of range.
 
     >>> trains, tests = folds(np.array([0, 1] * 6), num_folds=3, num_repeats=2, seed=0)
     >>> len(tests), len(trains[0]), len(tests[0])
@@ -111,10 +112,10 @@ def folds(
     if num_folds < 2:
         raise ValueError(f"num_folds must be at least 2, found {num_folds}")
     if len(counts) == 0 or num_folds > counts.min():
-        found = f"class {classes[counts.argmin()]} has {counts.min()}" if len(counts) else "none"
+        rarest = f"class {classes[counts.argmin()]} has {counts.min()}" if len(counts) else "none"
         raise ValueError(
-            f"num_folds is {num_folds}, and every class needs so many examples, found: {found}; "
-            "use fewer folds (--cross-validate)"
+            f"num_folds is {num_folds}, and every class needs this number of examples, "
+            f"found: {rarest}; use fewer folds (--cross-validate)"
         )
     if num_repeats < 1:
         raise ValueError(f"num_repeats must be at least 1, found {num_repeats} (--repeats)")

@@ -167,7 +167,8 @@ def run(config: Config) -> dict[str, Any]:
     _check(config)
     dataset = load_data(config)
     _check_data(config, dataset)
-    config = resolve(config, reconstruction_recipe(dataset, config))
+    recipe = reconstruction_recipe(dataset, config)
+    config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
     require_positive(config, "code_dim", "gibbs_steps", "pretrain_epochs")
     parts = split(dataset, seed=config.seed)
     x, inputs = _unit_interval(dataset, parts.train)
@@ -217,7 +218,8 @@ def run(config: Config) -> dict[str, Any]:
         key = seed_keys(config, "samples")[0]
         captions |= draw_model(directory, model, params, dataset, key)
         summary = summarize_split(trained, metrics, parts, seconds)
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def _check_data(config: Config, dataset: Dataset) -> None:

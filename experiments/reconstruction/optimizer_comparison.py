@@ -122,7 +122,8 @@ def compare(
             "seconds: mean and range of the networks.",
             "rates": "Validation loss after the last epoch over the grid of rates.",
         }
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def _train(

@@ -11,8 +11,8 @@ import jaxnet as jn
 from experiments.data import Dataset, Split
 from experiments.reconstruction.models import Model
 from experiments.report import figures
+from jaxnet._files import atomic_write
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.files import whole_file
 
 _NUM_SHOWN, _MAX_FILTERS, _MAX_POINTS = 12, 96, 3000
 _MAX_FEATURES, _MAX_CLASSES = 40, 40
@@ -33,7 +33,7 @@ def export_features(path: Path, codes: np.ndarray, labels: np.ndarray, parts: Sp
     names = np.empty(len(labels), "<U10")
     for name, part in parts._asdict().items():
         names[part] = name
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, codes=codes, labels=labels, split=names)
 
 
@@ -83,7 +83,7 @@ def draw(
         "rebuilt": rebuilt[0][shown].reshape(shape),
         "PCA": np.clip(by_pca[shown], 0, 1).reshape(shape),
     }
-    directory.save_figure("reconstructions", figures.picture_rows(rows))
+    directory.save_figure("reconstructions", figures.image_rows(rows))
     return captions | {
         "reconstructions": (
             "Test pictures, what the first network makes of their codes, and what as many "
@@ -149,7 +149,7 @@ def draw_model(
     captions = {"filters": "Kernels of the first layer of the first network, largest first."}
     if model.sample is not None:
         drawn = np.asarray(model.sample(first, key, 40))
-        figure = figures.pictures(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
+        figure = figures.image_grid(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
         directory.save_figure("samples", figure)
         captions["samples"] = "Pictures that the first network draws: means of the pixels."
     return captions

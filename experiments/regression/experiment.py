@@ -125,7 +125,8 @@ def run(config: Config) -> dict[str, Any]:
             line = figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves)
             directory.save_figure("fit", line)
             captions["fit"] = "All examples, and the function that each network fitted."
-        return finish(directory, config, summary, captions)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
 
 
 def build_network(config: Config, in_shape: Sequence[int]) -> jn.Network:

@@ -1,1 +1,1 @@
-"""Figures and the report of a run."""
+"""Figures of a run and its report."""

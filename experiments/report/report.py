@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with its pictures inside, readable without a network."""
+"""The report of a run: one self-contained HTML file, with its figures embedded."""
 
 import base64
 import html
@@ -32,7 +32,7 @@ def write_report(
     Args:
         directory: the run directory, with `config.json`, `manifest.json` and `figures/`.
         title: heading of the report.
-        summary: what `summary.json` holds; `published` in it is shown beside the result.
+        summary: the content of `summary.json`; its `published` is shown beside the result.
         captions: name of a figure -> its caption, in the order in which they are shown.
     """
     path = directory.path
@@ -41,13 +41,17 @@ def write_report(
         (name.replace("_", " "), f"{value['mean']:.4f}", f"{value['std']:.4f}")
         for name, value in summary["metrics"].items()
     ]
+    header = ("metric", "mean", "standard deviation")
+    over = f"Mean and standard deviation over {summary['num_seeds']} {summary.get('unit', 'seeds')}"
+    if (summary["num_seeds"], summary.get("unit", "seeds")) == (1, "seeds"):
+        # One value has no standard deviation.
+        header, results, over = ("metric", "value"), [row[:2] for row in results], "One seed"
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p><code>python -m {html.escape(_command(config, manifest))}</code></p>",
         "<h2>Result</h2>",
-        f"<p>Mean and standard deviation over {summary['num_seeds']} "
-        f"{html.escape(summary.get('unit', 'seeds'))}.</p>",
-        _table(("metric", "mean", "std"), results),
+        f"<p>{html.escape(over)}.</p>",
+        _table(header, results),
     ]
     if summary.get("published"):
         sections.append(f"<p>Published: {html.escape(summary['published'])}</p>")
@@ -56,19 +60,20 @@ def write_report(
     if captions:
         sections.append("<h2>Figures</h2>")
     for name, caption in captions.items():
-        picture = base64.b64encode((path / "figures" / f"{name}.png").read_bytes()).decode()
+        image = base64.b64encode((path / "figures" / f"{name}.png").read_bytes()).decode()
         sections.append(
-            f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{picture}">'
+            f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{image}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
     environment = {**manifest, **manifest["packages"]}
     del environment["packages"]
     sections += ["<h2>Configuration</h2>", _table(("option", "value"), list(config.items()))]
-    sections += ["<h2>Environment</h2>", _table(("what", "value"), list(environment.items()))]
+    sections += ["<h2>Environment</h2>", _table(("item", "value"), list(environment.items()))]
     seconds = [(name, f"{value:.2f}") for name, value in summary["seconds"].items()]
     sections += ["<h2>Seconds</h2>", _table(("part", "seconds"), seconds)]
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style>\n" + "\n".join(sections) + "\n</html>\n"
     )
     directory.write_text("report.html", page)

@@ -1,11 +1,11 @@
-"""Restricted Boltzmann machines: `from jaxnet import boltzmann`.
+"""Restricted Boltzmann machines.
 
-An `RBM` describes a machine, and its methods are pure functions of its parameters.
-`contrastive_divergence` is an objective for `jaxnet.gradient_learner`; in
-`persistent_contrastive_divergence` the Markov chains are state of the objective. `log_partition`
-(exact) and `annealed_importance_sampling`
-(an estimate with its error) turn free energies into log-probabilities. `stack`, `fit_stack` and
-`unroll` make deep belief networks of machines, and autoencoders and classifiers of these.
+An `RBM` describes a machine; its methods are pure functions of its parameters.
+`contrastive_divergence` and `persistent_contrastive_divergence`, which keeps its Markov chains in
+`state.extra`, are objectives for `jaxnet.gradient_learner`. With `log_partition` (exact) or
+`annealed_importance_sampling` (an estimate with a standard error), free energies give
+log-probabilities. `stack`, `fit_stack` and `unroll` build deep belief networks, and autoencoders
+and classifiers that start from them.
 
 >>> import jax, jaxnet as jn, optax
 >>> from jaxnet import boltzmann
@@ -34,8 +34,8 @@ from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
 __all__ = [
     "BERNOULLI",
     "GAUSSIAN",
-    "RBM",
     "PartitionEstimate",
+    "RBM",
     "Unit",
     "annealed_importance_sampling",
     "annealing_schedule",

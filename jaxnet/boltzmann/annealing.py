@@ -1,15 +1,16 @@
-"""Annealed importance sampling: the partition function of machines too large to enumerate."""
+"""Annealed importance sampling: partition functions of machines too large to enumerate."""
 
 import functools
 import math
 from typing import NamedTuple
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from jaxnet._checks import require_integer
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.typing import Params
 
@@ -18,10 +19,10 @@ class PartitionEstimate(NamedTuple):
     """An estimate of `log Z` by `annealed_importance_sampling`.
 
     Attributes:
-        log_partition: `log Z`, in nats.
-        standard_error: its standard error, in nats.
-        log_weights: logarithms of the importance weights, one for each chain; the estimate is
-            `log Z_0 + log mean(exp(log_weights))`.
+        log_partition: estimate of `log Z` in nats, `()`.
+        standard_error: its standard error in nats, `()`.
+        log_weights: logarithms of the importance weights of the chains, `(chains,)`; the estimate
+            is `log Z_0 + log mean(exp(log_weights))`.
     """
 
     log_partition: Float[Array, "..."]
@@ -30,22 +31,27 @@ class PartitionEstimate(NamedTuple):
 
 
 def annealing_schedule(num_betas: int = 14_500) -> np.ndarray:
-    """Inverse temperatures from 0 to 1, the denser the nearer to 1.
+    """Inverse temperatures from 0 to 1, denser towards 1.
 
-    In the proportions of Salakhutdinov and Murray (2008), in their experiments: of 14 500, there
-    are 500 from 0 to 0.5, 4 000 from 0.5 to 0.9 and 10 000 from 0.9 to 1, each piece evenly spaced.
+    Of 14 500 inverse temperatures, 500 lie from 0 to 0.5, 4 000 from 0.5 to 0.9 and 10 000 from 0.9
+    to 1, each part evenly spaced; other numbers keep these proportions.
 
     Args:
-        num_betas: how many, at least 4.
+        num_betas: number of inverse temperatures, at least 4.
+
+    Returns:
+        Increasing numbers from 0 to 1, `(num_betas,)`, float64.
 
     Raises:
-        ValueError: fewer than 4.
+        ValueError: `num_betas` is below 4.
 
     >>> annealing_schedule(29).round(2).tolist()[:5], annealing_schedule().shape
     ([0.0, 0.5, 0.55, 0.6, 0.65], (14500,))
+
+    Source: Salakhutdinov and Murray (2008), "On the quantitative analysis of deep belief networks",
+    the schedule of the experiments.
     """
-    if num_betas < 4:
-        raise ValueError(f"annealing_schedule: num_betas must be at least 4, found {num_betas}")
+    require_integer("annealing_schedule", "num_betas", num_betas, 4)
     first = max(1, round(num_betas * 500 / 14_500))
     second = max(1, round(num_betas * 4_000 / 14_500))
     return np.concatenate(
@@ -68,35 +74,34 @@ def annealed_importance_sampling(
 ) -> PartitionEstimate:
     """Estimate `log Z` by annealed importance sampling, with its standard error.
 
-    Chains pass from a machine without weights, whose `Z_0` is known, to the machine through
+    Chains pass from a machine without weights, whose `Z_0` is known, to the given machine through
 
         p_beta(v, h) ~ m(v) m(h) exp((1 - beta) b_0.v + beta (b.v + c.h + v W h)),
 
-    where `b_0` is `base_bias` and `m` the measure of the units (1 for Bernoulli). A chain at `v`
-    multiplies its weight by `p_next(v) / p_beta(v)`, then takes one Gibbs step under `p_next`.
-    The mean weight w is an unbiased estimate of `Z / Z_0`: Neal (2001), "Annealed importance
-    sampling"; Salakhutdinov and Murray (2008), "On the quantitative analysis of deep belief
-    networks". The standard error of `log Z` is `std(w) / (sqrt(num_chains) mean(w))`
-    by the delta method. It is believable while small (below 0.5, say): by Jensen's inequality the
-    estimate is too low on average, and so the log-probability of data too high.
+    where `b_0` is `base_bias` and `m` the measure of the units (1 for Bernoulli). For each next
+    beta a chain at `v` multiplies its weight by `p_next(v) / p_beta(v)` and takes one Gibbs step
+    under `p_next`. The mean weight `w` is an unbiased estimate of `Z / Z_0`. The standard error of
+    `log Z` is `std(w) / (sqrt(num_chains) mean(w))`, by the delta method; it is reliable while it
+    is small (below 0.5). By Jensen's inequality the estimate of `log Z` is too low on average, and
+    the log-probability of data too high.
 
-    It is one compiled program with matrix products over all chains; its memory is that of the
-    chains and the betas.
+    All chains run in one compiled program; memory is that of the chains and the betas.
 
     Args:
         rbm: the machine.
-        params: its parameters.
+        params: parameters of the machine.
         key: PRNG key.
-        base_bias: visible biases of the machine where it begins; `rbm.data_bias(x)` for training
-            data `x` is the paper's choice.
+        base_bias: visible biases of the initial machine, `(visible,)`; the paper uses
+            `rbm.data_bias(x)` of the training data `x`.
         betas: inverse temperatures, increasing from 0 to 1, such as `annealing_schedule()`.
-        num_chains: chains, at least 2.
+        num_chains: number of chains, at least 2; static.
 
     Returns:
-        The estimate, in nats.
+        `PartitionEstimate`.
 
     Raises:
-        ValueError: fewer than 2 chains, or betas that do not increase from 0 to 1.
+        ValueError: `num_chains` is below 2; `betas` do not increase from 0 to 1 (traced ones are
+            not checked).
 
     >>> from jaxnet import boltzmann
     >>> rbm = RBM(6, 3)
@@ -107,13 +112,18 @@ def annealed_importance_sampling(
     >>> exact = boltzmann.log_partition(rbm, params)
     >>> bool(abs(estimate.log_partition - exact) < 4 * estimate.standard_error)
     True
+
+    Source: Neal (2001), "Annealed importance sampling"; Salakhutdinov and Murray (2008), "On the
+    quantitative analysis of deep belief networks".
     """
-    if num_chains < 2:
-        raise ValueError(
-            f"annealed_importance_sampling: num_chains must be at least 2, found {num_chains}; "
-            "the standard error comes from their differences"
-        )
-    if not isinstance(betas, Tracer):
+    require_integer(
+        "annealed_importance_sampling",
+        "num_chains",
+        num_chains,
+        2,
+        remedy="the standard error is computed from the differences of chains",
+    )
+    if not isinstance(betas, jax.core.Tracer):
         steps = np.diff(np.asarray(betas))
         if len(steps) < 1 or betas[0] != 0 or betas[-1] != 1 or steps.min() <= 0:
             raise ValueError(
@@ -137,7 +147,7 @@ def _anneal(
         up_key, down_key = jax.random.split(jax.random.fold_in(chain_key, index))
         eta = v @ kernel + c[None]
         normalizer = rbm.hidden.log_normalizer
-        # Differences of each unit, not of the sums, which are large beside them.
+        # Differences for each unit, not of the sums, which are much larger.
         log_weight += (following - beta) * (v @ (b - base_bias))
         log_weight += jnp.sum(normalizer(following * eta) - normalizer(beta * eta), axis=-1)
         h = rbm.hidden.sample(up_key, following * eta)

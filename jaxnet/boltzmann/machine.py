@@ -1,4 +1,4 @@
-"""The restricted Boltzmann machine: its energy, its conditionals, and Gibbs sampling."""
+"""Restricted Boltzmann machines: energies, conditional distributions and Gibbs sampling."""
 
 import dataclasses
 
@@ -15,28 +15,30 @@ from jaxnet.typing import Params
 class RBM:
     """Description of a restricted Boltzmann machine; its methods are pure functions of `params`.
 
-    `p(v, h) = exp(-E(v, h)) / Z` with `E(v, h) = -b.v - c.h - v W h`, plus `|v|^2 / 2` where the
-    visible units are Gaussian and `|h|^2 / 2` where the hidden ones are (unit variance). `W` is
-    `params["kernel"]`, `(visible, hidden)`; `b` is `params["visible_bias"]`, `c` is
-    `params["hidden_bias"]`. Smolensky (1986); Hinton (2002), "Training products of experts by
-    minimizing contrastive divergence". For Gaussian units the literature often writes
-    `|v - b|^2 / 2`: the same distribution, whose `log Z` is less by `|b|^2 / 2`.
+    `p(v, h) = exp(-E(v, h)) / Z` with `E(v, h) = -b.v - c.h - v W h`, plus `|v|^2 / 2` for Gaussian
+    visible units and `|h|^2 / 2` for Gaussian hidden units, of variance 1. `W` is
+    `params["kernel"]`, `(visible, hidden)`; `b` is `params["visible_bias"]`, `(visible,)`; `c` is
+    `params["hidden_bias"]`, `(hidden,)`. For Gaussian units the literature often writes
+    `|v - b|^2 / 2`: the same distribution, with a `log Z` that is smaller by `|b|^2 / 2`.
 
     Attributes:
-        num_visible: visible units.
-        num_hidden: hidden units.
+        num_visible: number of visible units.
+        num_hidden: number of hidden units.
         visible: kind of the visible units, `BERNOULLI` (data in [0, 1]) or `GAUSSIAN` (data
             standardized to variance 1).
         hidden: kind of the hidden units; `GAUSSIAN` for the linear code of an autoencoder.
 
     Raises:
-        ValueError: a size below 1; both layers Gaussian.
+        ValueError: a number of units is below 1; both layers are Gaussian.
 
     >>> rbm = RBM(num_visible=6, num_hidden=3)
     >>> params = rbm.init(jax.random.key(0))
     >>> v = jnp.ones((5, 6))
     >>> rbm.free_energy(params, v).shape, rbm.hidden_mean(params, v).shape
     ((5,), (5, 3))
+
+    Source: Smolensky (1986), "Information processing in dynamical systems"; Hinton (2002),
+    "Training products of experts by minimizing contrastive divergence".
     """
 
     num_visible: int
@@ -48,28 +50,29 @@ class RBM:
         require_positive("RBM", num_visible=self.num_visible, num_hidden=self.num_hidden)
         if self.visible is GAUSSIAN and self.hidden is GAUSSIAN:
             raise ValueError(
-                "RBM: visible and hidden units are both Gaussian, expected one layer to be "
-                "Bernoulli: such a machine is a linear model and has no distribution once its "
-                "weights are large; use principal components instead"
+                "RBM: visible and hidden units are both Gaussian, expected at least one layer of "
+                "Bernoulli units: a linear machine has no distribution if its weights are large; "
+                "use principal components instead"
             )
 
     def init(
         self, key: Array, *, visible_bias: Float[Array, " visible"] | None = None
     ) -> dict[str, Array]:
-        """Weights from a normal distribution of standard deviation 0.01, and biases of zero.
-
-        Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 8.
+        """Initialize weights from a normal distribution of standard deviation 0.01, biases with 0.
 
         Args:
             key: PRNG key.
-            visible_bias: where the visible biases start, such as `rbm.data_bias(x)`, which section
-                8.1 recommends; by default zeros.
+            visible_bias: initial visible biases, `(visible,)`, such as `rbm.data_bias(x)`, which
+                section 8.1 of the source recommends; None for zeros.
 
         Returns:
-            `kernel` (visible, hidden), `visible_bias` and `hidden_bias`.
+            `kernel` (visible, hidden), `visible_bias` (visible,) and `hidden_bias` (hidden,).
 
         >>> {name: leaf.shape for name, leaf in RBM(6, 3).init(jax.random.key(0)).items()}
         {'kernel': (6, 3), 'visible_bias': (6,), 'hidden_bias': (3,)}
+
+        Source: Hinton (2010), "A practical guide to training restricted Boltzmann machines",
+        section 8.
         """
         kernel = 0.01 * jax.random.normal(key, (self.num_visible, self.num_hidden))
         if visible_bias is None:
@@ -78,14 +81,16 @@ class RBM:
         return {"kernel": kernel, "visible_bias": visible_bias, "hidden_bias": hidden_bias}
 
     def data_bias(self, x: Shaped[Array, "examples visible"]) -> Float[Array, " visible"]:
-        """Visible biases with which a machine without weights has the means of the data.
+        """Visible biases for which a machine without weights has the means of the data.
 
-        `log(p / (1 - p))` for Bernoulli units, with `p = (sum + 1) / (examples + 2)`, which is
-        never 0 or 1; the means for Gaussian units. They start the training (`init`) and annealed
-        importance sampling.
+        `log(p / (1 - p))` with `p = (sum of the examples + 1) / (n + 2)` for Bernoulli units, the
+        means for Gaussian units. Initial biases for `init` and `annealed_importance_sampling`.
 
         Args:
-            x: training data.
+            x: training data, `(n, visible)`.
+
+        Returns:
+            The biases, `(visible,)`.
 
         >>> bias = RBM(2, 1).data_bias(jnp.array([[0.0, 1.0], [0.0, 0.0]]))
         >>> jax.nn.sigmoid(bias).round(2).tolist()
@@ -96,15 +101,21 @@ class RBM:
     def free_energy(
         self, params: Params, v: Shaped[Array, "*batch visible"]
     ) -> Float[Array, "*batch"]:
-        """Free energy `F(v) = -log sum_h exp(-E(v, h))`, one number for each example.
+        """Free energy `F(v) = -log sum_h exp(-E(v, h))` of each example.
 
         `F(v) = -b.v - sum_j log(1 + exp(c_j + (v W)_j))` for Bernoulli units, Hinton (2010),
-        eq. 25; plus `|v|^2 / 2` for Gaussian visible units. With Gaussian hidden units the sum is
-        an integral, and its terms are `(c_j + (v W)_j)^2 / 2 + log(2 pi) / 2`.
+        eq. 25; plus `|v|^2 / 2` for Gaussian visible units. For Gaussian hidden units the sum is an
+        integral, with terms `(c_j + (v W)_j)^2 / 2 + log(2 pi) / 2`.
 
         Args:
-            params: parameters.
-            v: visible units; examples in the leading axes.
+            params: parameters of the machine.
+            v: visible units, `(..., visible)`.
+
+        Returns:
+            Free energies in nats, `(...)`.
+
+        Raises:
+            ValueError: the last axis of `v` does not have `num_visible` units.
         """
         hidden = self.hidden.log_normalizer(self._up(params, v)).sum(axis=-1)
         visible = self.visible.log_measure(v).sum(axis=-1) + v @ params["visible_bias"]
@@ -116,45 +127,80 @@ class RBM:
         v: Shaped[Array, "*batch visible"],
         log_partition: Float[Array, ""],
     ) -> Float[Array, "*batch"]:
-        """Log-probability `log p(v) = -F(v) - log Z` in nats, one number for each example.
+        """Log-probability `log p(v) = -F(v) - log Z` of each example.
 
         Args:
-            params: parameters.
-            v: visible units.
+            params: parameters of the machine.
+            v: visible units, `(..., visible)`.
             log_partition: `log Z`, from `log_partition` or `annealed_importance_sampling`.
+
+        Returns:
+            Log-probabilities (log-densities for Gaussian visible units) in nats, `(...)`.
         """
         return -self.free_energy(params, v) - log_partition
 
     def hidden_mean(
         self, params: Params, v: Shaped[Array, "*batch visible"]
     ) -> Float[Array, "*batch hidden"]:
-        """Mean of the hidden units given the visible ones; the features that the machine learned.
+        """Mean of the hidden units given the visible units: the features of the machine.
 
-        For Bernoulli units the probabilities `p(h_j = 1 | v) = sigmoid(c_j + (v W)_j)`, Hinton
-        (2010), eq. 7; for Gaussian units `c_j + (v W)_j`.
+        The probabilities `p(h_j = 1 | v) = sigmoid(c_j + (v W)_j)` for Bernoulli units, Hinton
+        (2010), eq. 7; `c_j + (v W)_j` for Gaussian units.
+
+        Args:
+            params: parameters of the machine.
+            v: visible units, `(..., visible)`.
+
+        Returns:
+            Means, `(..., hidden)`.
         """
         return self.hidden.mean(self._up(params, v))
 
     def visible_mean(
         self, params: Params, h: Shaped[Array, "*batch hidden"]
     ) -> Float[Array, "*batch visible"]:
-        """Mean of the visible units given the hidden ones.
+        """Mean of the visible units given the hidden units.
 
-        For Bernoulli units the probabilities `p(v_i = 1 | h) = sigmoid(b_i + (W h)_i)`, Hinton
-        (2010), eq. 8; for Gaussian units `b_i + (W h)_i`.
+        The probabilities `p(v_i = 1 | h) = sigmoid(b_i + (W h)_i)` for Bernoulli units, Hinton
+        (2010), eq. 8; `b_i + (W h)_i` for Gaussian units.
+
+        Args:
+            params: parameters of the machine.
+            h: hidden units, `(..., hidden)`.
+
+        Returns:
+            Means, `(..., visible)`.
         """
         return self.visible.mean(self._down(params, h))
 
     def sample_hidden(
         self, params: Params, v: Shaped[Array, "*batch visible"], key: Array
     ) -> Float[Array, "*batch hidden"]:
-        """Hidden units drawn given the visible ones."""
+        """Draw hidden units given the visible units.
+
+        Args:
+            params: parameters of the machine.
+            v: visible units, `(..., visible)`.
+            key: PRNG key.
+
+        Returns:
+            Hidden units, `(..., hidden)`.
+        """
         return self.hidden.sample(key, self._up(params, v))
 
     def sample_visible(
         self, params: Params, h: Shaped[Array, "*batch hidden"], key: Array
     ) -> Float[Array, "*batch visible"]:
-        """Visible units drawn given the hidden ones."""
+        """Draw visible units given the hidden units.
+
+        Args:
+            params: parameters of the machine.
+            h: hidden units, `(..., hidden)`.
+            key: PRNG key.
+
+        Returns:
+            Visible units, `(..., visible)`.
+        """
         return self.visible.sample(key, self._down(params, h))
 
     def gibbs(
@@ -165,19 +211,20 @@ class RBM:
         *,
         num_steps: int | Int[Array, ""],
     ) -> Float[Array, "*batch visible"]:
-        """Block Gibbs sampling: all hidden units given the visible ones, then the reverse.
+        """Block Gibbs sampling: draw all hidden units given the visible units, then the reverse.
 
         Args:
-            params: parameters.
-            v: where the chains start, one in each leading position.
+            params: parameters of the machine.
+            v: initial visible units of the chains, `(..., visible)`.
             key: PRNG key.
-            num_steps: steps, each up and down once; may be traced.
+            num_steps: number of steps, at least 1; each draws hidden and visible units once. May be
+                traced.
 
         Returns:
-            The visible units after the last step.
+            The visible units after the last step, `(..., visible)`.
 
         Raises:
-            ValueError: a number of steps below 1.
+            ValueError: `num_steps` is below 1.
 
         >>> rbm = RBM(6, 3)
         >>> params = rbm.init(jax.random.key(0))
@@ -196,23 +243,34 @@ class RBM:
     def reconstruct(
         self, params: Params, v: Shaped[Array, "*batch visible"]
     ) -> Float[Array, "*batch visible"]:
-        """Mean of the visible units given the mean of the hidden units; nothing is drawn."""
+        """Mean of the visible units given the mean of the hidden units, without sampling.
+
+        Args:
+            params: parameters of the machine.
+            v: visible units, `(..., visible)`.
+
+        Returns:
+            Reconstructions, `(..., visible)`.
+        """
         return self.visible_mean(params, self.hidden_mean(params, v))
 
     def sample(
         self, params: Params, key: Array, *, num_samples: int, num_steps: int | Int[Array, ""]
     ) -> Float[Array, "samples visible"]:
-        """Samples of the machine, each the end of a Gibbs chain of its own.
+        """Draw independent samples of the machine, each by a separate Gibbs chain.
 
         Args:
-            params: parameters.
+            params: parameters of the machine.
             key: PRNG key.
-            num_samples: chains.
-            num_steps: Gibbs steps of each, from visible units drawn by their biases alone. Machines
-                that are trained well mix slowly and need thousands.
+            num_samples: number of chains; static.
+            num_steps: Gibbs steps of each chain, which starts from visible units drawn by their
+                biases alone; may be traced. Well-trained machines mix slowly and need thousands.
+
+        Returns:
+            Visible units, `(num_samples, visible)`.
 
         Raises:
-            ValueError: a number of samples or steps below 1.
+            ValueError: `num_samples` or `num_steps` is below 1.
 
         >>> rbm = RBM(6, 3)
         >>> params = rbm.init(jax.random.key(0))
@@ -231,7 +289,7 @@ class RBM:
         if v.shape[-1:] != (self.num_visible,):
             raise ValueError(
                 f"RBM: the visible units have shape {v.shape}, expected {self.num_visible} numbers "
-                "in the last axis; flatten pictures to one axis"
+                "in the last axis; flatten images to one axis"
             )
         eta = v @ params["kernel"]
         return eta + jax.lax.broadcast_to_rank(params["hidden_bias"], eta.ndim)

@@ -1,4 +1,4 @@
-"""Kinds of units: what a visible or hidden unit may be, as members of the exponential family."""
+"""Kinds of visible and hidden units, as members of the exponential family."""
 
 import dataclasses
 import math
@@ -11,23 +11,26 @@ from jaxtyping import Array, Float
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """A kind of unit `u`, whose distribution given the other layer is exponential.
+    """A kind of unit `u` whose distribution given the other layer is an exponential family.
 
-    `p(u | eta) = m(u) exp(eta u - A(eta))`, where the natural parameter `eta` is the unit's input,
-    its bias plus the weighted units of the other layer: Welling, Rosen-Zvi, Hinton (2005),
-    "Exponential family harmoniums". All functions act on each number alone.
+    `p(u | eta) = m(u) exp(eta u - A(eta))`, where the natural parameter `eta` is the input of the
+    unit: its bias plus the weighted units of the other layer. All functions but `bias_of` are
+    elementwise.
 
     Attributes:
-        name: what the kind is called in messages.
-        log_measure: `log m(u)`.
-        log_normalizer: `A(eta)`.
-        mean: `A'(eta)`, the mean of `u`.
+        name: name of the kind, for messages.
+        log_measure: `u -> log m(u)`.
+        log_normalizer: `eta -> A(eta)`.
+        mean: `eta -> A'(eta)`, the mean of `u`.
         sample: `(key, eta) -> u`.
-        bias_of: `data -> eta`, from data `(examples, units)` the natural parameters of
-            independent units that have their means.
+        bias_of: `data -> eta`, from data `(n, units)` the natural parameters `(units,)` of
+            independent units with the same means.
 
     >>> float(BERNOULLI.mean(jnp.array(0.0))), float(GAUSSIAN.mean(jnp.array(2.0)))
     (0.5, 2.0)
+
+    Source: Welling, Rosen-Zvi and Hinton (2005), "Exponential family harmoniums with an application
+    to information retrieval".
     """
 
     name: str
@@ -47,7 +50,7 @@ def _sample_gaussian(key: Array, eta: Float[Array, "*shape"]) -> Float[Array, "*
 
 
 def _bernoulli_bias(data: Array) -> Array:
-    # Laplace's rule: a pixel that is always 0 would have the bias minus infinity.
+    # Laplace's rule of succession: otherwise a pixel that is always 0 has the bias minus infinity.
     return jnp.log(jnp.sum(data, axis=0) + 1) - jnp.log(jnp.sum(1 - data, axis=0) + 1)
 
 
@@ -59,6 +62,7 @@ BERNOULLI = Unit(
     sample=_sample_bernoulli,
     bias_of=_bernoulli_bias,
 )
+"""Binary units in {0, 1}; `eta` is the log-odds of 1."""
 
 GAUSSIAN = Unit(
     "Gaussian",
@@ -68,3 +72,4 @@ GAUSSIAN = Unit(
     sample=_sample_gaussian,
     bias_of=lambda data: jnp.mean(data, axis=0),
 )
+"""Real-valued units of variance 1; `eta` is their mean."""

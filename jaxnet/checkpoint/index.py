@@ -1,7 +1,7 @@
-"""The texts of a checkpoint: `checkpoint.json` describes its leaves, `SHA256SUMS` its files.
+"""The text files of a checkpoint: `checkpoint.json` describes leaves, `SHA256SUMS` files.
 
-What they say is believed only after it was checked: nothing that they name is opened, and the
-names of the files are compared with what is in the folder.
+Their content is used only after it has been checked: no file that they name is opened, and the
+names of files are compared with the content of the directory.
 """
 
 import contextlib
@@ -12,17 +12,18 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
-from jaxnet.checkpoint.leaves import Container, Leaf, summarize
+from jaxnet.checkpoint.leaves import Container, Leaf, first_repeated, summarize
 
-_FORMAT = 1
+_FORMAT = 2
 _SUMS = "SHA256SUMS"
 _INDEX = "checkpoint.json"
 _MAX_BYTES = 64 << 20
-# The machine's fault, not the checkpoint's.
+# Errors of the machine, not of the checkpoint.
 _NOT_CORRUPT = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
@@ -31,22 +32,24 @@ class Entry(NamedTuple):
 
     Attributes:
         leaf: its description.
+        key_shape: shape of the data of one typed PRNG key; empty for other leaves.
         weak_type: whether it was weakly typed.
         sha256: `leaf_sha256` of it.
     """
 
     leaf: Leaf
+    key_shape: tuple[int, ...]
     weak_type: bool
     sha256: str
 
 
 class Index(NamedTuple):
-    """What `checkpoint.json` says.
+    """Content of `checkpoint.json`.
 
     Attributes:
         entries: the leaves in their order.
-        containers: what holds them.
-        metric: the number that was saved with them.
+        containers: the inner nodes of the pytree.
+        metric: the metric that was saved with them.
     """
 
     entries: list[Entry]
@@ -54,28 +57,37 @@ class Index(NamedTuple):
     metric: float | None
 
 
-def write_index(folder: Path, index: Index) -> None:
-    """Write both files of a checkpoint whose arrays are there."""
+def write_index(directory: Path, index: Index) -> None:
+    """Write both text files of a checkpoint whose arrays are written.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     content = {
         "format": _FORMAT,
         "metric": index.metric,
         "containers": index.containers,
         "leaves": [
-            entry.leaf._asdict() | {"weak_type": entry.weak_type, "sha256": entry.sha256}
+            entry.leaf._asdict()
+            | {
+                "key_shape": entry.key_shape,
+                "weak_type": entry.weak_type,
+                "sha256": entry.sha256,
+            }
             for entry in index.entries
         ],
     }
-    (folder / _INDEX).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
-    sums = "".join(f"{sha256}  {name}\n" for name, sha256 in _file_sums(folder).items())
-    (folder / _SUMS).write_bytes(sums.encode())
+    (directory / _INDEX).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
+    sums = "".join(f"{sha256}  {name}\n" for name, sha256 in _file_sums(directory).items())
+    (directory / _SUMS).write_bytes(sums.encode())
 
 
 def read_index(path: Path) -> Index:
-    """Read `checkpoint.json`, which must be the one that was saved.
+    """Read `checkpoint.json` and verify it by its hash.
 
     Raises:
-        CorruptCheckpointError: it is not.
-        CheckpointError: it was saved by another version of jaxnet.
+        CorruptCheckpointError: it differs from what was saved.
+        CheckpointError: another version of jaxnet saved it in another format.
     """
     with corrupt_if_unreadable(path):
         content = _read(path / _INDEX)
@@ -84,8 +96,8 @@ def read_index(path: Path) -> Index:
         index = json.loads(content)
         if type(index) is dict and type(index.get("format")) is int and index["format"] != _FORMAT:
             raise CheckpointError(
-                f"checkpoint {path} has format {index['format']}, expected {_FORMAT}; "
-                "restore it with the version of jaxnet that saved it"
+                f"checkpoint {path} has format {index['format']}, expected {_FORMAT}; another "
+                "version of jaxnet saved it: restore it with that version, or train again"
             )
         return _parse(index)
 
@@ -94,7 +106,7 @@ def verify_files(path: Path) -> None:
     """Compare every file of a checkpoint with `SHA256SUMS`.
 
     Raises:
-        CorruptCheckpointError: a file that is missing, or was not saved, or not like this.
+        CorruptCheckpointError: a file is missing, was not saved, or has another content.
     """
     with corrupt_if_unreadable(path):
         expected, found = _read_sums(path), _file_sums(path)
@@ -110,8 +122,21 @@ def verify_files(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file to read; links are not followed, and pipes not waited for.
+
+    Raises:
+        ValueError: it is not a regular file.
+    """
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise ValueError(f"{path.name!r} is a link or not a regular file")
+    with open(path, "rb") as file:
+        yield file
+
+
+@contextlib.contextmanager
 def corrupt_if_unreadable(path: Path) -> Iterator[None]:
-    """Whatever keeps a checkpoint from being read, it is corrupt, and the reason is said."""
+    """Raise `CorruptCheckpointError`, with the reason, for an error while a checkpoint is read."""
     try:
         yield
     except (CheckpointError, MemoryError):
@@ -119,28 +144,39 @@ def corrupt_if_unreadable(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NOT_CORRUPT:
             raise
-        # A ValueError of ours has said all; of any other error, its type says most.
+        # A ValueError of this package is a full sentence; of any other error, the type says most.
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         reason = " ".join(reason.split())[:600]
         raise CorruptCheckpointError(f"checkpoint {path} is corrupt: {reason}") from error
 
 
 def _parse(index: Any) -> Index:
-    """Every type and range, so that nothing after this meets another."""
+    """Check every type and range.
+
+    Raises:
+        ValueError: a value that `write_index` does not write.
+    """
     _expect(index, {"format": int, "metric": (float, int, type(None)), "containers": list})
     _expect(index, {"leaves": list}, 4)
     entries = []
     for entry in index["leaves"]:
         _expect(entry, {"path": str, "shape": list, "dtype": str, "weak_type": bool})
-        _expect(entry, {"sha256": str}, 5)
-        if not all(type(length) is int and length >= 0 for length in entry["shape"]):
-            raise ValueError(f"{_INDEX} has a shape that is none")
+        _expect(entry, {"sha256": str, "key_shape": list}, 6)
+        if not all(
+            type(length) is int and length >= 0 for length in entry["shape"] + entry["key_shape"]
+        ):
+            raise ValueError(f"{_INDEX} has a shape that is not one")
         leaf = Leaf(entry["path"], tuple(entry["shape"]), entry["dtype"])
-        entries.append(Entry(leaf, entry["weak_type"], entry["sha256"]))
+        key_shape = tuple(entry["key_shape"])
+        if key_shape and not leaf.dtype.startswith("key<"):
+            raise ValueError(f"{_INDEX} has the shape of a key for {leaf.dtype}")
+        entries.append(Entry(leaf, key_shape, entry["weak_type"], entry["sha256"]))
+    if (repeated := first_repeated([entry.leaf.path for entry in entries])) is not None:
+        raise ValueError(f"{_INDEX} has two leaves {repeated}")
     containers = []
     for pair in index["containers"]:
         if type(pair) is not list or [type(part) for part in pair] != [str, str]:
-            raise ValueError(f"{_INDEX} has a container that is none")
+            raise ValueError(f"{_INDEX} has a container that is not one")
         containers.append(Container(*pair))
     metric = index["metric"]
     return Index(entries, containers, None if metric is None else float(metric))
@@ -154,11 +190,11 @@ def _expect(content: Any, types: dict[str, type | tuple[type, ...]], size: int =
         if name not in content or type(content[name]) not in (
             kind if isinstance(kind, tuple) else (kind,)
         ):
-            raise ValueError(f"{_INDEX} has no good {name!r}")
+            raise ValueError(f"{_INDEX} has no valid {name!r}")
 
 
 def _read(path: Path) -> bytes:
-    with _open(path) as file:
+    with open_regular(path) as file:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise ValueError(f"{path.name} is larger than {_MAX_BYTES} bytes")
@@ -178,35 +214,26 @@ def _read_sums(path: Path) -> dict[str, str]:
     return sums
 
 
-def _file_sums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but `SHA256SUMS`, by name.
+def _file_sums(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file except `SHA256SUMS`, by name.
 
     Raises:
-        OSError: a file that cannot be read.
-        ValueError: a link, or what else is no plain file.
+        OSError: a file cannot be read.
+        ValueError: a link, a pipe or another file that is not a regular one.
     """
     sums = {}
-    for parent, folders, files in os.walk(folder, onerror=_raise):
-        for name in folders:
+    for parent, directories, files in os.walk(directory, onerror=_raise):
+        for name in directories:
             if os.path.islink(os.path.join(parent, name)):
-                raise ValueError(f"{name!r} is a link, expected a folder")
+                raise ValueError(f"{name!r} is a link, expected a directory")
         for name in files:
             path = Path(parent, name)
-            with _open(path) as file:
-                sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+            with open_regular(path) as file:
+                sums[path.relative_to(directory).as_posix()] = hashlib.file_digest(
                     file, "sha256"
                 ).hexdigest()
     sums.pop(_SUMS, None)
     return dict(sorted(sums.items()))
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """Open a plain file to read; a link is not followed, and a pipe not waited for."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise ValueError(f"{path.name!r} is a link or no plain file")
-    with open(path, "rb") as file:
-        yield file
 
 
 def _raise(error: OSError) -> None:

@@ -7,17 +7,29 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
+_NUMPY = (
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
+    "float16 float32 float64 complex64 complex128"
+)
+# Types of numbers by name: NumPy's, and those of ml_dtypes, such as bfloat16.
+_DTYPES = {name: np.dtype(name) for name in _NUMPY.split()} | {
+    np.dtype(kind).name: np.dtype(kind)
+    for kind in vars(ml_dtypes).values()
+    if isinstance(kind, type) and issubclass(kind, np.generic)
+}
+
 
 class Leaf(NamedTuple):
-    """What an array must be to stand in for another.
+    """Path, shape and type of a leaf, in which a saved leaf and a restored one must agree.
 
     Attributes:
-        path: where it is, as JAX writes it, such as `.params['dense_0']['kernel']`.
-        shape: its shape; for typed PRNG keys, that of the keys.
-        dtype: name of its type, such as "float32", or "key<fry>", which tells the implementation.
+        path: its path in the pytree as JAX writes it, such as `.params['dense_0']['kernel']`.
+        shape: its shape; of typed PRNG keys, the shape of the array of keys.
+        dtype: name of its type, such as "float32", or "key<fry>", which names the implementation.
     """
 
     path: str
@@ -29,10 +41,10 @@ class Leaf(NamedTuple):
 
 
 class Container(NamedTuple):
-    """What holds leaves, or nothing: a dict, a list, a NamedTuple, None.
+    """An inner node of a pytree: a dict, a list, a NamedTuple, None.
 
     Attributes:
-        path: where it is.
+        path: its path in the pytree.
         kind: name of its type.
     """
 
@@ -50,7 +62,7 @@ def describe(tree: PyTree[Any]) -> list[Leaf]:
         tree: a pytree of arrays, or of anything with `shape` and `dtype`.
 
     Raises:
-        TypeError: a leaf that is no array of numbers; it is named.
+        TypeError: a leaf is not an array of numbers; it is named.
 
     >>> describe({"bias": np.zeros(3, np.float32)})
     [Leaf(path="['bias']", shape=(3,), dtype='float32')]
@@ -63,7 +75,7 @@ def describe(tree: PyTree[Any]) -> list[Leaf]:
                 f"leaf {name} is {type(leaf).__name__}, expected an array of numbers; "
                 "use jax.numpy.asarray"
             )
-        # The mask would be lost silently.
+        # The mask of a masked array would be lost silently.
         if isinstance(leaf, np.ma.MaskedArray) or not (is_key(leaf) or _is_number(leaf.dtype)):
             raise TypeError(
                 f"leaf {name} is {type(leaf).__name__} of {leaf.dtype}, expected an array of "
@@ -75,7 +87,7 @@ def describe(tree: PyTree[Any]) -> list[Leaf]:
 
 
 def containers(tree: PyTree[Any]) -> list[Container]:
-    """Path and type of everything in a pytree that is no leaf, empty ones and None too.
+    """Path and type of every inner node of a pytree, including empty ones and None.
 
     >>> containers({"a": None, "b": [1, ()]})  # doctest: +NORMALIZE_WHITESPACE
     [Container(path='', kind='dict'), Container(path="['a']", kind='NoneType'),
@@ -88,12 +100,22 @@ def containers(tree: PyTree[Any]) -> list[Container]:
         children = jax.tree_util.tree_leaves_with_path(
             node, is_leaf=lambda inner: inner is not node
         )
-        found = [Container(path, type(node).__name__)]
+        nodes = [Container(path, type(node).__name__)]
         for entries, child in children:
-            found += visit(child, path + jax.tree_util.keystr(entries))
-        return found
+            nodes += visit(child, path + jax.tree_util.keystr(entries))
+        return nodes
 
     return visit(tree, "")
+
+
+def first_repeated(paths: Sequence[str]) -> str | None:
+    """The first path that occurs twice; None where all differ.
+
+    >>> first_repeated(["a", "b", "a"])
+    'a'
+    """
+    seen = set()
+    return next((path for path in paths if path in seen or seen.add(path)), None)
 
 
 def is_key(leaf: Any) -> bool:
@@ -106,7 +128,7 @@ def is_key(leaf: Any) -> bool:
 
 
 def to_numpy(leaf: Any) -> Shaped[np.ndarray, "..."]:
-    """The values of a leaf on the host, contiguous; those of a key are its data.
+    """The values of a leaf on the host, contiguous; the values of a key are its data.
 
     >>> to_numpy(jax.random.key(7)).tolist()
     [0, 7]
@@ -115,13 +137,29 @@ def to_numpy(leaf: Any) -> Shaped[np.ndarray, "..."]:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
+def numpy_dtype(name: str) -> np.dtype:
+    """The type of the values of a leaf, from the name that `Leaf.dtype` has for it.
+
+    Raises:
+        ValueError: no such type.
+
+    >>> numpy_dtype("bfloat16"), numpy_dtype("key<fry>")
+    (dtype(bfloat16), dtype('uint32'))
+    """
+    if name.startswith("key<"):
+        return np.dtype(np.uint32)
+    if name not in _DTYPES:
+        raise ValueError(f"{name!r} is not a type of numbers")
+    return _DTYPES[name]
+
+
 def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool = False) -> Any:
-    """The values as what `like` is: a NumPy or a JAX array, or keys, on the same devices.
+    """The values as an array of the kind of `like`: NumPy, JAX or keys, on the same devices.
 
     Args:
         values: as `to_numpy` gives them.
         like: an array, or a `jax.ShapeDtypeStruct`, of that shape and dtype.
-        weak_type: whether a JAX array is to give way to others when types are promoted.
+        weak_type: whether a JAX array yields to others when types are promoted.
 
     >>> from_numpy(np.array([0, 7], np.uint32), jax.random.key(0)) == jax.random.key(7)
     Array(True, dtype=bool)
@@ -135,17 +173,17 @@ def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool 
         array = jax.random.wrap_key_data(array, impl=_key_impl(like))
     elif weak_type:
         array = _weakly_typed(array)
-    # What was left to JAX to place is left to it again.
+    # An array that JAX placed by default is not committed to a device.
     if like.sharding is not None and getattr(like, "committed", True):
         array = jax.device_put(array, like.sharding)
     return array
 
 
 def unavailable(tree: PyTree[Any]) -> list[str]:
-    """The leaves that JAX would silently cast, a line for each: those of 64 bits without x64.
+    """The leaves that JAX would cast silently, a line for each: those of 64 bits without x64.
 
     >>> unavailable({"x": jax.ShapeDtypeStruct((), np.float64), "y": np.float64(0)})
-    ["leaf ['x']: float64, which JAX would make float32"]
+    ["leaf ['x']: float64, which JAX would cast to float32"]
     """
     lines = []
     for leaf, values in zip(describe(tree), jax.tree.leaves(tree), strict=True):
@@ -153,26 +191,26 @@ def unavailable(tree: PyTree[Any]) -> list[str]:
             continue
         canonical = jax.dtypes.canonicalize_dtype(values.dtype).name
         if canonical != leaf.dtype:
-            lines.append(f"leaf {leaf.path}: {leaf.dtype}, which JAX would make {canonical}")
+            lines.append(f"leaf {leaf.path}: {leaf.dtype}, which JAX would cast to {canonical}")
     return lines
 
 
 def leaf_sha256(leaf: Leaf, values: Shaped[np.ndarray, "..."]) -> str:
-    """SHA-256 over path, type, shape and bytes of a leaf.
+    """SHA-256 of path, type, shape and bytes of a leaf.
 
     >>> leaf_sha256(Leaf("x", (2,), "float32"), np.zeros(2, np.float32))[:16]
     '0d6dd811575b7953'
     """
-    # JSON, because no two descriptions have the same text in it.
+    # As JSON, in which different descriptions have different texts.
     digest = hashlib.sha256(json.dumps([leaf.path, leaf.dtype, leaf.shape]).encode())
     digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
 def params_sha256(params: PyTree[Any]) -> str:
-    """SHA-256 over path, type, shape and bytes of every leaf of a pytree.
+    """SHA-256 of path, type, shape and bytes of every leaf of a pytree.
 
-    It does not depend on whether an array is NumPy's or JAX's, nor on where it lies.
+    NumPy and JAX arrays with the same values have the same hash, on any device.
 
     Args:
         params: any pytree of arrays, such as parameters; typed PRNG keys are arrays.
@@ -181,7 +219,7 @@ def params_sha256(params: PyTree[Any]) -> str:
         64 hexadecimal digits.
 
     Raises:
-        TypeError: a leaf that is no array of numbers; it is named.
+        TypeError: a leaf is not an array of numbers; it is named.
 
     >>> params_sha256({"bias": np.zeros(2, np.float32)})[:16]
     '4f03f67f30220575'
@@ -195,30 +233,32 @@ def params_sha256(params: PyTree[Any]) -> str:
 def differences(
     expected: Sequence[Leaf | Container], found: Sequence[Leaf | Container]
 ) -> list[str]:
-    """What keeps one pytree from standing in for another, a line for each place; none if nothing.
+    """How two pytrees differ, a line for each path; an empty list where they agree.
 
     >>> differences([Leaf("x", (2,), "float32")], [Leaf("x", (3,), "float32")])
     ['leaf x: expected float32 (2,), found float32 (3,)']
     """
     if list(expected) == list(found):
         return []
-    wanted, others = ({part.path: part for part in parts} for parts in (expected, found))
+    expected_parts, found_parts = (
+        {part.path: part for part in parts} for parts in (expected, found)
+    )
     lines = []
-    for path in {**wanted, **others}:
-        here, there = wanted.get(path), others.get(path)
-        if here == there:
+    for path in {**expected_parts, **found_parts}:
+        part, other = expected_parts.get(path), found_parts.get(path)
+        if part == other:
             continue
-        # Those that stand against each other say most, and an empty container least.
-        order = (here is None or there is None, not isinstance(here or there, Leaf))
+        # Differences at a common path say most, and missing containers least.
+        order = (part is None or other is None, not isinstance(part or other, Leaf))
         name = f"leaf {path}" if path else "the whole"
-        lines.append((order, f"{name}: expected {here or 'none'}, found {there or 'none'}"))
-    return [line for _, line in sorted(lines, key=lambda each: each[0])] or [
+        lines.append((order, f"{name}: expected {part or 'none'}, found {other or 'none'}"))
+    return [line for _, line in sorted(lines, key=lambda pair: pair[0])] or [
         "the leaves are the same, in another order"
     ]
 
 
 def summarize(lines: Sequence[str], *, limit: int = 3) -> str:
-    """The first lines, and how many more there are.
+    """The first lines and the number of the others.
 
     >>> summarize(["a", "b", "c"], limit=2)
     'a; b; and 1 more'
@@ -228,25 +268,23 @@ def summarize(lines: Sequence[str], *, limit: int = 3) -> str:
 
 
 def _is_number(dtype: Any) -> bool:
-    """NumPy's own numbers and those that are registered with it, such as bfloat16."""
+    """Whether this is a type of numbers in the byte order of this machine."""
     dtype = np.dtype(dtype)
-    if dtype.isbuiltin == 1:
-        return dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8)
-    return dtype.isbuiltin == 2
+    return _DTYPES.get(dtype.name) == dtype
 
 
 def _key_impl(like: Key[Any, "..."]) -> Any:
-    found = []
-    # Traced, because `like` may be a description, of which `key_impl` knows nothing.
-    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
-    return found[0]
+    impls = []
+    # Traced, because `like` may be a `jax.ShapeDtypeStruct`, which `key_impl` does not accept.
+    jax.eval_shape(lambda key: impls.append(jax.random.key_impl(key)), like)
+    return impls[0]
 
 
 def _weakly_typed(array: jax.Array) -> jax.Array:
     """The same values, weakly typed.
 
-    JAX's public functions make no weak type but from Python's numbers, and scatter keeps that of
-    its operand.
+    JAX's public functions make weak types from Python's numbers only, and scatter keeps the weak
+    type of its operand.
     """
     zeros = jax.lax.full(array.shape, array.dtype.type(0).item())
     axes = jax.lax.ScatterDimensionNumbers(tuple(range(array.ndim)), (), ())

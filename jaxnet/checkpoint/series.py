@@ -1,49 +1,52 @@
-"""The checkpoints of one run: the last few and the best, and the newest good one when asked."""
+"""The checkpoints of one run: the newest and the best are kept, the newest good one is restored."""
 
 import contextlib
 import math
 import operator
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
-from jaxtyping import PyTree
+import jax
+import numpy as np
+from jaxtyping import PyTree, Shaped
 
-from jaxnet.checkpoint.atomic import discard, remove, tidy
+from jaxnet._files import discard, remove, tidy
+from jaxnet.checkpoint.directory import read, restore, write
 from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
-from jaxnet.checkpoint.folder import restore, write
 from jaxnet.checkpoint.index import read_index
 
 
 class Restored(NamedTuple):
-    """What `Checkpoints.restore` found.
+    """The result of `Checkpoints.restore`.
 
     Attributes:
-        step: the step that the state was saved at.
-        state: the state.
-        refused: why each newer checkpoint was refused, newest first.
+        step: the step at which the state was saved.
+        state: the state, a pytree.
+        rejected: why each newer checkpoint was rejected, newest first.
     """
 
     step: int
     state: Any
-    refused: tuple[str, ...]
+    rejected: tuple[str, ...]
 
 
 class Checkpoints:
-    """The checkpoints of one run, a folder for each step: the last few, and the best.
+    """The checkpoints of one run, a directory for each step: the newest, and the best.
 
     Only one process at a time may write to it.
 
     Args:
-        folder: where they are; made when the first is saved.
-        keep_last: how many of the newest to keep.
+        directory: where they are; it is made when the first is saved.
+        keep_last: number of the newest checkpoints to keep.
 
     Raises:
-        ValueError: `keep_last` below 1.
+        ValueError: `keep_last` is below 1.
 
     >>> import tempfile, jax.numpy as jnp
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     checkpoints = Checkpoints(folder, keep_last=2)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     checkpoints = Checkpoints(directory, keep_last=2)
     ...     for step, loss in ((10, 0.5), (20, 0.25), (30, 0.75), (40, 0.75)):
     ...         checkpoints.save(step, {"weights": jnp.full(2, step)}, metric=loss)
     ...     steps, newest = checkpoints.steps(), checkpoints.restore({"weights": jnp.zeros(2, int)})
@@ -51,20 +54,20 @@ class Checkpoints:
     ([20, 30, 40], [40, 40])
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, keep_last: int = 2) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, keep_last: int = 2) -> None:
         if keep_last < 1:
             raise ValueError(f"keep_last must be at least 1, found {keep_last}")
-        self._folder = Path(folder).absolute()
+        self._directory = Path(directory).absolute()
         self._keep_last = keep_last
-        tidy(self._folder)
+        tidy(self._directory)
 
     def steps(self) -> list[int]:
-        """The steps of which there is a checkpoint, in ascending order; whole, if not verified."""
-        if not self._folder.is_dir():
+        """The steps with a checkpoint, in ascending order; complete, but not verified."""
+        if not self._directory.is_dir():
             return []
         return sorted(
             int(path.name)
-            for path in self._folder.iterdir()
+            for path in self._directory.iterdir()
             if path.name.isascii()
             and path.name.isdigit()
             and path == self.path(int(path.name))
@@ -73,24 +76,24 @@ class Checkpoints:
         )
 
     def path(self, step: int) -> Path:
-        """The folder of a step, for `jaxnet.checkpoint.restore` where it is not the newest."""
-        return self._folder / f"{step:08d}"
+        """The directory of a step, such as for `jaxnet.checkpoint.restore` of an older one."""
+        return self._directory / f"{step:08d}"
 
     def save(
         self, step: SupportsIndex, state: PyTree[Any], *, metric: SupportsFloat | None = None
     ) -> None:
-        """Save a state, and then remove what is neither among the last nor the best nor this.
+        """Save a state, then remove those that are neither among the newest nor the best.
 
         Args:
             step: number of the step, at least 0; a checkpoint of the same step is replaced.
-            state: any pytree of arrays.
-            metric: what the best checkpoint has least of, such as the validation loss; one that is
-                not finite is never the best.
+            state: a pytree of arrays of any shapes.
+            metric: a number that is least at the best checkpoint, such as the validation loss; a
+                checkpoint with one that is not finite is never the best.
 
         Raises:
-            ValueError: a negative step.
-            TypeError: a leaf that is no array of numbers; it is named.
-            OSError: it cannot be written; those before it are as they were.
+            ValueError: a negative step, or two leaves with the same path.
+            TypeError: a leaf is not an array of numbers; it is named.
+            OSError: it cannot be written; those before it are unchanged.
         """
         number = operator.index(step)
         if number < 0:
@@ -98,12 +101,14 @@ class Checkpoints:
         value = None if metric is None or not math.isfinite(float(metric)) else float(metric)
         path = self.path(number)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OSError(f"folder: {self._folder} cannot be made: {error.strerror}") from error
+            raise OSError(
+                f"directory: {self._directory} cannot be made: {error.strerror}"
+            ) from error
         write(path, state, metric=value, replace=True)
-        # Now that this step is whole, one that was refused is of no more use.
-        remove(_refused_name(path))
+        # This step has a good checkpoint again, which supersedes the rejected one.
+        remove(_rejected_name(path))
         kept = {*self.steps()[-self._keep_last :], number, self.best()}
         for old in set(self.steps()) - kept:
             with contextlib.suppress(OSError):
@@ -115,49 +120,68 @@ class Checkpoints:
         known = {step: value for step, value in metrics.items() if value is not None}
         return min(known, key=known.__getitem__) if known else None
 
-    def restore(self, like: PyTree[Any]) -> Restored | None:
-        """The newest good checkpoint.
+    def restore(self, like: PyTree[Any] | Callable[[int], PyTree[Any]]) -> Restored | None:
+        """Restore the newest good checkpoint.
 
-        Corrupt ones that are newer are put aside as `STEP.refused`: they no longer count among the
-        last, which would push out the good ones, and a later save of the same step removes them.
-        Where all are corrupt they stay where they are, so that no run starts again unasked.
+        Newer ones, which are corrupt, are renamed to `STEP.rejected`: they no longer count among
+        the newest, where they would displace good ones, and a later save of the same step removes
+        them. Where all are corrupt they keep their names, so that a run does not silently start
+        from the beginning.
 
         Args:
-            like: as `jaxnet.checkpoint.restore` has it.
+            like: as in `jaxnet.checkpoint.restore`; or a function from the step to it, where
+                shapes depend on the step.
 
         Returns:
-            What was found, with the reason why each newer one was refused; None where there is no
+            Step and state, and why each newer checkpoint was rejected; None where there is no
             checkpoint.
 
         Raises:
             CorruptCheckpointError: there are checkpoints, and all are corrupt.
-            CheckpointError: another structure, shape or dtype.
+            CheckpointError: another structure, shape or dtype, where leaves are named.
         """
-        tidy(self._folder)
-        refused: dict[int, str] = {}
+        tidy(self._directory)
+        # A pytree may be callable too, such as a module of a library for networks.
+        by_step = callable(like) and jax.tree_util.all_leaves([like])
+        rejected: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
-                state = restore(self.path(step), like=like)
+                state = restore(self.path(step), like=like(step) if by_step else like)
             except CorruptCheckpointError as error:
-                refused[step] = str(error)
+                rejected[step] = str(error)
                 continue
-            reasons = tuple(self._put_aside(old, reason) for old, reason in refused.items())
+            reasons = tuple(self._put_aside(newer, reason) for newer, reason in rejected.items())
             return Restored(step, state, reasons)
-        if refused:
+        if rejected:
             raise CorruptCheckpointError(
-                f"{'; '.join(refused.values())}; there is no good checkpoint in {self._folder}: "
-                "start again in another folder"
+                f"{'; '.join(rejected.values())}; there is no good checkpoint in "
+                f"{self._directory}: start again in another directory"
             )
         return None
 
+    def read(self, step: SupportsIndex) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """Read the arrays of one step by name, as `jaxnet.checkpoint.read` does.
+
+        Args:
+            step: one of `steps()`.
+
+        Returns:
+            For the path of every leaf its values, verified by their hashes.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint of this step.
+            CorruptCheckpointError: a byte differs from what was saved, or is missing.
+        """
+        return read(self.path(operator.index(step)))
+
     def _put_aside(self, step: int, reason: str) -> str:
         path = self.path(step)
-        aside = _refused_name(path)
+        aside = _rejected_name(path)
         try:
             remove(aside)
             os.rename(path, aside)
         except OSError:
-            # It may be a folder to read only; then nothing is saved that it could push out.
+            # In a read-only directory, where no save follows that it could affect.
             return reason
         return f"{reason}; it is now {aside.name}"
 
@@ -168,5 +192,5 @@ class Checkpoints:
             return None
 
 
-def _refused_name(path: Path) -> Path:
-    return path.with_name(f"{path.name}.refused")
+def _rejected_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.rejected")

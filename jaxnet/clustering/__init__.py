@@ -1,17 +1,16 @@
-"""Clustering: groups in data that nobody labelled; `from jaxnet import clustering`.
+"""Clustering of vectors, and of codes that are learned together with their clusters.
 
-`fit_kmeans` and `fit_gaussian_mixture` find clusters in vectors, `minibatch_kmeans_learner` in
-streams.
-`deep_embedded_clustering`, `improved_deep_embedded_clustering`, `deep_clustering_network` and
-`variational_deep_embedding` go on from a trained autoencoder, whose codes and clusters are then
-learned together; hooks of the driver see the whole data set between their steps, such
-as `reset_and_recluster`.
+`fit_kmeans` and `fit_gaussian_mixture` cluster vectors; `minibatch_kmeans_learner` clusters streams
+and data sets larger than memory. `deep_embedded_clustering`, `improved_deep_embedded_clustering`,
+`deep_clustering_network_learner` and `variational_deep_embedding` start from a trained autoencoder
+and learn codes and clusters together. What needs the whole data set between steps, such as
+`refresh_targets` and `reset_and_recluster`, is a hook of `jaxnet.fit` and `jaxnet.epochs`.
 
 >>> import jax, jax.numpy as jnp
 >>> from jaxnet import clustering, metrics
 >>> x = jnp.concatenate([jnp.zeros((5, 2)), jnp.ones((5, 2))])
->>> found = clustering.fit_kmeans(jax.random.key(0), x, 2)
->>> clusters = clustering.assign(found.centers, x)
+>>> result = clustering.fit_kmeans(jax.random.key(0), x, 2)
+>>> clusters = clustering.assign(result.centers, x)
 >>> float(metrics.clustering_accuracy([0] * 5 + [1] * 5, clusters))
 1.0
 """

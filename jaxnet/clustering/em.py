@@ -1,4 +1,4 @@
-"""Expectation maximization: fit a Gaussian mixture, from a start given or found by k-means."""
+"""Expectation maximization of Gaussian mixtures, from a given mixture or from k-means."""
 
 import difflib
 import functools
@@ -22,12 +22,12 @@ from jaxnet.metrics.pairwise import EXACT, row_squares
 
 
 class MixtureFit(NamedTuple):
-    """What expectation maximization found.
+    """The result of expectation maximization.
 
     Attributes:
-        mixture: the mixture.
-        log_likelihood: mean over the data of its log-density, in nats, `()`.
-        num_iterations: iterations taken, `()`.
+        mixture: the fitted mixture.
+        log_likelihood: mean log-density of the data under the mixture, in nats, `()`.
+        num_iterations: number of iterations, `()`.
     """
 
     mixture: GaussianMixture
@@ -44,33 +44,32 @@ def expectation_maximization(
     tolerance: float | Float[Array, ""] = 1e-3,
     min_variance: float | Float[Array, ""] = 1e-6,
 ) -> MixtureFit:
-    """Raise the likelihood of a mixture by expectation maximization (EM).
+    """Maximize the likelihood of a Gaussian mixture by expectation maximization (EM).
 
     With the responsibilities `r_ik` of the components and `N_k = sum_i r_ik`:
 
         mu_k = sum_i r_ik x_i / N_k,   pi_k = N_k / n,
         Sigma_k = sum_i r_ik (x_i - mu_k)(x_i - mu_k)^T / N_k + min_variance I;
 
-    `tied`, the mean of `Sigma_k` weighted with `N_k`; `diagonal`, the diagonal of `Sigma_k`;
-    `spherical`, the mean of that diagonal. Dempster, Laird and Rubin (1977), "Maximum likelihood
-    from incomplete data via the EM algorithm"; Bishop (2006), section 9.2. It stops when the mean
+    `tied` covariances are the mean of `Sigma_k` weighted with `N_k`, `diagonal` ones the diagonal
+    of `Sigma_k`, `spherical` ones the mean of that diagonal. The algorithm stops when the mean
     log-likelihood changes by at most `tolerance`.
 
-    Deviations: `min_variance` keeps covariances positive definite, and where it is not small
-    beside the variances the likelihood may fall a little. Matrices get, besides, the precision of
-    the float type times their trace (nothing that one sees in float64; 6e-6 for MNIST in float32),
-    since they are rounded themselves; a Cholesky factorization then does not fail. A component
-    that has no examples left keeps its mean and covariance, with a weight near 0.
+    Deviations: `min_variance` keeps covariances positive definite; if it is not small compared with
+    the variances, the likelihood may decrease slightly. The machine epsilon times the trace is
+    added to the diagonal of matrices as well (negligible in float64, 6e-6 for MNIST in float32), so
+    that the Cholesky factorization of a rounded matrix does not fail. A component without examples
+    keeps its mean and covariance, with a weight near 0.
 
     Args:
         x: data, `(n, dim)`, finite.
-        start: where to start; the shape of its covariances says of which kind they are.
-        max_iterations: iterations after which it stops in any case; may be traced.
-        tolerance: in nats for each example; may be traced.
+        start: initial mixture; the shape of its covariances determines their kind.
+        max_iterations: maximum number of iterations; may be traced.
+        tolerance: smallest change of the mean log-likelihood, in nats; may be traced.
         min_variance: added to each variance, in the squared unit of the data; may be traced.
 
     Returns:
-        The mixture and its own log-likelihood, which takes one more pass over the data.
+        `MixtureFit`; the log-likelihood is that of the returned mixture.
 
     Raises:
         ValueError: as `log_density`.
@@ -80,6 +79,9 @@ def expectation_maximization(
     >>> fit = expectation_maximization(x, start)
     >>> [round(mean, 1) for mean in fit.mixture.means.ravel().tolist()]
     [-2.0, 2.0]
+
+    Source: Dempster, Laird and Rubin (1977), "Maximum likelihood from incomplete data via the EM
+    algorithm"; Bishop (2006), "Pattern Recognition and Machine Learning", eq. 9.24 to 9.27.
     """
     kind = kind_of(start)
 
@@ -114,42 +116,45 @@ def fit_gaussian_mixture(
     tolerance: float | Float[Array, ""] = 1e-3,
     min_variance: float | Float[Array, ""] = 1e-6,
 ) -> MixtureFit:
-    """Fit a Gaussian mixture: `expectation_maximization` from the clusters of `kmeans`.
+    """Fit a Gaussian mixture: `expectation_maximization` from the clusters of `fit_kmeans`.
 
-    Restarts run one after the other, since unlike those of k-means they share no work and need
+    Restarts run one after the other: unlike those of k-means they share no work, and each needs
     memory of several times the data.
 
     Args:
         key: PRNG key.
-        x: data, `(n, dim)`, finite: `check_clusters` looks.
-        num_components: number of components.
-        covariance: "full", "tied", "diagonal" or "spherical": see `GaussianMixture`.
-        num_restarts: runs from different clusters, of which the likeliest mixture is returned.
-        max_iterations: as in `expectation_maximization`.
-        tolerance: as in `expectation_maximization`.
-        min_variance: as in `expectation_maximization`.
+        x: data, `(n, dim)`, finite (see `check_clusters`).
+        num_components: number of components; static.
+        covariance: "full", "tied", "diagonal" or "spherical", see `GaussianMixture`; static.
+        num_restarts: number of runs from different clusters, of which the mixture with the highest
+            likelihood is returned; static.
+        max_iterations: maximum number of iterations of each run; may be traced.
+        tolerance: smallest change of the mean log-likelihood, in nats; may be traced.
+        min_variance: added to each variance, in the squared unit of the data; may be traced.
 
     Returns:
-        The mixture of largest likelihood.
+        `MixtureFit` with the highest likelihood.
 
     Raises:
-        ValueError: an unknown kind of covariance; a number of components below 1 or above that of
-            the examples; a number of restarts below 1.
+        ValueError: `covariance` is unknown; `num_components` is below 1 or above the number of
+            examples; `num_restarts` is below 1.
 
     >>> x = jnp.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
     >>> fit = fit_gaussian_mixture(jax.random.key(0), x, 2, covariance="spherical")
     >>> sorted(round(mean, 1) for mean in fit.mixture.means.ravel().tolist())
     [-2.0, 2.0]
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", section 9.2.2.
     """
     if covariance not in get_args(Covariance):
         near = difflib.get_close_matches(covariance, get_args(Covariance), n=1, cutoff=0.3)
         remedy = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"gaussian_mixture: covariance must be one of {get_args(Covariance)}, "
+            f"fit_gaussian_mixture: covariance must be one of {get_args(Covariance)}, "
             f"found {covariance!r}{remedy}"
         )
-    require_positive("gaussian_mixture", num_restarts=num_restarts)
-    require_num_clusters("gaussian_mixture", num_components, len(x), name="num_components")
+    require_positive("fit_gaussian_mixture", num_restarts=num_restarts)
+    require_num_clusters("fit_gaussian_mixture", num_components, len(x), name="num_components")
     return _restarts(
         key, x, num_components, covariance, num_restarts, max_iterations, tolerance, min_variance
     )
@@ -174,8 +179,8 @@ def _restarts(
     def run(key: Array) -> MixtureFit:
         centers = fit_kmeans(key, x, num_components).centers
         members = jax.nn.one_hot(assign(centers, x), num_components, dtype=x.dtype)
-        even = jnp.full(num_components, 1 / num_components, x.dtype)
-        rough = GaussianMixture(even, centers, jnp.broadcast_to(covariances, shape))
+        weights = jnp.full(num_components, 1 / num_components, x.dtype)
+        rough = GaussianMixture(weights, centers, jnp.broadcast_to(covariances, shape))
         return expectation_maximization(
             x,
             _maximize(x, members, rough, kind, min_variance),
@@ -200,33 +205,33 @@ def _maximize(
     kind: Covariance,
     min_variance: float | Array,
 ) -> GaussianMixture:
-    """The M step: the mixture that is likeliest where the responsibilities are given."""
+    """The M step: the mixture of maximum likelihood for given responsibilities."""
     eps = jnp.finfo(x.dtype).eps
     sizes = jnp.sum(memberships, axis=0)
     alive = sizes > 10 * eps
-    # Shares of each component: rows that sum to 1.
-    shares = memberships.T / jnp.where(alive, sizes, 1)[:, None]
-    means = jnp.matmul(shares, x, precision=EXACT)
+    # Weights of the examples in the mean of each component: rows that sum to 1.
+    weights = memberships.T / jnp.where(alive, sizes, 1)[:, None]
+    means = jnp.matmul(weights, x, precision=EXACT)
     means = jnp.where(alive[:, None], means, previous.means)
 
     def scatter(pair: tuple[Array, Array]) -> Array:
-        share, mean = pair
+        weight, mean = pair
         differences = x - mean[None]
         if kind in ("full", "tied"):
-            return jnp.matmul((share[:, None] * differences).T, differences, precision=EXACT)
-        return jnp.sum(share[:, None] * jnp.square(differences), axis=0)
+            return jnp.matmul((weight[:, None] * differences).T, differences, precision=EXACT)
+        return jnp.sum(weight[:, None] * jnp.square(differences), axis=0)
 
-    # One component after the other: memory of a few copies of x, not of k of them.
+    # One component after the other: memory of a few copies of x, not of k copies.
     if kind == "tied":
-        weights = sizes / jnp.sum(sizes)
+        fractions = sizes / jnp.sum(sizes)
 
-        def add(total: Array, part: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            return total + part[2] * scatter(part[:2]), None
+        def add(total: Array, component: tuple[Array, Array, Array]) -> tuple[Array, None]:
+            return total + component[2] * scatter(component[:2]), None
 
         total = jnp.zeros_like(previous.covariances[0])
-        covariances = jax.lax.scan(add, total, (shares, means, weights))[0][None]
+        covariances = jax.lax.scan(add, total, (weights, means, fractions))[0][None]
     else:
-        covariances = jax.lax.map(scatter, (shares, means))
+        covariances = jax.lax.map(scatter, (weights, means))
     if kind in ("full", "tied"):
         trace = jnp.trace(covariances, axis1=1, axis2=2)[:, None, None]
         covariances += (min_variance + eps * trace) * jnp.eye(x.shape[1], dtype=x.dtype)[None]

@@ -1,4 +1,4 @@
-"""k-means: Lloyd's algorithm, from centers given or found, as one pure function."""
+"""k-means: Lloyd's algorithm from given centers or from k-means++, as pure functions."""
 
 import functools
 import math
@@ -9,18 +9,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet._checks import require_positive
-from jaxnet.clustering.lloyd_steps import assign_and_sum, move_centers
+from jaxnet.clustering.lloyd_steps import assign_and_sum, move_to_means
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
 
 
 class KMeans(NamedTuple):
-    """A clustering: arrays only, so it may be vmapped, saved and sharded as parameters are.
+    """The result of k-means: a pytree of arrays, like parameters.
 
     Attributes:
         centers: means of the clusters, `(num_clusters, dim)`.
-        inertia: sum over the data of the squared distance to the nearest center, `()`.
-        num_iterations: iterations taken, `()`.
+        inertia: sum over the examples of the squared distance to the nearest center, `()`.
+        num_iterations: number of iterations, `()`.
     """
 
     centers: Float[Array, "..."]
@@ -30,20 +30,22 @@ class KMeans(NamedTuple):
 
 @jax.jit
 def assign(centers: Float[Array, "k dim"], x: Float[Array, "n dim"]) -> Int[Array, " n"]:
-    """The nearest center of each example, `argmin_j ||x_i - c_j||^2`; the first of equal ones.
+    """Assign each example to its nearest center, `argmin_j ||x_i - c_j||^2`; ties to the first.
 
     Args:
         centers: centers, `(k, dim)`.
-        x: examples, `(n, dim)`, not only those that the centers were found on.
+        x: examples, `(n, dim)`, such as new data.
 
     Returns:
-        Labels from 0 to k - 1, `(n,)`.
+        Clusters from 0 to k - 1, `(n,)`.
 
     Raises:
-        ValueError: examples and centers of different dimension.
+        ValueError: the dimensions of examples and centers differ.
 
     >>> assign(jnp.array([[0.0, 0.0], [4.0, 4.0]]), jnp.array([[1.0, 0.0], [3.0, 5.0]])).tolist()
     [0, 1]
+
+    Source: Lloyd (1982), "Least squares quantization in PCM": the nearest-neighbor partition.
     """
     require_same_dim("assign", x, centers=centers)
     middle = jnp.mean(centers, axis=0, keepdims=True)
@@ -58,37 +60,39 @@ def lloyd(
     max_iterations: int | Int[Array, ""] = 300,
     tolerance: float | Float[Array, ""] = 1e-4,
 ) -> KMeans:
-    """Lower the inertia `sum_i min_j ||x_i - c_j||^2` by Lloyd's algorithm until it stands still.
+    """Minimize the inertia `sum_i min_j ||x_i - c_j||^2` by Lloyd's algorithm.
 
-    In turn: assign each example to its nearest center; move each center to the mean of its
-    examples. It stops when `sum_j ||change of c_j||^2 <= tolerance * v`, where `v` is the mean of
-    the variances of the features (so the scale of the data does not matter); with a tolerance of
-    0, when no assignment changes any more. Lloyd (1982), "Least squares quantization in PCM".
+    Each iteration assigns each example to its nearest center, then moves each center to the mean of
+    its examples. The algorithm stops when `sum_j ||change of c_j||^2 <= tolerance * v`, where `v`
+    is the mean variance of the features; with a tolerance of 0, when no assignment changes.
 
-    A cluster that loses all its examples gets the example farthest from its center, which its old
-    cluster gives away; several of them get the farthest ones, each its own. A cluster never gives
-    away its only example. Where all examples sit on centers, empty clusters stay where they are.
+    A cluster without examples gets the example farthest from its center, which is removed from its
+    previous cluster; several empty clusters get different examples. The only example of a cluster
+    is never removed. If all examples lie on centers, empty clusters keep their centers.
 
-    The data are centered, and read once in each iteration, in blocks of examples that stay in the
-    cache of a CPU. Memory: one more copy of `x`, and 20 bytes for each example. Under
-    `jax.vmap` over centers there is one such copy, and those bytes for each start.
+    The data are centered and read once per iteration, in blocks that fit into the cache of a CPU.
+    Memory: one copy of `x` and 20 bytes per example. Under `jax.vmap` over centers there is one
+    such copy, and 20 bytes per example and start.
 
     Args:
-        x: data, `(n, dim)`, finite: `check_clusters` looks.
-        centers: where to start, `(k, dim)`.
-        max_iterations: iterations after which it stops in any case; may be traced.
-        tolerance: see above; may be traced.
+        x: data, `(n, dim)`, finite (see `check_clusters`).
+        centers: initial centers, `(k, dim)`.
+        max_iterations: maximum number of iterations; may be traced.
+        tolerance: relative tolerance of the change of the centers, at least 0; may be traced.
 
     Returns:
-        The centers, with the inertia of exactly these centers.
+        `KMeans`; the inertia is that of the returned centers.
 
     Raises:
-        ValueError: examples and centers of different dimension.
+        ValueError: the dimensions of examples and centers differ.
 
     >>> x = jnp.array([[0.0], [1.0], [2.0], [10.0], [12.0]])
     >>> model = lloyd(x, jnp.array([[0.0], [1.0]]))
     >>> model.centers.tolist(), float(model.inertia), int(model.num_iterations)
     ([[1.0], [11.0]], 4.0, 3)
+
+    Source: Lloyd (1982), "Least squares quantization in PCM"; the tolerance and the reassignment of
+    empty clusters are those of `sklearn.cluster.KMeans`.
     """
     require_same_dim("lloyd", x, centers=centers)
     mean = jnp.mean(x, axis=0, keepdims=True)
@@ -103,10 +107,10 @@ def lloyd(
     def iterate(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         centers, labels, _, iteration = carry
         assignment = assign_and_sum(x, squares, centers)
-        moved = move_centers(x, centers, assignment)
+        moved = move_to_means(x, centers, assignment)
         change = jnp.sum((moved - centers) ** 2)
-        # Centers of the same examples are the same, but a fused multiply-add in their difference
-        # need not give 0.
+        # Equal assignments give equal centers, but a fused multiply-add in their difference may
+        # give a number other than 0.
         change = jnp.where(jnp.any(assignment.labels != labels), change, 0)
         return moved, assignment.labels, change, iteration + 1
 
@@ -130,34 +134,38 @@ def fit_kmeans(
     max_iterations: int | Int[Array, ""] = 300,
     tolerance: float | Float[Array, ""] = 1e-4,
 ) -> KMeans:
-    """Cluster data: the best of several runs of `lloyd` from greedy `kmeans_plus_plus`.
+    """Cluster data by k-means: the best of several runs of `lloyd` from greedy `kmeans_plus_plus`.
 
-    The candidates of a step of k-means++ are `2 + floor(log num_clusters)`. All restarts run in
-    one program, which multiplies each block of the data with the centers of all of them; it goes
-    on until the last has finished. `jax.vmap` over keys gives every run, not only the best.
+    Each step of k-means++ draws `2 + floor(log num_clusters)` candidates. All restarts run as one
+    batch, which multiplies each block of the data with the centers of all restarts, until the last
+    one has converged. Use `jax.vmap` over keys to get all runs, not only the best.
 
     Args:
         key: PRNG key.
-        x: data, `(n, dim)`, finite: `check_clusters` looks.
-        num_clusters: number of clusters.
-        num_restarts: runs, of which the one of least inertia is returned.
-        max_iterations: as in `lloyd`.
-        tolerance: as in `lloyd`.
+        x: data, `(n, dim)`, finite (see `check_clusters`).
+        num_clusters: number of clusters; static.
+        num_restarts: number of runs, of which the one with the smallest inertia is returned;
+            static.
+        max_iterations: maximum number of iterations of each run; may be traced.
+        tolerance: relative tolerance of the change of the centers, as in `lloyd`; may be traced.
 
     Returns:
-        The clustering of least inertia.
+        `KMeans` with the smallest inertia.
 
     Raises:
-        ValueError: a number of clusters below 1 or above that of the examples; a number of
-            restarts below 1.
+        ValueError: `num_clusters` is below 1 or above the number of examples; `num_restarts` is
+            below 1.
 
     >>> x = jnp.array([[0.0], [1.0], [2.0], [10.0], [12.0]])
     >>> model = fit_kmeans(jax.random.key(0), x, 2, num_restarts=4)
     >>> sorted(model.centers.ravel().tolist()), float(model.inertia)
     ([1.0, 11.0], 4.0)
+
+    Source: Lloyd (1982), "Least squares quantization in PCM"; Arthur and Vassilvitskii (2007),
+    "k-means++: the advantages of careful seeding".
     """
-    require_positive("kmeans", num_restarts=num_restarts)
-    require_num_clusters("kmeans", num_clusters, len(x))
+    require_positive("fit_kmeans", num_restarts=num_restarts)
+    require_num_clusters("fit_kmeans", num_clusters, len(x))
     return _restarts(key, x, num_clusters, num_restarts, max_iterations, tolerance)
 
 

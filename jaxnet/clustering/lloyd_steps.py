@@ -11,13 +11,13 @@ from jaxnet.metrics.pairwise import EXACT, row_squares
 
 
 class Assignment(NamedTuple):
-    """Examples and centers brought together.
+    """The assignment of examples to their nearest centers.
 
     Attributes:
-        labels: the nearest center of each example.
-        distances: its squared distance.
-        sums: sum of the examples of each center.
-        counts: their number.
+        labels: the nearest center of each example, `(n,)`.
+        distances: its squared distance, `(n,)`.
+        sums: sum of the examples of each center, `(k, dim)`.
+        counts: number of examples of each center, `(k,)`.
     """
 
     labels: Int[Array, " n"]
@@ -29,21 +29,25 @@ class Assignment(NamedTuple):
 def assign_and_sum(
     x: Float[Array, "n dim"], squares: Float[Array, " n"], centers: Float[Array, "k dim"]
 ) -> Assignment:
-    """Assign examples to the nearest centers, and sum those of each cluster.
+    """Assign examples to the nearest centers, and sum the examples of each cluster.
 
-    Both are done with one block of the data while it is in the cache.
+    Both use a block of the data while it is in the cache.
 
     Args:
         x: data, `(n, dim)`, centered.
-        squares: their squared lengths, `row_squares(x)`, which no iteration changes.
+        squares: squared norms of the rows, `row_squares(x)`, the same in all iterations.
         centers: centers, `(k, dim)`.
 
+    Returns:
+        `Assignment`.
+
     >>> x = jnp.array([[-3.0], [1.0], [2.0]])
-    >>> found = assign_and_sum(x, jnp.array([9.0, 1.0, 4.0]), jnp.array([[-3.0], [1.0]]))
-    >>> found.labels.tolist(), found.distances.tolist(), found.sums.ravel().tolist()
+    >>> result = assign_and_sum(x, jnp.array([9.0, 1.0, 4.0]), jnp.array([[-3.0], [1.0]]))
+    >>> result.labels.tolist(), result.distances.tolist(), result.sums.ravel().tolist()
     ([0, 1, 1], [0.0, 0.0, 1.0], [-3.0, 3.0])
     """
-    # On CPU, 2000 rows of 784 floats run twice as fast as all 70 000. Elsewhere few large steps.
+    # On CPU, blocks of 2000 rows of 784 floats are twice as fast as all 70 000 rows at once; other
+    # backends prefer a few large steps.
     return jax.lax.platform_dependent(
         x,
         squares,
@@ -57,19 +61,18 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     n, num_clusters = len(x), len(centers)
     block_size = min(block_size, n)
     num_blocks = -(-n // block_size)
-    # 2 x.c - ||c||^2 is largest where the distance is least.
+    # 2 x.c - ||c||^2 is largest for the smallest distance.
     factors, offsets = 2 * centers.T, row_squares(centers)[None, :]
 
     def step(carry: tuple[Array, Array], index: Array):
         sums, counts = carry
-        # The last block is moved back into the data; what it has in common with the one before
-        # counts once.
+        # The last block ends with the data; rows that it shares with the previous block count once.
         start = jnp.minimum(index * block_size, n - block_size)
         rows = jax.lax.dynamic_slice_in_dim(x, start, block_size)
         scores = jnp.matmul(rows, factors, precision=EXACT) - offsets
         labels = jnp.argmax(scores, axis=1).astype(jnp.int32)
-        fresh = start + jnp.arange(block_size) >= index * block_size
-        members = (labels[None, :] == jnp.arange(num_clusters)[:, None]) & fresh[None, :]
+        is_new = start + jnp.arange(block_size) >= index * block_size
+        members = (labels[None, :] == jnp.arange(num_clusters)[:, None]) & is_new[None, :]
         members = members.astype(x.dtype)
         sums += jnp.matmul(members, rows, precision=EXACT)
         return (sums, counts + jnp.sum(members, axis=1)), (
@@ -88,27 +91,30 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     return Assignment(joined(parts[0]), distances, sums, counts)
 
 
-def move_centers(
+def move_to_means(
     x: Float[Array, "n dim"], centers: Float[Array, "k dim"], assignment: Assignment
 ) -> Float[Array, "k dim"]:
-    """Centers at the means of their examples; empty ones at the farthest examples.
+    """Move centers to the means of their examples, and empty clusters to the farthest examples.
 
     Args:
         x: data, `(n, dim)`.
-        centers: centers, which stay where they are if there are no examples for them.
-        assignment: of these data to these centers.
+        centers: centers, `(k, dim)`; those of empty clusters are kept if no example is left.
+        assignment: the assignment of `x` to `centers`.
+
+    Returns:
+        The new centers, `(k, dim)`.
 
     >>> x = jnp.array([[0.0], [1.0], [5.0]])
     >>> assignment = Assignment(
     ...     jnp.array([0, 0, 0]), jnp.array([0.0, 1.0, 25.0]), jnp.array([[6.0], [0.0]]),
     ...     jnp.array([3.0, 0.0]),
     ... )
-    >>> move_centers(x, jnp.array([[0.0], [99.0]]), assignment).tolist()
+    >>> move_to_means(x, jnp.array([[0.0], [99.0]]), assignment).tolist()
     [[0.5], [5.0]]
     """
     labels, distances, sums, counts = assignment
 
-    # A loop, which takes no step in most iterations: a branch would compute both sides under vmap.
+    # A loop that usually has no iteration: under vmap, `jax.lax.cond` computes both branches.
     def unfinished(carry: tuple[Array, Array, Array]) -> Array:
         _, counts, distances = carry
         return jnp.any(counts == 0) & jnp.any(distances > 0)
@@ -116,13 +122,13 @@ def move_centers(
     def reseed(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         sums, counts, distances = carry
         farthest = jnp.argmax(distances)
-        empty, giver = jnp.argmin(counts), labels[farthest]
-        given = counts[giver] > 1
-        here = jnp.where(given, jnp.arange(len(counts)) == empty, False)
-        there = jnp.where(given, jnp.arange(len(counts)) == giver, False)
-        sums = jnp.where(here[:, None], x[farthest][None], sums)
-        sums = jnp.where(there[:, None], sums - x[farthest][None], sums)
-        counts = jnp.where(here, 1, jnp.where(there, counts - 1, counts))
+        empty, previous = jnp.argmin(counts), labels[farthest]
+        can_move = counts[previous] > 1
+        to = (jnp.arange(len(counts)) == empty) & can_move
+        origin = (jnp.arange(len(counts)) == previous) & can_move
+        sums = jnp.where(to[:, None], x[farthest][None], sums)
+        sums = jnp.where(origin[:, None], sums - x[farthest][None], sums)
+        counts = jnp.where(to, 1, jnp.where(origin, counts - 1, counts))
         distances = jnp.where(jnp.arange(len(distances)) == farthest, 0, distances)
         return sums, counts, distances
 

@@ -1,4 +1,4 @@
-"""k-means on batches: a learner as any, for data that do not fit into memory or never end."""
+"""Mini-batch k-means as a learner, for data sets larger than memory and for streams."""
 
 from collections.abc import Callable
 
@@ -19,22 +19,21 @@ def move_centers(
     labels: Int[Array, " n"],
     weight: Float[Array, " n"] | None = None,
 ) -> tuple[Float[Array, "k code"], Float[Array, " k"]]:
-    """Move each center to the mean of all that was ever assigned to it.
+    """Update each center to the running mean of all examples ever assigned to it.
 
-    One example after the other: `n_k <- n_k + 1`, `c_k <- c_k - (c_k - z_i) / n_k`, Sculley (2010),
-    algorithm 1, and Yang et al. (2017), eq. 8. For assignments that are given, the
-    order of the examples does not matter, and a batch is
-    `c_k <- (n_k c_k + sum of its codes) / (n_k + their number)`.
+    For one example after the other, `n_k <- n_k + 1` and `c_k <- c_k - (c_k - z_i) / n_k`. With
+    fixed assignments the order of the examples does not matter, and a batch of `m_k` examples of
+    cluster k gives `c_k <- (n_k c_k + sum of their codes) / (n_k + m_k)`.
 
     Args:
         centers: centers `c`, `(k, code)`.
-        counts: how many examples each center stands for so far, `n`.
+        counts: number of examples assigned to each center so far, `(k,)`.
         codes: codes `z` of a batch, `(n, code)`.
-        labels: their clusters.
-        weight: as how many examples each of them counts, by default 1.
+        labels: clusters of the batch, `(n,)`.
+        weight: weight of each example in the counts, at least 0, `(n,)`; None for ones.
 
     Returns:
-        The new centers and counts; a center without examples stays.
+        The new centers `(k, code)` and counts `(k,)`; centers without new examples are unchanged.
 
     >>> centers, counts = move_centers(
     ...     jnp.array([[0.0], [5.0]]), jnp.array([1.0, 1.0]), jnp.array([[1.0], [2.0]]),
@@ -42,49 +41,49 @@ def move_centers(
     ... )
     >>> centers.tolist(), counts.tolist()
     ([[1.0], [5.0]], [3.0, 1.0])
+
+    Source: Sculley (2010), "Web-scale k-means clustering", algorithm 1; Yang et al. (2017),
+    "Towards k-means-friendly spaces", eq. 8.
     """
     members = (labels[None, :] == jnp.arange(len(centers), dtype=labels.dtype)[:, None]).astype(
         codes.dtype
     )
     if weight is not None:
         members = members * weight[None, :]
-        # What is masked may be anything, NaN too.
+        # Masked examples may hold NaN.
         codes = jnp.where(weight[:, None] > 0, codes, 0)
-    new = jnp.sum(members, axis=1)
-    total = counts + new
-    # What they differ by is summed: a running mean of large numbers would lose digits.
+    batch_counts = jnp.sum(members, axis=1)
+    total = counts + batch_counts
+    # Sum the differences: a running mean of large numbers would lose digits.
     middle = jnp.mean(centers, axis=0, keepdims=True)
     change = jnp.matmul(members, codes - middle, precision=EXACT)
-    change -= new[:, None] * (centers - middle)
+    change -= batch_counts[:, None] * (centers - middle)
     return centers + change / jnp.where(total > 0, total, 1)[:, None], total
 
 
 def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
-    """Cluster by k-means, one batch at a time, with a learning rate for each center.
+    """k-means on one batch at a time, with a learning rate for each center.
 
-    Examples are assigned to the nearest of the centers as they are before the batch. Then center j
-    takes in its examples one after the other, `v_j <- v_j + 1`, `c_j <- c_j + (x_i - c_j) / v_j`,
-    where `v_j` counts all examples that it ever had: algorithm 1 of Sculley (2010), "Web-scale
-    k-means clustering". Their order does not matter: it is `c_j <- (v_j c_j + sum_i x_i) / (v_j +
-    m)` for m examples, and computed so. The start of a center has no weight beside its first
-    examples.
+    A step assigns the examples of the batch to the nearest centers and then applies `move_centers`:
+    the learning rate of a center is `1 / v_j`, where `v_j` counts all examples ever assigned to it.
+    The initial center has no weight once the first example is assigned.
 
-    As in the paper, a center that no example is near stays where it started, so start from
-    `kmeans_plus_plus` on some of the data. In float32 counts are exact up to 16 million; far
-    beyond it a center hardly moves in any case.
+    As in the paper, a center that is never the nearest one keeps its initial value, so initialize
+    with `kmeans_plus_plus` on a sample of the data. In float32 counts are exact up to 16 million,
+    where the learning rate is negligible.
 
     Args:
         init: `init(key) -> centers`, `(num_clusters, dim)`.
 
     Returns:
-        A learner on batches whose `x` has shape `(batch, dim)`; `weight`, where there is one,
-        counts an example so many times. `state.params` holds `centers`, and `state.extra` is
-        `v`, the counts. Metrics:
-        `loss`, the mean squared distance to the nearest center before the update.
+        A learner on batches with `x`, `(batch, dim)`, and optionally `weight`, `(batch,)`.
+        `state.params` holds `centers`, `(num_clusters, dim)`, and `state.extra` the counts `v`,
+        `(num_clusters,)`. Metrics: `loss`, the mean squared distance to the nearest center before
+        the update.
 
     Raises:
-        ValueError: (of `init`) centers that are not one vector each; (of `step`) examples and
-            centers of different dimension.
+        ValueError: `init` returns an array that is not a matrix; in a step, the dimensions of
+            examples and centers differ.
 
     >>> import jaxnet as jn
     >>> x = jnp.array([[0.0], [2.0], [10.0], [12.0]])
@@ -92,6 +91,8 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
     >>> state, history = jn.fit(learner, jax.random.key(0), {"x": x}, batch_size=4, num_epochs=3)
     >>> state.params["centers"].ravel().tolist(), history["loss"].tolist()
     ([1.0, 11.0], [2.0, 1.0, 1.0])
+
+    Source: Sculley (2010), "Web-scale k-means clustering", algorithm 1.
     """
 
     def init_state(key: Array) -> TrainState:

@@ -1,4 +1,4 @@
-"""Gaussian mixtures: densities, responsibilities and the BIC, all of them in log space."""
+"""Gaussian mixtures: log-densities, responsibilities and the BIC, computed in log space."""
 
 import math
 from typing import Literal, NamedTuple, get_args
@@ -11,20 +11,21 @@ from jaxtyping import Array, Float
 from jaxnet.metrics.pairwise import EXACT, require_same_dim, row_squares
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
+"""Kinds of covariances of a `GaussianMixture`."""
 
 
 class GaussianMixture(NamedTuple):
-    """A mixture of k Gaussians: arrays only, so it may be vmapped, saved and sharded.
+    """A mixture of k Gaussians: a pytree of arrays, like parameters.
 
-    The kind of its covariances is told by their shape: `full`, one matrix for each component;
-    `tied`, one for all; `diagonal`, one variance for each feature of each component; `spherical`,
-    one for each component.
+    The shape of the covariances determines their kind: `full`, one matrix per component; `tied`,
+    one matrix for all components; `diagonal`, one variance per component and feature; `spherical`,
+    one variance per component.
 
     Attributes:
-        weights: probabilities of the components, `(k,)`.
-        means: means, `(k, dim)`.
+        weights: probabilities of the components, which sum to 1, `(k,)`.
+        means: means of the components, `(k, dim)`.
         covariances: `(k, dim, dim)` full, `(1, dim, dim)` tied, `(k, dim)` diagonal, `(k,)`
-            spherical.
+            spherical, in the squared unit of the data.
     """
 
     weights: Float[Array, "..."]
@@ -34,22 +35,25 @@ class GaussianMixture(NamedTuple):
 
 @jax.jit
 def log_density(mixture: GaussianMixture, x: Float[Array, "n dim"]) -> Float[Array, " n"]:
-    """Log-density of each example, `log sum_k pi_k N(x_i | mu_k, Sigma_k)`, in nats.
+    """Log-density of each example, `log sum_k pi_k N(x_i | mu_k, Sigma_k)`.
 
     Args:
         mixture: the mixture.
         x: examples, `(n, dim)`.
 
     Returns:
-        Natural logarithms of densities.
+        Log-densities in nats, `(n,)`.
 
     Raises:
-        ValueError: examples and means of different dimension; covariances of a wrong shape.
+        ValueError: the dimensions of examples and means differ; the covariances have another shape
+            than those of `GaussianMixture`.
 
-    >>> one = GaussianMixture(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones(1))
-    >>> found = log_density(one, jnp.array([[0.0, 0.0], [3.0, 4.0]]))
-    >>> [round(value, 3) for value in found.tolist()]
+    >>> normal = GaussianMixture(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones(1))
+    >>> log_densities = log_density(normal, jnp.array([[0.0, 0.0], [3.0, 4.0]]))
+    >>> [round(value, 3) for value in log_densities.tolist()]
     [-1.838, -14.338]
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", eq. 9.7.
     """
     return jax.nn.logsumexp(joint_log_density(mixture, x), axis=1)
 
@@ -65,7 +69,7 @@ def responsibilities(
         x: examples, `(n, dim)`.
 
     Returns:
-        Probabilities that sum to 1 for each example; their `argmax` is a cluster.
+        Probabilities, `(n, k)`, each row with sum 1; the `argmax` of a row is its cluster.
 
     Raises:
         ValueError: as `log_density`.
@@ -73,6 +77,8 @@ def responsibilities(
     >>> pair = GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[-1.0], [1.0]]), jnp.ones(2))
     >>> responsibilities(pair, jnp.array([[0.0], [5.0]])).round(3).tolist()
     [[0.5, 0.5], [0.0, 1.0]]
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", eq. 9.13.
     """
     return jax.nn.softmax(joint_log_density(mixture, x), axis=1)
 
@@ -81,16 +87,18 @@ def responsibilities(
 def joint_log_density(
     mixture: GaussianMixture, x: Float[Array, "n dim"]
 ) -> Float[Array, "n components"]:
-    """Log-density of each example together with each component, `log pi_k + log N(x_i | k)`.
+    """Joint log-density of examples and components, `log pi_k + log N(x_i | mu_k, Sigma_k)`.
 
     `log N = -(dim log 2 pi + log |Sigma| + ||L^-1 (x - mu)||^2) / 2` with the Cholesky factor
-    `Sigma = L L^T`, Bishop (2006), "Pattern Recognition and Machine Learning", equation 2.43.
-    Distances are squares of differences, never differences of squares. Components take turns, so
-    memory is that of a few copies of `x`, not of k of them.
+    `Sigma = L L^T`. Distances are squares of differences, not differences of squares. Components
+    are computed one after the other: memory is that of a few copies of `x`, not of k copies.
 
     Args:
         mixture: the mixture.
         x: examples, `(n, dim)`.
+
+    Returns:
+        Log-densities in nats, `(n, k)`.
 
     Raises:
         ValueError: as `log_density`.
@@ -99,6 +107,8 @@ def joint_log_density(
     >>> joint = joint_log_density(pair, jnp.array([[0.0]]))[0]
     >>> round(float(joint[1] - joint[0]), 4) == round(math.log(4), 4)
     True
+
+    Source: Bishop (2006), "Pattern Recognition and Machine Learning", eq. 2.43.
     """
     weights, means, covariances = mixture
     require_same_dim("log_density", x, means=means)
@@ -106,7 +116,7 @@ def joint_log_density(
     if kind_of(mixture) in ("full", "tied"):
         factors = jnp.linalg.cholesky(covariances)
         identity = jnp.broadcast_to(jnp.eye(dim, dtype=x.dtype), factors.shape)
-        # The inverse makes a product of what would be a solution for each example.
+        # With the inverse, one matrix product replaces a triangular solve for each example.
         whitening = jnp.matrix_transpose(solve_triangular(factors, identity, lower=True))
         half_log_determinants = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=1, axis2=2)), axis=1)
 
@@ -131,40 +141,50 @@ def joint_log_density(
 
 @jax.jit
 def bic(mixture: GaussianMixture, x: Float[Array, "n dim"]) -> Float[Array, ""]:
-    """Bayesian information criterion, `p log n - 2 sum_i log p(x_i)`: less is better.
+    """Bayesian information criterion, `p log n - 2 sum_i log p(x_i)`; smaller is better.
 
-    p counts free parameters: k - 1 weights, k dim means, and for covariances `k dim (dim + 1) / 2`
-    (full), `dim (dim + 1) / 2` (tied), `k dim` (diagonal) or `k` (spherical). Schwarz (1978),
-    "Estimating the dimension of a model".
+    `p` is the number of free parameters: `k - 1` weights, `k dim` means, and for the covariances
+    `k dim (dim + 1) / 2` (full), `dim (dim + 1) / 2` (tied), `k dim` (diagonal) or `k` (spherical).
 
     Args:
         mixture: the mixture.
-        x: the data that it was fitted to, `(n, dim)`.
+        x: the data that the mixture was fitted to, `(n, dim)`.
+
+    Returns:
+        The criterion in nats, a scalar.
 
     Raises:
         ValueError: as `log_density`.
 
-    >>> one = GaussianMixture(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones(1))
+    >>> normal = GaussianMixture(jnp.ones(1), jnp.zeros((1, 2)), jnp.ones(1))
     >>> x = jnp.zeros((10, 2))
-    >>> round(float(bic(one, x)), 3), round(3 * math.log(10) + 20 * math.log(2 * math.pi), 3)
+    >>> round(float(bic(normal, x)), 3), round(3 * math.log(10) + 20 * math.log(2 * math.pi), 3)
     (43.665, 43.665)
+
+    Source: Schwarz (1978), "Estimating the dimension of a model".
     """
     num_components, dim = mixture.means.shape
-    of_covariances = {
+    num_in_covariances = {
         "full": num_components * dim * (dim + 1) // 2,
         "tied": dim * (dim + 1) // 2,
         "diagonal": num_components * dim,
         "spherical": num_components,
     }[kind_of(mixture)]
-    num_parameters = num_components - 1 + num_components * dim + of_covariances
+    num_parameters = num_components - 1 + num_components * dim + num_in_covariances
     return num_parameters * math.log(len(x)) - 2 * jnp.sum(log_density(mixture, x))
 
 
 def kind_of(mixture: GaussianMixture) -> Covariance:
-    """The kind of the covariances, told by their shape; one matrix for one component is `full`.
+    """The kind of the covariances, from their shape; a single matrix for one component is `full`.
+
+    Args:
+        mixture: the mixture.
+
+    Returns:
+        "full", "tied", "diagonal" or "spherical".
 
     Raises:
-        ValueError: covariances of a shape that does not go with the means.
+        ValueError: the shape of the covariances does not match that of the means.
 
     >>> kind_of(GaussianMixture(jnp.ones(3) / 3, jnp.zeros((3, 2)), jnp.ones((1, 2, 2))))
     'tied'
@@ -175,13 +195,21 @@ def kind_of(mixture: GaussianMixture) -> Covariance:
             return kind
     expected = [covariance_shape(kind, num_components, dim) for kind in get_args(Covariance)]
     raise ValueError(
-        f"covariances have shape {mixture.covariances.shape}; with means "
+        f"mixture: covariances have shape {mixture.covariances.shape}; with means "
         f"{mixture.means.shape} they must have one of {expected}"
     )
 
 
 def covariance_shape(kind: Covariance, num_components: int, dim: int) -> tuple[int, ...]:
     """The shape of the covariances of a kind.
+
+    Args:
+        kind: "full", "tied", "diagonal" or "spherical".
+        num_components: number of components, k.
+        dim: number of features.
+
+    Returns:
+        The shape, as in `GaussianMixture`.
 
     >>> covariance_shape("diagonal", 3, 2)
     (3, 2)

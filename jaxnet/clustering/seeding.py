@@ -1,4 +1,4 @@
-"""Before clustering: centers to start from, and data that cannot be clustered."""
+"""Initial centers for k-means, and checks of the data before clustering."""
 
 import functools
 
@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxnet._checks import check_data, require_positive
+from jaxnet._checks import require_positive
+from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import squared_distances
 
 
@@ -16,34 +17,36 @@ from jaxnet.metrics.pairwise import squared_distances
 def kmeans_plus_plus(
     key: Array, x: Float[Array, "n dim"], num_clusters: int, *, num_candidates: int = 1
 ) -> Float[Array, "num_clusters dim"]:
-    """Choose examples as centers, each with a probability that grows with its distance to others.
+    """Draw initial centers from the examples, in proportion to squared distances (k-means++).
 
-    The first is any example. Each further one is example i with probability
-    `D_i^2 / sum_j D_j^2`, where `D_i` is its distance to the nearest center so far: algorithm 1 of
-    Arthur and Vassilvitskii (2007), "k-means++: the advantages of careful seeding". With several
-    candidates, so many examples are drawn in each step, and the one that leaves the smallest sum
-    of `D_j^2` is taken: the greedy variant, which their section 6 mentions.
+    The first center is drawn uniformly. Each further center is example i with probability
+    `D_i^2 / sum_j D_j^2`, where `D_i` is its distance to the nearest center so far. With several
+    candidates per step, the candidate with the smallest remaining sum of `D_j^2` is chosen (greedy
+    k-means++).
 
-    Deviation: an example is never chosen twice, and one at distance 0 of a center only where all
-    others are at distance 0 too. So the centers differ where enough examples differ by more than
-    the rounding of `squared_distances` (the data are centered first).
+    Deviation: an example is never chosen twice, and an example at distance 0 from a center only if
+    all others are at distance 0 too. So centers differ if enough examples differ by more than the
+    rounding error of `squared_distances` (of centered data).
 
     Args:
         key: PRNG key.
         x: data, `(n, dim)`.
-        num_clusters: number of centers.
-        num_candidates: examples drawn in each step after the first.
+        num_clusters: number of centers; static.
+        num_candidates: number of examples drawn in each step after the first; static.
 
     Returns:
-        Centers, rows of `x`, in the order in which they were chosen.
+        Centers, `(num_clusters, dim)`: rows of `x` in the order of their choice.
 
     Raises:
-        ValueError: a number of centers below 1 or above that of the examples; a number of
-            candidates below 1.
+        ValueError: `num_clusters` is below 1 or above the number of examples; `num_candidates` is
+            below 1.
 
     >>> x = jnp.array([[0.0], [0.0], [5.0], [5.0]])
     >>> sorted(kmeans_plus_plus(jax.random.key(0), x, 2).ravel().tolist())
     [0.0, 5.0]
+
+    Source: Arthur and Vassilvitskii (2007), "k-means++: the advantages of careful seeding",
+    algorithm 1; the greedy variant is mentioned in section 6.
     """
     require_positive("kmeans_plus_plus", num_candidates=num_candidates)
     require_num_clusters("kmeans_plus_plus", num_clusters, len(x))
@@ -53,10 +56,10 @@ def kmeans_plus_plus(
 
     def step(index: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         chosen, nearest = carry
-        # Squared distances to the nearest center: infinite before the first, -1 for the centers.
+        # Squared distances to the nearest center: infinite before the first one, -1 for centers.
         logits = jnp.log(jnp.clip(nearest, limits.tiny, limits.max))
         logits = jnp.where(nearest < 0, -jnp.inf, logits)
-        # Drawn by comparison, not from cumulative sums: rounding cannot make 0 probable.
+        # Gumbel comparisons, not cumulative sums: rounding cannot give an example of probability 0.
         candidates = jax.random.categorical(
             jax.random.fold_in(key, index), logits, shape=(num_candidates, 1), axis=-1
         )[:, 0]
@@ -73,29 +76,30 @@ def kmeans_plus_plus(
 
 
 def check_clusters(x: ArrayLike, num_clusters: int) -> None:
-    """Refuse data that cannot be so many clusters.
+    """Reject data that cannot form this number of clusters.
 
-    It reads the data once, on the host, and compares rows only until enough of them differ.
+    Reads the data once, on the host, and compares rows until enough of them differ.
 
     Args:
         x: data, `(n, dim)`.
-        num_clusters: number of clusters.
+        num_clusters: number of clusters, from 2 to n.
 
     Raises:
-        ValueError: as `check_data`; data that are not one vector for each example; a number of
-            clusters below 2 or above that of the examples; fewer different examples than clusters.
+        ValueError: as `check_data`; the data are not one vector for each example; `num_clusters` is
+            below 2 or above the number of examples; fewer than `num_clusters` examples are
+            different.
 
     >>> check_clusters([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]], 2)
     >>> check_clusters([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]], 3)
     Traceback (most recent call last):
         ...
-    ValueError: x: only 2 of its 3 rows are different, fewer than the 3 clusters; ask for at most 2
+    ValueError: x: only 2 of its 3 rows are different, fewer than the 3 clusters; choose at most 2
     """
     check_data(x)
     rows = np.asarray(x)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(
-            f"x must hold one vector for each example, found shape {rows.shape}; flatten pictures "
+            f"x must hold one vector for each example, found shape {rows.shape}; flatten images "
             "with x.reshape(len(x), -1)"
         )
     n = len(rows)
@@ -111,28 +115,28 @@ def check_clusters(x: ArrayLike, num_clusters: int) -> None:
             return
     if len(different) == 1:
         raise ValueError(
-            f"x: all {n} rows are the same; they cannot be {num_clusters} clusters, look at how "
-            "the data were read"
+            f"x: all {n} rows are the same, expected at least {num_clusters} different rows for "
+            f"{num_clusters} clusters; check how the data were read"
         )
     raise ValueError(
         f"x: only {len(different)} of its {n} rows are different, fewer than the {num_clusters} "
-        f"clusters; ask for at most {len(different)}"
+        f"clusters; choose at most {len(different)}"
     )
 
 
 def require_num_clusters(
     function: str, num_clusters: int, num_examples: int, *, name: str = "num_clusters"
 ) -> None:
-    """Refuse fewer clusters than 1 and more than examples.
+    """Reject fewer than 1 cluster and more clusters than examples.
 
     Args:
-        function: whose argument it is, for the message.
+        function: function whose argument is checked, for the message.
         num_clusters: number of clusters.
         num_examples: number of examples.
-        name: what the function calls the number of clusters.
+        name: name of the argument.
 
     Raises:
-        ValueError: a number of clusters out of range.
+        ValueError: the number of clusters is out of range.
 
     >>> require_num_clusters("kmeans", 4, 3)
     Traceback (most recent call last):

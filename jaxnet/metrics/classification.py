@@ -1,10 +1,11 @@
-"""Metrics of a classifier: a class for each example, or a probability for each class."""
+"""Metrics of classifiers, from predicted classes, logits or probabilities."""
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer, Shaped
 
+from jaxnet._checks import require_integer
 from jaxnet.metrics.weighting import (
     BinaryLabels,
     as_float,
@@ -17,7 +18,7 @@ from jaxnet.metrics.weighting import (
 def _nan_where_undefined(
     hits: Shaped[Array, " n"], outputs: Float[Array, "n classes"]
 ) -> Float[Array, " n"]:
-    # argmax and top_k take NaN for the largest number, so a diverged network would seem to choose.
+    # argmax and top_k treat NaN as the largest number: a diverged network would score by chance.
     return jnp.where(jnp.isnan(outputs).any(axis=-1), jnp.nan, as_float(hits))
 
 
@@ -27,12 +28,12 @@ def accuracy(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Share of the examples whose most probable class is the true one.
+    """Fraction of the examples whose most probable class is the true class.
 
-    `sum_i w_i [argmax_c logits_ic = y_i] / sum_i w_i`; of equal logits the first class counts.
+    `sum_i w_i [argmax_c logits_ic = y_i] / sum_i w_i`; of equal logits the first is predicted.
 
     Args:
-        logits: one number for each class, `(n, classes)`; probabilities do as well.
+        logits: logits or probabilities, `(n, classes)`.
         labels: true classes `(n,)` in [0, classes).
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
@@ -40,7 +41,7 @@ def accuracy(
         The accuracy in [0, 1], a scalar; NaN without examples.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 1.0], [5.0, 1.0]])
     >>> float(accuracy(logits, jnp.array([0, 1, 1, 0])))
@@ -61,22 +62,22 @@ def top_k_accuracy(
     k: int,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Share of the examples whose true class is among the `k` most probable ones.
+    """Fraction of the examples whose true class is among the `k` most probable classes.
 
-    `sum_i w_i [y_i in top_k(logits_i)] / sum_i w_i`; of equal logits the first classes count, so
-    that `k=1` is `accuracy`.
+    `sum_i w_i [y_i in top_k(logits_i)] / sum_i w_i`; of equal logits the first classes are
+    predicted, so `k=1` equals `accuracy`.
 
     Args:
-        logits: one number for each class, `(n, classes)`; probabilities do as well.
+        logits: logits or probabilities, `(n, classes)`.
         labels: true classes `(n,)` in [0, classes).
-        k: how many classes count, from 1 to `classes`; static.
+        k: number of predicted classes, from 1 to `classes`; static.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
         The top-k accuracy in [0, 1], a scalar; NaN without examples.
 
     Raises:
-        ValueError: `k` outside 1 to `classes`; shapes that do not fit.
+        ValueError: `k` is outside 1 to `classes`; shapes do not match.
 
     >>> logits = jnp.array([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]])
     >>> float(top_k_accuracy(logits, jnp.array([2, 1]), k=2))
@@ -86,11 +87,14 @@ def top_k_accuracy(
     section 4.1 (as an error, with k = 5).
     """
     num_classes = logits.shape[-1]
-    if not 1 <= k <= num_classes:
-        raise ValueError(
-            f"top_k_accuracy: k is {k}, expected 1 to {num_classes}, the number of classes; "
-            "choose a smaller k, or check that the last axis of logits is the classes"
-        )
+    require_integer(
+        "top_k_accuracy",
+        "k",
+        k,
+        1,
+        num_classes,
+        remedy="choose a smaller k, or check that the last axis of logits is the classes",
+    )
     require_shape("top_k_accuracy", "labels", labels, logits.shape[:1])
     weight = example_weights("top_k_accuracy", len(logits), weight)
     _, top_classes = jax.lax.top_k(logits, k)
@@ -105,10 +109,10 @@ def confusion_matrix(
     num_classes: int,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, "classes classes"]:
-    """How often each true class was taken for each class.
+    """Count the examples of each true class that were predicted as each class.
 
-    `C_ab = sum_i w_i [y_i = a] [prediction_i = b]`, as a matrix product of one-hot labels, which
-    has the same bits on every run where a scatter on an accelerator may not.
+    `C_ab = sum_i w_i [y_i = a] [prediction_i = b]`, computed as a matrix product of one-hot labels:
+    it is deterministic, whereas a scatter on an accelerator may not be.
 
     Args:
         labels: true classes `(n,)` in [0, num_classes).
@@ -117,27 +121,29 @@ def confusion_matrix(
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        `(num_classes, num_classes)`, rows the true and columns the predicted classes. An example
-        with a class outside the range is counted nowhere.
+        Sums of weights, `(num_classes, num_classes)`; rows are true classes, columns predicted
+        ones. An example with a class outside the range is not counted.
 
     Raises:
-        ValueError: `num_classes` below 1; shapes that do not fit.
+        ValueError: `num_classes` is below 1; shapes do not match.
 
     >>> confusion_matrix(jnp.array([0, 0, 1]), jnp.array([0, 1, 1]), num_classes=2).tolist()
     [[1.0, 1.0], [0.0, 1.0]]
 
     Source: `sklearn.metrics.confusion_matrix`.
     """
-    if num_classes < 1:
-        raise ValueError(
-            f"confusion_matrix: num_classes is {num_classes}, expected at least 1; "
-            "pass the number of classes of the data"
-        )
+    require_integer(
+        "confusion_matrix",
+        "num_classes",
+        num_classes,
+        1,
+        remedy="pass the number of classes of the data",
+    )
     require_shape("confusion_matrix", "predictions", predictions, labels.shape)
     weight = example_weights("confusion_matrix", len(labels), weight)
     true_classes = jax.nn.one_hot(labels, num_classes, dtype=weight.dtype) * weight[:, None]
     predicted_classes = jax.nn.one_hot(predictions, num_classes, dtype=weight.dtype)
-    # Accelerators round the factors of a product by default, here the weights.
+    # Accelerators round the factors of a matrix product by default, here the weights.
     return jnp.matmul(true_classes.T, predicted_classes, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -160,7 +166,7 @@ def log_loss(
         The loss, at least 0, a scalar; NaN without examples.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> float(jnp.exp(log_loss(jnp.zeros((3, 4)), jnp.array([0, 1, 2]))).round(4))
     4.0
@@ -192,7 +198,7 @@ def binary_log_loss(
         The loss, at least 0, a scalar; NaN without examples.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> float(jnp.exp(binary_log_loss(jnp.zeros(3), jnp.array([0, 1, 1]))).round(4))
     2.0
@@ -212,14 +218,14 @@ def expected_calibration_error(
     num_bins: int = 15,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """How far the probability of the predicted class is from the accuracy, on average over bins.
+    """Mean difference of confidence and accuracy over bins of the confidence.
 
-    `sum_m |B_m| / n |acc(B_m) - conf(B_m)|`, where B_m holds the examples whose highest probability
-    lies in ((m - 1) / num_bins, m / num_bins], acc is their accuracy and conf the mean of that
-    probability; |B_m| and n are sums of weights. An empty bin counts nothing.
+    `sum_m |B_m| / n |acc(B_m) - conf(B_m)|`, where `B_m` holds the examples whose confidence, their
+    highest probability, lies in `((m - 1) / num_bins, m / num_bins]`; `acc` is their accuracy,
+    `conf` their mean confidence, and `|B_m|` and `n` are sums of weights. Empty bins add 0.
 
     Args:
-        probabilities: one probability for each class, `(n, classes)`, such as a softmax.
+        probabilities: probabilities of the classes, `(n, classes)`, such as a softmax.
         labels: true classes `(n,)` in [0, classes).
         num_bins: number of bins of equal width, at least 1; static.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
@@ -228,7 +234,7 @@ def expected_calibration_error(
         The error in [0, 1], a scalar; NaN without examples.
 
     Raises:
-        ValueError: `num_bins` below 1; shapes that do not fit.
+        ValueError: `num_bins` is below 1; shapes do not match.
 
     >>> probabilities = jnp.array([[0.75, 0.25]] * 4)
     >>> float(expected_calibration_error(probabilities, jnp.array([0, 0, 0, 1])))
@@ -238,11 +244,7 @@ def expected_calibration_error(
 
     Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
     """
-    if num_bins < 1:
-        raise ValueError(
-            f"expected_calibration_error: num_bins is {num_bins}, expected at least 1; "
-            "15 is customary"
-        )
+    require_integer("expected_calibration_error", "num_bins", num_bins, 1, remedy="15 is customary")
     require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
     weight = example_weights("expected_calibration_error", len(probabilities), weight)
     confidences = as_float(jnp.max(probabilities, axis=-1))

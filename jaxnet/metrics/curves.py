@@ -1,6 +1,6 @@
-"""The curve of a binary decision over all thresholds, and the areas under it.
+"""Rates of a binary decision over all thresholds, and areas under their curves.
 
-Everywhere a label is positive if it is 1, and the decision is positive if `score >= threshold`.
+A label is positive if it is 1, and the decision is positive if `score >= threshold`.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,15 @@ from jaxnet.metrics.weighting import BinaryLabels, as_float, example_weights, re
 
 
 class ThresholdCurve(NamedTuple):
-    """The rates of a binary decision at every threshold, see `threshold_curve`."""
+    """Rates of a binary decision at every threshold, returned by `threshold_curve`.
+
+    Attributes:
+        thresholds: thresholds in decreasing order, the first is +inf, `(points,)`.
+        false_positive_rate: `FP / (FP + TN)`, `(points,)`.
+        false_negative_rate: `FN / (TP + FN)`, `(points,)`.
+        precision: `TP / (TP + FP)`, 1 without positive decisions, `(points,)`.
+        recall: `TP / (TP + FN)`, `(points,)`.
+    """
 
     thresholds: Float[Array, " points"]
     false_positive_rate: Float[Array, " points"]
@@ -23,10 +31,17 @@ class ThresholdCurve(NamedTuple):
 
 
 class ThresholdCounts(NamedTuple):
-    """Weighted counts at each threshold of the curve."""
+    """Weighted counts at each threshold of the curve.
+
+    Attributes:
+        thresholds: thresholds in decreasing order, the first is +inf.
+        group_end: last position with the same threshold.
+        true_positives: sum of the weights of positive examples with a positive decision.
+        false_positives: sum of the weights of negative examples with a positive decision.
+    """
 
     thresholds: Float[Array, " points"]
-    group_end: Integer[Array, " points"]  # the last position with the same threshold
+    group_end: Integer[Array, " points"]
     true_positives: Float[Array, " points"]
     false_positives: Float[Array, " points"]
 
@@ -37,15 +52,15 @@ def threshold_counts(
     labels: BinaryLabels,
     weight: Shaped[Array, " n"] | None,
 ) -> ThresholdCounts:
-    """The counts at the points of `threshold_curve`, on behalf of the public function named."""
+    """Counts at the points of `threshold_curve`; `function` is named in error messages."""
     require_shape(function, "labels", labels, scores.shape)
     weight = example_weights(function, len(scores), weight)
     exists = weight > 0
-    # NaN sorts last and would pass for the lowest score.
+    # NaN sorts last, as if it were the lowest score.
     weight = jnp.where(jnp.any(exists & jnp.isnan(scores)), jnp.nan, weight)
 
     negated = -as_float(scores)
-    # Masked examples join the group of the lowest score: they repeat the last point of the curve.
+    # Masked examples get the lowest score: they repeat the last point of the curve.
     negated = jnp.where(exists, negated, jnp.max(negated, initial=-jnp.inf, where=exists))
     order = jnp.argsort(negated)
     negated = negated[order]
@@ -55,7 +70,7 @@ def threshold_counts(
 
     def cumulative(member: Bool[Array, " n"]) -> Float[Array, "n+1"]:
         sums = jnp.cumsum(jnp.where(exists & member, weight, 0)[order])
-        # Parallel partial sums of fractional weights may decrease by a rounding; rates may not.
+        # Parallel partial sums of fractional weights may decrease by rounding; rates must not.
         return jax.lax.cummax(jnp.concatenate([zero, sums]))[ends]
 
     positive = jnp.asarray(labels) == 1
@@ -67,9 +82,9 @@ def threshold_counts(
     )
 
 
-def _share(counts: Float[Array, " points"]) -> Float[Array, " points"]:
-    # XLA divides by one number by multiplying with its rounded reciprocal, so that 49 / 49 is not 1
-    # in float32. The ends of the curve are exact all the same.
+def _rate(counts: Float[Array, " points"]) -> Float[Array, " points"]:
+    # XLA divides an array by a scalar by multiplying with the rounded reciprocal: 49 / 49 is not 1
+    # in float32. The last point of the curve must be exact.
     total = counts[-1]
     return jnp.where(counts == total, total / total, jnp.minimum(counts / total, 1))
 
@@ -80,26 +95,25 @@ def threshold_curve(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> ThresholdCurve:
-    """The rates of a binary decision at every threshold, from "nothing is positive" downwards.
+    """Rates of a binary decision at every threshold, in decreasing order of the threshold.
 
     With the weighted counts TP, FP, TN, FN of the decision `score >= threshold`: false positive
     rate `FP / (FP + TN)`, false negative rate `FN / (TP + FN)`, precision `TP / (TP + FP)`, recall
-    `TP / (TP + FN)`. Shapes are static: every position of a group of equal scores holds the values
-    of the whole group, and masked examples repeat the last point, so the curve is that of the
-    distinct scores with some points repeated.
+    `TP / (TP + FN)`. Shapes are static: each of several equal scores has a point with the values of
+    the group, and masked examples repeat the last point. The curve is that of the distinct scores
+    with repeated points.
 
     Args:
-        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        scores: logits or probabilities of label 1, finite, `(n,)`.
         labels: 1 positive, 0 negative, `(n,)`.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        Five arrays `(n + 1,)` in the order of decreasing thresholds; the first threshold is +inf.
-        Precision is 1 where nothing is decided to be positive. With one class only, the rates
-        whose denominator counts the absent class are NaN.
+        `ThresholdCurve`, five arrays `(n + 1,)`. Precision is 1 without positive decisions. With a
+        single class, rates whose denominator counts the missing class are NaN.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> curve = threshold_curve(jnp.array([0.25, 0.75, 0.5]), jnp.array([0, 1, 0]))
     >>> curve.thresholds.tolist()
@@ -115,10 +129,10 @@ def threshold_curve(
     counts = threshold_counts("threshold_curve", scores, labels, weight)
     true_positives, false_positives = counts.true_positives, counts.false_positives
     decided = true_positives + false_positives
-    recall = _share(true_positives)
+    recall = _rate(true_positives)
     return ThresholdCurve(
         thresholds=counts.thresholds,
-        false_positive_rate=_share(false_positives),
+        false_positive_rate=_rate(false_positives),
         false_negative_rate=1 - recall,
         precision=jnp.where(decided == 0, 1, true_positives / decided),
         recall=recall,
@@ -131,21 +145,21 @@ def roc_auc(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Area under the receiver operating characteristic, recall over false positive rate.
+    """Area under the receiver operating characteristic: recall over false positive rate.
 
-    `P(s+ > s-) + P(s+ = s-) / 2` for the scores s+ of a positive and s- of a negative example drawn
-    with probabilities proportional to the weights.
+    `P(s+ > s-) + P(s+ = s-) / 2` for the scores `s+` of a positive and `s-` of a negative example,
+    drawn with probabilities proportional to the weights.
 
     Args:
-        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        scores: logits or probabilities of label 1, finite, `(n,)`.
         labels: 1 positive, 0 negative, `(n,)`.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        The area in [0, 1], a scalar; NaN with one class only.
+        The area in [0, 1], a scalar; NaN with a single class.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> float(roc_auc(jnp.array([0.1, 0.4, 0.4, 0.8]), jnp.array([0, 0, 1, 1])))
     0.875
@@ -165,22 +179,22 @@ def average_precision(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Mean of the precision over the recall, without interpolation.
+    """Mean precision over recall, without interpolation.
 
-    `sum_k (R_k - R_(k-1)) P_k` with the precision P_k and the recall R_k at the k-th distinct score
-    from above.
+    `sum_k (R_k - R_(k-1)) P_k` with the precision `P_k` and the recall `R_k` at the k-th highest
+    distinct score.
 
     Args:
-        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        scores: logits or probabilities of label 1, finite, `(n,)`.
         labels: 1 positive, 0 negative, `(n,)`.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        The average precision in [0, 1], a scalar; NaN without positive examples (scikit-learn warns
-        and says 0).
+        The average precision in [0, 1], a scalar; NaN without positive examples (scikit-learn
+        warns and returns 0).
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes do not match.
 
     >>> float(average_precision(jnp.array([0.9, 0.8, 0.7, 0.6]), jnp.array([1, 0, 0, 1])))
     0.75
@@ -191,6 +205,6 @@ def average_precision(
     counts = threshold_counts("average_precision", scores, labels, weight)
     true_positives, false_positives = counts.true_positives, counts.false_positives
     decided = true_positives + false_positives
-    # Where nothing is decided to be positive, no recall is gained either.
+    # Without positive decisions the recall does not increase either.
     precision = true_positives / jnp.where(decided == 0, 1, decided)
     return jnp.sum(jnp.diff(true_positives) * precision[1:]) / true_positives[-1]

@@ -1,4 +1,4 @@
-"""Metrics of a regression."""
+"""Metrics of regressions."""
 
 import math
 
@@ -24,20 +24,20 @@ def mean_squared_error(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Mean squared difference, over examples and outputs.
+    """Mean squared difference over examples and outputs.
 
     `sum_i w_i ||prediction_i - target_i||^2 / (d sum_i w_i)`, with d outputs.
 
     Args:
-        predictions: `(n,)` or `(n, d)`.
-        targets: of the same shape.
+        predictions: predictions, `(n,)` or `(n, d)`.
+        targets: true values, of the same shape.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
         The error in the squared unit of the targets, a scalar; NaN without examples.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes do not match.
 
     >>> float(mean_squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
     2.0
@@ -56,24 +56,24 @@ def r2_score(
     *,
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Coefficient of determination: the share of the targets' variance that is explained.
+    """Coefficient of determination: the fraction of the variance of the targets that is explained.
 
     `1 - sum_i w_i (prediction_i - target_i)^2 / sum_i w_i (target_i - mean)^2` for each output, and
-    the mean of that over the outputs, each with its own weighted mean. 1 is perfect, 0 is as good
-    as the mean of the targets, and it may be negative.
+    the mean over outputs, each with its weighted mean. 1 is perfect, 0 is as good as predicting the
+    mean of the targets, and it may be negative.
 
     Args:
-        predictions: `(n,)` or `(n, d)`.
-        targets: of the same shape.
+        predictions: predictions, `(n,)` or `(n, d)`.
+        targets: true values, of the same shape.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        The coefficient, at most 1, a scalar. NaN where the targets of an output are constant, one
-        example alone included: they have no variance to explain (scikit-learn would say 1 for
-        perfect predictions of a constant and 0 for others).
+        The coefficient, at most 1, a scalar. NaN if the targets of an output are constant, as those
+        of a single example are: they have no variance to explain (scikit-learn returns 1 for
+        perfect predictions of a constant and 0 otherwise).
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes do not match.
 
     >>> float(r2_score(jnp.array([1.0, 2.0, 2.0]), jnp.array([1.0, 2.0, 3.0])))
     0.5
@@ -86,7 +86,7 @@ def r2_score(
     predicted, true = _as_columns(predictions), _as_columns(targets)
     residual = weighted_sum((predicted - true) ** 2, weight)
     total = weighted_sum((true - weighted_mean(true, weight)[None]) ** 2, weight)
-    # The rounded mean of a constant is not that constant, so a total of 0 would not find it.
+    # The rounded mean of a constant may differ from it, so the total need not be 0.
     highest = jnp.max(true, axis=0, initial=-jnp.inf, where=exists)
     lowest = jnp.min(true, axis=0, initial=jnp.inf, where=exists)
     return jnp.mean(jnp.where(highest > lowest, 1 - residual / total, jnp.nan))

@@ -1,4 +1,4 @@
-"""The silhouette: how well clusters are separated, without labels."""
+"""The silhouette: how well clusters are separated, measured without labels."""
 
 import functools
 
@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from jaxnet._checks import check_data, require_positive
-from jaxnet.metrics.pairwise import EXACT, squared_distances
-from jaxnet.neighbors import map_blocks
+from jaxnet._checks import require_positive
+from jaxnet._data import check_data
+from jaxnet.metrics.pairwise import EXACT, map_blocks, squared_distances
 
 
 def silhouette_samples(
@@ -22,35 +22,37 @@ def silhouette_samples(
 ) -> Float[Array, " n"]:
     """Silhouette coefficient of each example, `s_i = (b_i - a_i) / max(a_i, b_i)`.
 
-    `a_i` is the mean Euclidean distance to the other examples of its cluster, `b_i` the least of
-    the mean distances to the examples of one other cluster. 1 is well inside its cluster, 0 between
-    two, -1 in the wrong one. An example alone in its cluster has 0, as has one with `a_i = b_i`.
+    `a_i` is the mean Euclidean distance to the other examples of its cluster, `b_i` the smallest
+    of the mean distances to the examples of each other cluster. 1 means well inside its cluster, 0
+    between two clusters, -1 in the wrong cluster. The coefficient is 0 for the only example of a
+    cluster.
 
-    No array of `n n` numbers is made: distances of a block of examples to all others times one-hot
-    clusters are their sums over clusters. Distances come from `squared_distances` of centered data;
-    in float32 those of near duplicates, below a thousandth of the spread of the data, are rounded
-    to noise of that size.
+    Memory grows with `block_size * n`, not `n * n`: distances of a block of examples to all others,
+    multiplied with one-hot clusters, are sums over clusters. Distances come from
+    `squared_distances` of centered data; in float32, distances below a thousandth of the standard
+    deviation of the data are dominated by rounding.
 
     Args:
         x: examples, `(n, dim)`.
-        clusters: cluster of each example in [0, num_clusters), `(n,)`; `jax.vmap` over a stack.
-        num_clusters: number of clusters, of which some may be empty; static.
-        block_size: examples at a time; memory grows with `block_size * n`. Static.
+        clusters: cluster of each example in [0, num_clusters), `(n,)`; use `jax.vmap` for a batch
+            of clusterings.
+        num_clusters: number of clusters, at least 2, some of which may be empty; static.
+        block_size: examples per block. Static.
 
     Returns:
-        The coefficients in [-1, 1], `(n,)`; NaN where fewer than two clusters hold an example, and
-        for an example whose (traced) cluster lies outside the range.
+        The coefficients in [-1, 1], `(n,)`; NaN if fewer than two clusters hold an example, and for
+        an example whose (traced) cluster lies outside the range.
 
     Raises:
-        ValueError: examples that are not vectors, or not finite; clusters that are not one for each
-            example, or outside the range; a number of clusters below 2, or a block size below 1.
+        ValueError: the examples are not vectors or not finite; `clusters` is not one cluster for
+            each example, or out of range; `num_clusters` is below 2, or `block_size` below 1.
 
     >>> x = jnp.array([[0.0], [2.0], [10.0]])
     >>> silhouette_samples(x, jnp.array([0, 0, 1]), num_clusters=2).tolist()
     [0.800000011920929, 0.75, 0.0]
 
     Source: Rousseeuw (1987), "Silhouettes: a graphical aid to the interpretation and validation of
-    cluster analysis", section 2; `sklearn.metrics.silhouette_samples`, which refuses also as many
+    cluster analysis", section 2; `sklearn.metrics.silhouette_samples`, which also rejects as many
     clusters as examples.
     """
     _check(x, clusters, num_clusters, block_size)
@@ -64,16 +66,17 @@ def silhouette_score(
     num_clusters: int,
     block_size: int = 256,
 ) -> Float[Array, ""]:
-    """Mean silhouette coefficient, the mean of `silhouette_samples`, of a clustering.
+    """Mean silhouette coefficient of a clustering, `sum_i s_i / n` over `silhouette_samples`.
 
     Args:
         x: examples, `(n, dim)`.
-        clusters: cluster of each example in [0, num_clusters), `(n,)`; `jax.vmap` over a stack.
-        num_clusters: number of clusters, of which some may be empty; static.
-        block_size: examples at a time; memory grows with `block_size * n`. Static.
+        clusters: cluster of each example in [0, num_clusters), `(n,)`; use `jax.vmap` for a batch
+            of clusterings.
+        num_clusters: number of clusters, at least 2, some of which may be empty; static.
+        block_size: examples per block; memory grows with `block_size * n`. Static.
 
     Returns:
-        The mean in [-1, 1], a scalar; NaN where a coefficient is.
+        The mean in [-1, 1], a scalar; NaN if a coefficient is NaN.
 
     Raises:
         ValueError: as `silhouette_samples`.
@@ -95,15 +98,15 @@ def _coefficients(x: Array, clusters: Array, *, num_clusters: int, block_size: i
     members = jax.nn.one_hot(clusters, num_clusters, dtype=x.dtype)
     sizes = jnp.sum(members, axis=0)
 
-    def coefficients(rows: Array, own: Array, row_indices: Array) -> Array:
+    def coefficients(rows: Array, memberships: Array, row_indices: Array) -> Array:
         distances = jnp.sqrt(squared_distances(rows, centered))
-        # Its rounded distance to itself would count, as the root of a rounding.
+        # The distance of an example to itself is not 0 but the root of a rounding error.
         distances = jnp.where(jnp.arange(len(x))[None, :] == row_indices[:, None], 0, distances)
         sums = jnp.matmul(distances, members, precision=EXACT)
-        size = own @ sizes
-        inside = jnp.sum(own * sums, axis=1) / jnp.maximum(size - 1, 1)
+        size = memberships @ sizes
+        inside = jnp.sum(memberships * sums, axis=1) / jnp.maximum(size - 1, 1)
         others = jnp.where(
-            (own == 0) & (sizes > 0)[None], sums / jnp.maximum(sizes, 1)[None], jnp.inf
+            (memberships == 0) & (sizes > 0)[None], sums / jnp.maximum(sizes, 1)[None], jnp.inf
         )
         outside = jnp.min(others, axis=1)
         largest = jnp.maximum(inside, outside)
@@ -119,25 +122,25 @@ def _check(x: Array, clusters: Array, num_clusters: int, block_size: int) -> Non
     require_positive("silhouette", block_size=block_size)
     if num_clusters < 2:
         raise ValueError(
-            f"silhouette: num_clusters must be at least 2, found {num_clusters}; one cluster has "
-            "no other to be separated from"
+            f"silhouette: num_clusters must be at least 2, found {num_clusters}; the "
+            "silhouette compares a cluster with another one"
         )
     if x.ndim != 2:
         raise ValueError(
             f"silhouette: x must hold one vector for each example, found shape {x.shape}; flatten "
-            "pictures with x.reshape(len(x), -1)"
+            "images with x.reshape(len(x), -1)"
         )
     if clusters.shape != x.shape[:1]:
         raise ValueError(
             f"silhouette: clusters must be one integer for each of {len(x)} examples, found shape "
-            f"{clusters.shape}; for a stack of clusterings use jax.vmap"
+            f"{clusters.shape}; use jax.vmap for a batch of clusterings"
         )
     if not isinstance(x, jax.core.Tracer):
         check_data(x)
     if not isinstance(clusters, jax.core.Tracer):
-        found = np.asarray(clusters)
-        if found.min() < 0 or found.max() >= num_clusters:
+        values = np.asarray(clusters)
+        if values.min() < 0 or values.max() >= num_clusters:
             raise ValueError(
                 f"silhouette: clusters must be integers from 0 to {num_clusters - 1}, found "
-                f"{found.min()} to {found.max()}"
+                f"{values.min()} to {values.max()}"
             )

@@ -1,6 +1,6 @@
-"""The choice of the threshold from which on a score is a positive decision.
+"""Choice of the threshold of a binary decision.
 
-Everywhere a label is positive if it is 1, and the decision is positive if `score >= threshold`.
+A label is positive if it is 1, and the decision is positive if `score >= threshold`.
 """
 
 import math
@@ -13,11 +13,6 @@ from jaxnet.metrics.curves import threshold_counts
 from jaxnet.metrics.weighting import BinaryLabels, as_float
 
 
-def _require_cost(name: str, cost: ScalarLike) -> None:
-    remedy = "state costs relative to a correct decision, which costs nothing"
-    require_range("cost_threshold", name, cost, 0, math.inf, include_high=False, remedy=remedy)
-
-
 def cost_threshold(
     scores: Float[Array, " n"],
     labels: BinaryLabels,
@@ -26,27 +21,28 @@ def cost_threshold(
     false_negative_cost: ScalarLike,
     weight: Shaped[Array, " n"] | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """The threshold with the least expected cost per example.
+    """The threshold with the smallest expected cost per example.
 
-    `argmin_t (false_positive_cost FP(t) + false_negative_cost FN(t)) / sum_i w_i`. Every threshold
-    between two neighbouring scores decides these examples alike, so their midpoint is returned,
-    which leaves new data a margin on both sides (the upper score, where no number lies between).
+    `argmin_t (false_positive_cost FP(t) + false_negative_cost FN(t)) / sum_i w_i`. All thresholds
+    between two adjacent scores give the same decisions; their midpoint is returned, which leaves
+    new data a margin on both sides (the upper score if no float lies between them).
 
     Args:
-        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        scores: logits or probabilities of label 1, finite, `(n,)`.
         labels: 1 positive, 0 negative, `(n,)`.
         false_positive_cost: cost of each false positive, finite, at least 0; may be traced.
         false_negative_cost: cost of each false negative, finite, at least 0; may be traced.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        The threshold and its cost, two scalars. Of thresholds of equal cost the highest finite one.
-        Only where every finite one costs more: +inf, "never positive", or, where that costs more
-        too, -inf, "always positive"; data of one class lead there. NaN without examples.
+        The threshold, in the unit of the scores, and its cost, two scalars. Of thresholds of equal
+        cost the highest finite one. If every finite threshold costs more, as with a single class,
+        +inf (never positive) or, if that costs more too, -inf (always positive). NaN without
+        examples.
 
     Raises:
-        ValueError: a cost that is negative or not finite (a traced one is not checked); shapes
-            that do not fit.
+        ValueError: a cost is negative or not finite (traced costs are not checked); shapes do not
+            match.
 
     >>> scores, labels = jnp.array([0.25, 0.5, 0.75, 1.0]), jnp.array([0, 1, 0, 1])
     >>> threshold, cost = cost_threshold(
@@ -58,8 +54,19 @@ def cost_threshold(
     Source: Provost and Fawcett (2001), "Robust Classification for Imprecise Environments";
     the costs are those of Elkan (2001), "The Foundations of Cost-Sensitive Learning".
     """
-    _require_cost("false_positive_cost", false_positive_cost)
-    _require_cost("false_negative_cost", false_negative_cost)
+    for name, cost in (
+        ("false_positive_cost", false_positive_cost),
+        ("false_negative_cost", false_negative_cost),
+    ):
+        require_range(
+            "cost_threshold",
+            name,
+            cost,
+            0.0,
+            math.inf,
+            include_high=False,
+            remedy="state costs relative to a correct decision, which costs nothing",
+        )
     counts = threshold_counts("cost_threshold", scores, labels, weight)
     positives, negatives = counts.true_positives[-1], counts.false_positives[-1]
     false_negatives = positives - counts.true_positives
@@ -92,35 +99,36 @@ def threshold_at_false_positive_rate(
     """The lowest threshold whose false positive rate does not exceed a budget.
 
     `min {t in threshold_curve : FPR(t) <= budget}`: the point of highest recall within the budget.
-    A rate that exceeds the budget by rounding only (4 units in the last place) is within it.
+    A rate that exceeds the budget by at most 4 units in the last place is within it.
 
     Args:
-        scores: higher is more likely positive, finite, `(n,)`: logits or probabilities.
+        scores: logits or probabilities of label 1, finite, `(n,)`.
         labels: 1 positive, 0 negative, `(n,)`.
-        budget: highest false positive rate allowed, in [0, 1]; may be traced.
+        budget: highest allowed false positive rate, in [0, 1]; may be traced.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
 
     Returns:
-        One of the scores as JAX holds them (float32 by default), a scalar; +inf where even the
-        highest score exceeds the budget, NaN without negative examples.
+        One of the scores in JAX's default float type, a scalar; +inf if the highest score already
+        exceeds the budget, NaN without negative examples.
 
     Raises:
-        ValueError: a budget outside [0, 1] (a traced one is not checked); shapes that do not fit.
+        ValueError: the budget is outside [0, 1] (a traced one is not checked); shapes do not match.
 
     >>> scores, labels = jnp.array([0.25, 0.5, 0.75, 1.0]), jnp.array([0, 1, 0, 1])
     >>> float(threshold_at_false_positive_rate(scores, labels, budget=0.5))
     0.5
 
     Source: Neyman and Pearson (1933), "On the Problem of the Most Efficient Tests of Statistical
-    Hypotheses": a test of given size, here on the empirical distribution.
+    Hypotheses": a test of given size, applied to the empirical distribution.
     """
-    remedy = "5 per cent is 0.05"
-    require_range("threshold_at_false_positive_rate", "budget", budget, 0, 1, remedy=remedy)
+    require_range(
+        "threshold_at_false_positive_rate", "budget", budget, 0.0, 1.0, remedy="5 per cent is 0.05"
+    )
     counts = threshold_counts("threshold_at_false_positive_rate", scores, labels, weight)
     false_positives = counts.false_positives
-    # 0.07 * 100 examples are 7 of them, whatever the two roundings on the way.
+    # 0.07 * 100 examples are 7 examples, although both operations round.
     slack = 1 + 4 * jnp.finfo(false_positives.dtype).eps
     within = false_positives <= budget * false_positives[-1] * slack
-    # The first point has no positives, and their number never falls after it.
+    # The first point has no positive decisions, and their number never decreases after it.
     threshold = counts.thresholds[jnp.sum(within) - 1]
     return jnp.where(false_positives[-1] > 0, threshold, jnp.nan)

@@ -120,7 +120,8 @@ def from_nnx(
         module: Any = nnx.merge(graph, state, streams, rest)
         module.eval() if key is None else module.train()
         outputs = module(x)
-        return outputs, nnx.to_pure_dict(nnx.split(module, nnx.Param, nnx.RngState, ...)[3])
+        updated: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)[3]
+        return outputs, nnx.to_pure_dict(updated)
 
     shapes = jax.eval_shape(lambda key: nnx.to_pure_dict(split(key)[3]), jax.random.key(0))
     if not jax.tree.leaves(shapes):

@@ -88,7 +88,7 @@ class _Part:
     def init(self, key: Array) -> Params:
         return self.network.init(jax.random.fold_in(key, self.index))
 
-    def apply(self, params: Params, x: Array, key: Array | None) -> Array:
+    def apply(self, params: Params, x: Any, key: Array | None) -> Any:
         key = None if key is None else jax.random.fold_in(key, self.index)
         return self.network.apply(params.get(self.name, {}), x, key=key)
 
@@ -131,7 +131,7 @@ def _chain(parts: tuple[_Part, ...]) -> Chain:
         params = {part.name: part.init(key) for part in parts}
         return {name: value for name, value in params.items() if jax.tree.leaves(value)}
 
-    def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
+    def apply(params: Params, x: Any, /, *, key: Array | None = None) -> Any:
         for part in parts:
             x = part.apply(params, x, key)
         return x

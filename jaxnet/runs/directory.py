@@ -13,16 +13,14 @@ from typing import Any
 
 import filelock
 import numpy as np
-import pooch
-from matplotlib.figure import Figure
 
-from jaxnet.runs.environment import differences, manifest
-from jaxnet.runs.files import whole_file
+from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
+from jaxnet.runs.environment import cache_folder, differences, manifest
 
 _LOCK, _PID = "run.lock", "run.pid"
 # A run that ended before its `config.json` was written has left nothing else.
-_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json", ".manifest.json.tmp", ".config.json.tmp"}
+_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json"}
 
 
 class RunDirectory:
@@ -88,7 +86,7 @@ class RunDirectory:
                 interrupted run had.
             jaxnet.doctor.UnsoundBackendError: a backend that computes wrong results.
         """
-        require_sound_backend(cache=Path(pooch.os_cache("jaxnet")) / "doctor")
+        require_sound_backend(cache=cache_folder() / "doctor")
         current = manifest(data_sha256)
         resume = getattr(config, "resume", None)
         if resume is not None:
@@ -142,8 +140,8 @@ class RunDirectory:
             file.write(json.dumps(record) + "\n")
             file.flush()
 
-    def save_figure(self, name: str, figure: Figure) -> None:
-        """Write a figure to `figures/NAME.png`."""
+    def save_figure(self, name: str, figure: Any) -> None:
+        """Write a Matplotlib figure to `figures/NAME.png`."""
         (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
@@ -153,7 +151,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of this name, whole or not at all."""
-        with whole_file(self.path / name) as temporary:
+        with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _begin(self, config: Any, current: dict[str, Any]) -> None:
@@ -266,6 +264,7 @@ def _lock(path: Path) -> filelock.BaseFileLock:
 
 
 def _require_empty(path: Path) -> None:
+    tidy(path)
     found = sorted(each.name for each in path.iterdir())
     if set(found) - _BEGINNINGS:
         name = next(name for name in found if name not in _BEGINNINGS)

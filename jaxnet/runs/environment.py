@@ -51,6 +51,26 @@ def available_threads() -> int:
     return int(value)
 
 
+def cache_folder() -> Path:
+    """The user's folder for what may be computed again, such as the doctor's verdicts.
+
+    `JAXNET_CACHE`, or the platform's cache folder (`XDG_CACHE_HOME`, `~/.cache`,
+    `~/Library/Caches`, `%LOCALAPPDATA%`) and `jaxnet` in it.
+
+    >>> cache_folder().is_absolute()
+    True
+    """
+    if folder := os.environ.get("JAXNET_CACHE"):
+        return Path(folder).absolute()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "jaxnet"
+
+
 def manifest(data_sha256: str) -> dict[str, Any]:
     """What the bits of a run depend on, to be written beside its result."""
     packages = {}

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from jaxnet.runs.interruption import Interrupted, deferred_interruption
 from experiments.options import TrainingConfig
-from jaxnet.runs.progress import Progress
-from jaxnet.runs.directory import RunDirectory, metrics_record
-from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
+from jaxnet.runs.directory import RunDirectory, metrics_record
+from jaxnet.runs.interruption import Interrupted, deferred_interruption
+from jaxnet.runs.progress import Progress
+from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.typing import Metrics
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -186,7 +186,7 @@ class _Run:
             except CheckpointError as error:
                 raise ValueError(f"resume: {error}") from error
             if restored is not None:
-                for reason in restored.refused:
+                for reason in restored.rejected:
                     print(f"warning: {reason}; an older one is used", file=sys.stderr)
                 self._run = restored.state
                 self._step = self._saved = restored.step
@@ -330,7 +330,9 @@ def _evaluation_params(state: jn.TrainState) -> Any:
 
 
 @functools.partial(jax.jit, static_argnames="patience")
-def _keep_best(best: jn.training.Best, params: Any, losses: jax.Array, epoch: int, patience: int) -> jn.training.Best:
+def _keep_best(
+    best: jn.training.Best, params: Any, losses: jax.Array, epoch: int, patience: int
+) -> jn.training.Best:
     keep = functools.partial(jn.training.keep_best, patience=patience)
     return jax.vmap(keep, (0, 0, 0, None))(best, params, losses, epoch)
 

@@ -1,4 +1,4 @@
-"""Early stopping: the best parameters so far, for every network of a stack on its own."""
+"""Early stopping: the best parameters so far, for every run of a batch by itself."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ class Best(NamedTuple):
 
     Attributes:
         params: the parameters.
-        value: what they are judged by, such as the loss on validation data; less is better.
-        epoch: the epoch in which they were found, counted from 1; 0 before the first.
+        value: what they are compared by, such as the loss on validation data; less is better.
+        epoch: the epoch after which they were found, counted from 1; 0 before the first.
     """
 
     params: Params
@@ -24,10 +24,13 @@ class Best(NamedTuple):
 
 
 def init_best(params: Params) -> Best:
-    """What is known before the first epoch: nothing, and so any finite value is better.
+    """The best before the first epoch, which any finite value improves.
 
     Args:
-        params: parameters of the network; for a stack of them, `jax.vmap` this function.
+        params: parameters of the network; for a batch of runs, `jax.vmap` this function.
+
+    Returns:
+        The parameters with an infinite value.
 
     >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
@@ -46,15 +49,17 @@ def keep_best(
     """The better of the best so far and the parameters after an epoch.
 
     Once `patience` epochs have passed without a better value, the best stays as it is, whatever
-    comes later: a network in a stack ends as it would have ended alone, although the others of the
-    stack go on.
+    comes later: a run of a batch ends as it would have ended alone, although the others go on.
 
     Args:
         best: the best so far.
-        params: parameters after the epoch; for a stack, `jax.vmap` this function.
-        value: what they are judged by; less is better, and NaN is never better.
+        params: parameters after the epoch; for a batch of runs, `jax.vmap` this function.
+        value: what they are compared by; less is better, and NaN is never better.
         epoch: the epoch, counted from 1.
         patience: epochs without a better value after which nothing changes any more.
+
+    Returns:
+        The best after the epoch.
 
     >>> best = init_best({"bias": jnp.zeros(1)})
     >>> for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.5, 1.0], start=1):
@@ -77,9 +82,12 @@ def out_of_patience(
     """Whether `patience` epochs have passed without a better value.
 
     Args:
-        best: the best so far, or a stack.
+        best: the best so far, or that of each run of a batch.
         epoch: the last epoch, counted from 1.
-        patience: how many epochs to wait for something better.
+        patience: number of epochs to wait for a better value.
+
+    Returns:
+        A truth value for each run.
 
     >>> best = init_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
     >>> [bool(out_of_patience(best, epoch, patience=2)) for epoch in (4, 5)]

@@ -27,9 +27,7 @@ from jaxnet.typing import Batch, Metrics
 RUN, DATA = "run", "data"
 
 
-def device_mesh(
-    *, run: int = 1, data: int = 1, devices: Sequence[jax.Device] | None = None
-) -> Mesh:
+def device_mesh(*, run: int = 1, data: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of devices with the axes `run` and `data`.
 
     Args:

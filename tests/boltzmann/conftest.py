@@ -1,4 +1,4 @@
-"""Machines small enough for brute force, and what brute force says of them."""
+"""Machines small enough for brute force, and their exact joint distributions."""
 
 import itertools
 from typing import NamedTuple
@@ -33,7 +33,7 @@ def _enumerate_joint(params):
 
 
 def _random_params(rbm, key, scale=1.0):
-    """Parameters large enough that no term of a formula may be missing unnoticed."""
+    """Parameters so large that a missing term of a formula would be noticed."""
     keys = jax.random.split(key, 3)
     return {
         "kernel": scale * jax.random.normal(keys[0], (rbm.num_visible, rbm.num_hidden)),
@@ -72,7 +72,7 @@ def params(rbm, key):
 
 @pytest.fixture(scope="session")
 def bars():
-    """The 30 pictures of 4x4 whose rows, or whose columns, are each of one color."""
+    """Bars and stripes: the 30 images of 4x4 with constant rows or constant columns."""
     rows = {tuple(np.repeat(bits, 4)) for bits in _states(4)}
     columns = {tuple(np.tile(bits, 4)) for bits in _states(4)}
     return jnp.array(sorted(rows | columns), jnp.float32)

@@ -17,7 +17,7 @@ def test_free_energy_is_the_sum_over_hidden_states(
     v, joint = states(rbm.num_visible), enumerate_joint(params)
     marginal = [joint.probability[(joint.v == each).all(axis=1)].sum() for each in v]
     expected = -np.log(marginal) - joint.log_partition
-    np.testing.assert_allclose(rbm.free_energy(params, v), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(rbm.free_energy)(params, v), expected, rtol=0, atol=1e-12)
 
 
 def test_conditionals_equal_those_of_the_joint_distribution(
@@ -43,9 +43,12 @@ def test_reconstruction_is_mean_field_up_and_down(rbm, params, states):
 
 def test_leading_axes_are_batch(rbm, params, key):
     v = jax.random.bernoulli(key, 0.5, (4, 2, 5))
-    together = rbm.free_energy(params, v), rbm.reconstruct(params, v)
-    by_one = jax.vmap(jax.vmap(lambda v: (rbm.free_energy(params, v), rbm.reconstruct(params, v))))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), together, by_one(v))
+
+    def evaluate(v):
+        return rbm.free_energy(params, v), rbm.reconstruct(params, v)
+
+    together, one_by_one = jax.jit(lambda v: (evaluate(v), jax.vmap(jax.vmap(evaluate))(v)))(v)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), together, one_by_one)
 
 
 def test_gibbs_chains_have_the_exact_marginals(rbm, key, enumerate_joint, random_params):
@@ -72,25 +75,25 @@ def test_the_number_of_gibbs_steps_may_be_traced(rbm, params, key):
 def test_gaussian_visible_units(x64, key, states, random_params):
     rbm = RBM(2, 3, visible=GAUSSIAN)
     params = random_params(rbm, key)
-    W, b, c = params["kernel"], params["visible_bias"], params["hidden_bias"]
+    W, b, c = (np.asarray(params[name]) for name in ("kernel", "visible_bias", "hidden_bias"))
 
     def density(v):
         """The unnormalized marginal from the energy `|v|^2 / 2 - b.v - c.h - v W h`."""
-        return sum(np.exp(-v @ v / 2 + b @ v + c @ h + v @ W @ h) for h in states(3))
+        return sum(np.exp(-v @ v / 2 + b @ v + c @ h + v @ W @ h) for h in np.asarray(states(3)))
 
-    v = jax.random.normal(key, (4, 2))
-    expected = [-np.log(density(each)) for each in v]
-    np.testing.assert_allclose(rbm.free_energy(params, v), expected, atol=1e-12)
+    v = np.asarray(jax.random.normal(key, (4, 2)))
+    expected = [-np.log(density(row)) for row in v]
+    free_energy = jax.jit(rbm.free_energy)
+    np.testing.assert_allclose(free_energy(params, v), expected, atol=1e-12)
     # Integrated numerically: a mixture of 8 normal distributions around b + W h.
     grid = jnp.linspace(-12, 12, 481)
-    surface = np.exp(
-        -np.asarray(rbm.free_energy(params, jnp.stack(jnp.meshgrid(grid, grid), axis=-1)))
-    )
+    points = jnp.stack(jnp.meshgrid(grid, grid), axis=-1)
+    surface = np.exp(-np.asarray(free_energy(params, points)))
     volume = integrate.trapezoid(integrate.trapezoid(surface, grid), grid)
-    exact = boltzmann.log_partition(rbm, params)
+    exact = jax.jit(boltzmann.log_partition, static_argnums=0)(rbm, params)
     assert float(exact) == pytest.approx(np.log(volume), abs=1e-9)
-    h = states(3)
-    np.testing.assert_allclose(rbm.visible_mean(params, h), b + h @ W.T, atol=1e-12)
+    h = np.asarray(states(3))
+    np.testing.assert_allclose(rbm.visible_mean(params, states(3)), b + h @ W.T, atol=1e-12)
     drawn = rbm.sample_visible(params, jnp.broadcast_to(h[5], (20_000, 3)), key)
     assert (abs(drawn.mean(axis=0) - (b + W @ h[5])) < 4.5 / np.sqrt(20_000)).all()
     assert (abs(drawn.var(axis=0) - 1) < 4.5 * np.sqrt(2 / 20_000)).all()
@@ -99,16 +102,17 @@ def test_gaussian_visible_units(x64, key, states, random_params):
 def test_gaussian_hidden_units(x64, key, states, random_params):
     rbm = RBM(3, 1, hidden=GAUSSIAN)
     params = random_params(rbm, key)
-    W, b, c = params["kernel"], params["visible_bias"], params["hidden_bias"]
-    for v in states(3):
+    W, b, c = (np.asarray(params[name]) for name in ("kernel", "visible_bias", "hidden_bias"))
+    free_energy, hidden_mean = jax.jit(rbm.free_energy), jax.jit(rbm.hidden_mean)
+    for v in np.asarray(states(3)):
 
         def density(h, v=v):
             return np.exp(-(h**2) / 2 + b @ v + c[0] * h + (v @ W)[0] * h)
 
         total = integrate.quad(density, -30, 30)[0]
-        assert float(rbm.free_energy(params, v)) == pytest.approx(-np.log(total), abs=1e-9)
+        assert float(free_energy(params, v)) == pytest.approx(-np.log(total), abs=1e-9)
         mean = integrate.quad(lambda h, density=density: h * density(h), -30, 30)[0] / total
-        assert float(rbm.hidden_mean(params, v)[0]) == pytest.approx(mean, abs=1e-9)
+        assert float(hidden_mean(params, v)[0]) == pytest.approx(mean, abs=1e-9)
 
 
 def test_init_follows_the_practical_guide(key):

@@ -1,4 +1,4 @@
-"""Python in a process of its own."""
+"""Processes: Python in one of its own, and one that has ended."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def python():
-    """Runs code with arguments, and returns the finished process."""
+    """`python(code, *arguments)` runs code in a new process and returns the finished process."""
 
     def run(code, *arguments):
         return subprocess.run(
@@ -23,3 +23,11 @@ def python():
         )
 
     return run
+
+
+@pytest.fixture
+def dead_pid():
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid

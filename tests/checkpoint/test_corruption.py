@@ -1,4 +1,4 @@
-"""No damage and no forgery of a checkpoint is accepted."""
+"""Every corruption and every forgery of a checkpoint is rejected."""
 
 import hashlib
 import json
@@ -10,8 +10,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxnet.checkpoint import CheckpointError, CorruptCheckpointError, params_sha256, restore, save
+from jaxnet.checkpoint import (
+    CheckpointError,
+    CorruptCheckpointError,
+    params_sha256,
+    read,
+    restore,
+    save,
+)
 
+ARRAYS = "arrays.safetensors"
 STATE = {
     "a": np.arange(6.0, dtype=np.float32),
     "b": -np.arange(6.0, dtype=np.float32),
@@ -22,15 +30,15 @@ STATE = {
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A checkpoint that tests copy."""
+    """A checkpoint, which tests copy."""
     path = tmp_path_factory.mktemp("good") / "one"
     save(path, STATE)
     return path
 
 
 def seal(path):
-    """Make the sums agree with the files, as a forger would."""
-    files = [each for each in path.rglob("*") if each.is_file() and each.name != "SHA256SUMS"]
+    """Make the hashes agree with the files, as a forger would."""
+    files = [file for file in path.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
     lines = [
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(path).as_posix()}\n"
         for file in sorted(files)
@@ -39,8 +47,8 @@ def seal(path):
 
 
 def corrupt(path, kind, generator):
-    """Damage a checkpoint somewhere."""
-    files = sorted(each for each in path.rglob("*") if each.is_file())
+    """Damage a checkpoint at a random place."""
+    files = sorted(path.iterdir())
     file = files[generator.integers(len(files))]
     content = bytearray(file.read_bytes())
     if kind == "flip":
@@ -55,7 +63,7 @@ def corrupt(path, kind, generator):
     elif kind == "add":
         (file.parent / f"added-{generator.integers(1000)}").write_bytes(content)
     elif kind == "swap":
-        other = next(each for each in reversed(files) if each.read_bytes() != content)
+        other = next(other for other in reversed(files) if other.read_bytes() != content)
         file.write_bytes(other.read_bytes())
         other.write_bytes(content)
 
@@ -69,16 +77,19 @@ def test_no_corruption_is_accepted(kind, count, good, tmp_path):
     for number in range(count):
         path = shutil.copytree(good, tmp_path / str(number))
         corrupt(path, kind, generator)
-        with pytest.raises(CorruptCheckpointError, match=f"checkpoint {path} is corrupt: .") as why:
+        message = f"checkpoint {path} is corrupt: ."
+        with pytest.raises(CorruptCheckpointError, match=message) as error:
             restore(path, like=STATE)
-        assert "\n" not in str(why.value)
+        assert "\n" not in str(error.value)
+        with pytest.raises(CorruptCheckpointError, match=message):
+            read(path)
     assert params_sha256(restore(good, like=STATE)) == params_sha256(STATE)
 
 
-def test_every_bit_of_the_sums_counts(good, tmp_path):
+def test_a_flip_in_any_byte_of_the_sums_is_rejected(good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
     sums = (path / "SHA256SUMS").read_bytes()
-    for position in range(0, len(sums)):
+    for position in range(len(sums)):
         content = bytearray(sums)
         content[position] ^= 1 << (position % 8)
         (path / "SHA256SUMS").write_bytes(content)
@@ -86,25 +97,47 @@ def test_every_bit_of_the_sums_counts(good, tmp_path):
             restore(path, like=STATE)
 
 
-def test_swapped_leaves_with_matching_sums_are_refused(good, tmp_path):
+def test_swapped_leaves_with_matching_sums_are_rejected(good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
     save(tmp_path / "two", STATE | {"a": STATE["b"], "b": STATE["a"]})
-    shutil.rmtree(path / "arrays")
-    shutil.move(tmp_path / "two" / "arrays", path / "arrays")
+    shutil.move(tmp_path / "two" / ARRAYS, path / ARRAYS)
     seal(path)
-    with pytest.raises(CorruptCheckpointError, match=r"leaf \['a'\] is not what was saved"):
-        restore(path, like=STATE)
+    for act in (lambda: restore(path, like=STATE), lambda: read(path)):
+        with pytest.raises(CorruptCheckpointError, match=r"leaf \['a'\] is not what was saved"):
+            act()
 
 
 @pytest.mark.parametrize("other", [{"a": np.ones(9)}, {"a": np.zeros((1 << 10, 1 << 10))}])
-def test_other_arrays_with_matching_sums_are_refused_unread(other, good, tmp_path):
+def test_other_arrays_with_matching_sums_are_rejected_unread(other, good, tmp_path, monkeypatch):
     path = shutil.copytree(good, tmp_path / "one")
     save(tmp_path / "two", other)
-    shutil.rmtree(path / "arrays")
-    shutil.move(tmp_path / "two" / "arrays", path / "arrays")
+    shutil.move(tmp_path / "two" / ARRAYS, path / ARRAYS)
     seal(path)
-    with pytest.raises(CorruptCheckpointError, match="other arrays than those of its index"):
-        restore(path, like=STATE)
+    monkeypatch.setattr(np, "empty", lambda *arguments: pytest.fail("memory is allocated"))
+    for act in (lambda: restore(path, like=STATE), lambda: read(path)):
+        with pytest.raises(CorruptCheckpointError, match="other arrays than its index says"):
+            act()
+
+
+def test_a_header_that_claims_other_types_with_matching_sums_is_rejected(good, tmp_path):
+    path = shutil.copytree(good, tmp_path / "one")
+    content = (path / ARRAYS).read_bytes()
+    for old, new in ((b'"F32"', b'"I32"'), (b"[6]", b"[3]"), (b"\"['a']\"", b"\"['z']\"")):
+        assert old in content
+        (path / ARRAYS).write_bytes(content.replace(old, new, 1))
+        seal(path)
+        with pytest.raises(CorruptCheckpointError, match="other arrays than its index says"):
+            restore(path, like=STATE)
+
+
+def test_a_forged_index_allocates_no_memory(good, tmp_path):
+    path = shutil.copytree(good, tmp_path / "one")
+    index = json.loads((path / "checkpoint.json").read_text())
+    index["leaves"][0]["shape"] = [10**15]
+    (path / "checkpoint.json").write_text(json.dumps(index))
+    seal(path)
+    with pytest.raises(CorruptCheckpointError, match="other arrays than its index says"):
+        read(path)
 
 
 def leaf(index, **changes):
@@ -125,12 +158,18 @@ HOSTILE = {
     "leaves object": lambda index: index | {"leaves": {}},
     "leaf list": lambda index: index | {"leaves": [[]]},
     "leaf missing": lambda index: index | {"leaves": [{}]},
+    "leaf twice": lambda index: index | {"leaves": [index["leaves"][0]] * 4},
     "leaf more": lambda index: leaf(index, more=1),
     "path number": lambda index: leaf(index, path=1),
     "shape true": lambda index: leaf(index, shape=[True]),
     "shape negative": lambda index: leaf(index, shape=[-6]),
     "shape float": lambda index: leaf(index, shape=[6.0]),
     "shape text": lambda index: leaf(index, shape="6"),
+    "key shape": lambda index: leaf(index, key_shape=[2]),
+    "key shape none": lambda index: leaf(index, key_shape=None),
+    "key shape of a key": lambda index: (
+        index | {"leaves": [*index["leaves"][:3], index["leaves"][3] | {"key_shape": [4]}]}
+    ),
     "dtype none": lambda index: leaf(index, dtype=None),
     "weak number": lambda index: leaf(index, weak_type=0),
     "sha none": lambda index: leaf(index, sha256=None),
@@ -141,13 +180,25 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_index_is_refused(name, good, tmp_path):
+def test_a_hostile_index_is_rejected(name, good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
     index = json.loads((path / "checkpoint.json").read_text())
     (path / "checkpoint.json").write_text(json.dumps(HOSTILE[name](index)))
     seal(path)
-    with pytest.raises(CorruptCheckpointError):
+    for act in (lambda: restore(path, like=STATE), lambda: read(path)):
+        with pytest.raises(CorruptCheckpointError):
+            act()
+
+
+def test_an_unknown_type_is_rejected(good, tmp_path):
+    path = shutil.copytree(good, tmp_path / "one")
+    index = json.loads((path / "checkpoint.json").read_text())
+    (path / "checkpoint.json").write_text(json.dumps(leaf(index, dtype="object")))
+    seal(path)
+    with pytest.raises(CheckpointError, match=r"expected float32 \(6,\), found object \(6,\)"):
         restore(path, like=STATE)
+    with pytest.raises(CheckpointError, match="'object' is not a type of numbers"):
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +206,7 @@ def test_a_hostile_index_is_refused(name, good, tmp_path):
     [b"", b"\xff\xfe", b"[" * 200_000, b"{" * 9, b"1" * 10_000, b"NaN", b"null", b'"x"'],
     ids=lambda content: content[:3].hex(),
 )
-def test_an_index_that_is_no_json_is_refused(content, good, tmp_path):
+def test_an_index_that_is_not_json_is_rejected(content, good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
     (path / "checkpoint.json").write_bytes(content)
     seal(path)
@@ -163,7 +214,7 @@ def test_an_index_that_is_no_json_is_refused(content, good, tmp_path):
         restore(path, like=STATE)
 
 
-def test_a_huge_index_is_not_read(good, tmp_path):
+def test_a_huge_text_file_is_not_read(good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
     with open(path / "SHA256SUMS", "r+b") as file:
         file.truncate((64 << 20) + 1)
@@ -171,14 +222,25 @@ def test_a_huge_index_is_not_read(good, tmp_path):
         restore(path, like=STATE)
 
 
-def test_another_format_is_no_corruption(good, tmp_path):
+@pytest.mark.parametrize("number", [1, 3])
+def test_another_format_is_named_and_not_called_corrupt(number, good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
-    index = json.loads((path / "checkpoint.json").read_text()) | {"format": 2}
+    index = json.loads((path / "checkpoint.json").read_text()) | {"format": number}
+    if number == 1:
+        # As the first format was: a directory of arrays, and an index without shapes of keys.
+        for entry in index["leaves"]:
+            del entry["key_shape"]
+        (path / ARRAYS).unlink()
+        (path / "arrays").mkdir()
+        (path / "arrays" / "manifest.ocdbt").write_bytes(b"data")
     (path / "checkpoint.json").write_text(json.dumps(index))
     seal(path)
-    with pytest.raises(CheckpointError, match="format 2, expected 1; restore it with") as refused:
-        restore(path, like=STATE)
-    assert not isinstance(refused.value, CorruptCheckpointError)
+    for act in (lambda: restore(path, like=STATE), lambda: read(path)):
+        with pytest.raises(
+            CheckpointError, match=f"has format {number}, expected 2; another version of jaxnet"
+        ) as error:
+            act()
+        assert not isinstance(error.value, CorruptCheckpointError)
 
 
 def test_names_outside_are_never_opened(good, tmp_path):
@@ -194,20 +256,18 @@ def test_names_outside_are_never_opened(good, tmp_path):
             restore(path, like=STATE)
 
 
-@pytest.mark.parametrize("kind", ["file", "index", "sums", "folder", "dangling", "pipe"])
-def test_links_and_pipes_are_refused(kind, good, tmp_path):
+@pytest.mark.parametrize("kind", ["file", "index", "sums", "directory", "dangling", "pipe"])
+def test_links_and_pipes_are_rejected(kind, good, tmp_path):
     path = shutil.copytree(good, tmp_path / "one")
-    data = next(each for each in (path / "arrays").iterdir() if each.is_file())
-    old = {"file": data, "index": path / "checkpoint.json", "sums": path / "SHA256SUMS"}.get(kind)
-    if kind == "folder":
-        shutil.move(path / "arrays", tmp_path / "arrays")
-        (path / "arrays").symlink_to(tmp_path / "arrays")
+    files = {"file": ARRAYS, "index": "checkpoint.json", "sums": "SHA256SUMS"}
+    if kind == "directory":
+        (path / "more").symlink_to(tmp_path)
     elif kind == "dangling":
         (path / "more").symlink_to("nowhere")
     elif kind == "pipe":
         os.mkfifo(path / "more")
     else:
-        shutil.move(old, tmp_path / "moved")
-        old.symlink_to(tmp_path / "moved")
+        shutil.move(path / files[kind], tmp_path / "moved")
+        (path / files[kind]).symlink_to(tmp_path / "moved")
     with pytest.raises(CorruptCheckpointError, match="is a link"):
         restore(path, like=STATE)

@@ -1,4 +1,4 @@
-"""Descriptions and hashes of leaves, against hashlib and by hand."""
+"""Descriptions and hashes of leaves, compared with hashlib and with values by hand."""
 
 import hashlib
 import json
@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from jaxnet.checkpoint import params_sha256
-from jaxnet.checkpoint.leaves import containers, describe, differences, from_numpy, to_numpy
+from jaxnet.checkpoint.leaves import (
+    containers,
+    describe,
+    differences,
+    from_numpy,
+    numpy_dtype,
+    to_numpy,
+)
 
 Pair = namedtuple("Pair", "a b")
 
 
-def test_params_sha256_is_what_it_says():
+def test_params_sha256_is_the_documented_hash():
     params = {"b": np.arange(3, dtype=np.int16), "a": jnp.ones((2, 1), jnp.bfloat16)}
     parts = [
         ["['a']", "bfloat16", [2, 1], bytes.fromhex("803f803f")],
@@ -28,7 +35,7 @@ def test_params_sha256_is_what_it_says():
     assert params_sha256(params) == expected.hexdigest()
 
 
-def test_params_sha256_tells_apart_what_differs(key):
+def test_params_sha256_differs_where_parameters_differ(key):
     trees = [
         {"a": np.zeros(2, np.float32)},
         {"b": np.zeros(2, np.float32)},
@@ -64,13 +71,13 @@ def test_params_sha256_tells_apart_what_differs(key):
     ],
     ids=str,
 )
-def test_what_is_no_array_of_numbers_is_named(leaf):
+def test_a_leaf_that_is_not_an_array_of_numbers_is_named(leaf):
     with pytest.raises(TypeError, match=r"leaf \['layer'\]\['bad'\] is .*expected an array of num"):
         describe({"layer": {"bad": leaf, "good": np.zeros(2)}})
 
 
-def test_containers_of_every_kind_are_told_apart():
-    trees = [{"x": each} for each in (None, (), [], {}, OrderedDict(), Pair(None, 1), (None, 1))]
+def test_containers_of_different_kinds_differ():
+    trees = [{"x": node} for node in (None, (), [], {}, OrderedDict(), Pair(None, 1), (None, 1))]
     kinds = [containers(tree)[1].kind for tree in trees]
     assert kinds == ["NoneType", "tuple", "list", "dict", "OrderedDict", "Pair", "tuple"]
     for tree in trees:
@@ -92,10 +99,19 @@ def test_differences_name_both_sides():
 
 @pytest.mark.parametrize("value", [2, 2.5, 2.5 + 1j])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0,)])
-def test_weak_types_come_back(value, shape):
+def test_weak_types_are_restored(value, shape):
     array = jnp.full(shape, value)
     assert array.weak_type
-    again = from_numpy(to_numpy(array), array, weak_type=True)
-    assert again.weak_type
-    assert (again.dtype, again.shape) == (array.dtype, shape)
-    np.testing.assert_array_equal(again, array)
+    restored = from_numpy(to_numpy(array), array, weak_type=True)
+    assert restored.weak_type
+    assert (restored.dtype, restored.shape) == (array.dtype, shape)
+    np.testing.assert_array_equal(restored, array)
+
+
+def test_types_are_found_by_their_names():
+    for name in ("bool", "int8", "uint64", "float16", "complex128", "bfloat16", "float8_e3m4"):
+        dtype = numpy_dtype(name)
+        assert (dtype.name, dtype) == (name, jnp.dtype(name))
+    for name in ("object", "str", "<f4", "float128", "datetime64[s]", "finfo", "generic", ""):
+        with pytest.raises(ValueError, match="is not a type of numbers"):
+            numpy_dtype(name)

@@ -1,7 +1,6 @@
-"""Where checkpoints are written: odd paths, full disks, read-only folders, leftovers."""
+"""Where checkpoints are written: unusual paths, full disks, read-only directories, leftovers."""
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import pytest
 
 from jaxnet.checkpoint import CorruptCheckpointError, params_sha256, restore, save
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
 STATE = {
     "a": np.arange(6.0, dtype=np.float32),
     "b": -np.arange(6.0, dtype=np.float32),
@@ -23,11 +19,9 @@ STATE = {
 }
 
 
-def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
+def test_leftovers_of_dead_processes_are_removed_and_those_of_others_kept(dead_pid, tmp_path):
     pid = os.getpid()
-    gone = [f".one.jaxnet-tmp-{dead.pid}-0123abcd", f".other.jaxnet-tmp-{pid}-0123abcd"]
+    gone = [f".one.jaxnet-tmp-{dead_pid}-0123abcd", f".other.jaxnet-tmp-{pid}-0123abcd"]
     stay = [f".one.jaxnet-tmp-{os.getppid()}-0123abcd", ".mine.tmp-1", ".jaxnet-tmp-1-0123abcd"]
     for act in (
         lambda: save(tmp_path / "one", STATE),
@@ -36,10 +30,10 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         for name in [*gone, *stay]:
             (tmp_path / name / "arrays").mkdir(parents=True, exist_ok=True)
         act()
-        assert sorted(each.name for each in tmp_path.iterdir()) == sorted([*stay, "one"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*stay, "one"])
 
 
-def test_odd_paths_work(tmp_path, monkeypatch):
+def test_unusual_paths_work(tmp_path, monkeypatch):
     path = tmp_path / "한글 폴더 with spaces [1] *"
     path.mkdir()
     monkeypatch.chdir(path)
@@ -87,6 +81,7 @@ def fails():
 """
 
 
+@pytest.mark.crash
 def test_a_full_disk_is_one_clear_error(tmp_path, python):
     code = """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -101,19 +96,20 @@ assert checkpoints.restore(big).step == 2
     assert done.stdout.count("could not be written") == 4
 
 
-def test_a_read_only_folder_is_one_clear_error(python):
+@pytest.mark.crash
+def test_a_read_only_directory_is_one_clear_error(python):
     code = """
-for each in [folder, *folder.rglob("*")]:
-    each.chmod(0o555 if each.is_dir() else 0o444)
+for path in [folder, *folder.rglob("*")]:
+    path.chmod(0o555 if path.is_dir() else 0o444)
 if os.getuid() == 0:
-    # Permissions do not bind root.
+    # Permissions do not apply to root.
     os.setuid(65534)
 fails()
 """
-    # Not below pytest's own folder, which only its owner may enter.
+    # Not below the directory of pytest, which only its owner may enter.
     with tempfile.TemporaryDirectory() as folder:
         done = python(PRELUDE + code, folder)
-        for each in [Path(folder), *Path(folder).rglob("*")]:
-            each.chmod(0o755)
+        for path in [Path(folder), *Path(folder).rglob("*")]:
+            path.chmod(0o755)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Permission denied") == 4

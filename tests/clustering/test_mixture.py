@@ -1,6 +1,5 @@
 """Gaussian mixtures against scikit-learn and SciPy."""
 
-import functools
 import warnings
 from typing import get_args
 
@@ -46,12 +45,18 @@ def starting(kind, x, num_components=4):
     )
 
 
-def way(x, start, num_iterations, **options):
+def iterate(x, start, num_iterations, *, min_variance=1e-6):
+    """EM with all options as arguments: compiled once for all their values."""
+    return expectation_maximization(
+        x, start, max_iterations=num_iterations, tolerance=0.0, min_variance=min_variance
+    )
+
+
+def trace(x, start, num_iterations):
     """Log-likelihoods of the start and after each iteration, and the last mixture."""
-    step = functools.partial(expectation_maximization, x, tolerance=0.0, **options)
-    fits = [step(start, max_iterations=0)]
+    fits = [iterate(x, start, 0)]
     for _ in range(num_iterations):
-        fits.append(step(fits[-1].mixture, max_iterations=1))
+        fits.append(iterate(x, fits[-1].mixture, 1))
     return np.array([float(fit.log_likelihood) for fit in fits]), fits[-1].mixture
 
 
@@ -59,7 +64,7 @@ def way(x, start, num_iterations, **options):
 def test_equals_scikit_learn_from_the_same_start(x64, x, kind):
     start = starting(kind, x)
     data = jnp.asarray(x)
-    fit = expectation_maximization(data, start, max_iterations=4, tolerance=0.0, min_variance=1e-4)
+    fit = iterate(data, start, 4, min_variance=1e-4)
     precisions = start.covariances
     precisions = np.linalg.inv(precisions) if precisions.ndim == 3 else 1 / precisions
     peer = Peer(
@@ -81,22 +86,20 @@ def test_equals_scikit_learn_from_the_same_start(x64, x, kind):
     covariances = fit.mixture.covariances[0] if kind == "tied" else fit.mixture.covariances
     np.testing.assert_allclose(covariances, peer.covariances_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(fit.log_likelihood, peer.score(x), rtol=1e-6)
-    densities, shares, criterion = jax.jit(
+    densities, memberships, criterion = jax.jit(
         lambda mixture, x: (log_density(mixture, x), responsibilities(mixture, x), bic(mixture, x))
     )(fit.mixture, data)
     np.testing.assert_allclose(densities, peer.score_samples(x), rtol=1e-6)
-    np.testing.assert_allclose(shares, peer.predict_proba(x), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(memberships, peer.predict_proba(x), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(criterion, peer.bic(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_likelihood_never_falls(x64, x, kind):
-    values, mixture = way(jnp.asarray(x), starting(kind, x), 8)
+    values, mixture = trace(jnp.asarray(x), starting(kind, x), 8)
     assert (np.diff(values) > -1e-6).all() and values[-1] > values[0] + 0.1
     # One run of 8 iterations is 8 runs of one.
-    whole = expectation_maximization(
-        jnp.asarray(x), starting(kind, x), max_iterations=8, tolerance=0.0
-    )
+    whole = iterate(jnp.asarray(x), starting(kind, x), 8)
     np.testing.assert_allclose(whole.mixture.means, mixture.means, rtol=1e-8, atol=1e-10)
 
 
@@ -114,25 +117,23 @@ def test_densities_equal_scipy(x64):
 
 
 @pytest.mark.parametrize("kind", ["full", "diagonal"])
-def test_as_many_dimensions_as_a_picture_in_float32(kind):
+def test_as_many_dimensions_as_an_image_in_float32(kind):
     """300 examples in 784 dimensions: every covariance matrix is singular."""
     generator = np.random.default_rng(1)
     data = generator.normal(size=(300, 784)) + generator.integers(0, 2, (300, 1))
     data = jnp.asarray(data, jnp.float32)
     start = jax.tree.map(jnp.float32, starting(kind, np.asarray(data), 2))
-    values, mixture = way(data, start, 2)
+    values, mixture = trace(data, start, 2)
     assert np.isfinite(values).all() and values[1] > values[0]
     assert (np.diff(values) > -1e-4 * np.abs(values[1:])).all()
     assert all(np.isfinite(leaf).all() for leaf in mixture)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_component_without_examples_stays_and_is_no_nan(x64, x, kind):
+def test_a_component_without_examples_keeps_its_mean(x64, x, kind):
     start = starting(kind, x)
     start = start._replace(means=start.means.at[1].set(1e6))
-    fit = expectation_maximization(
-        jnp.asarray(x), start, max_iterations=4, tolerance=0.0, min_variance=1e-4
-    )
+    fit = iterate(jnp.asarray(x), start, 4, min_variance=1e-4)
     assert all(np.isfinite(leaf).all() for leaf in (*fit.mixture, fit.log_likelihood))
     np.testing.assert_array_equal(fit.mixture.means[1], 1e6)
     assert float(fit.mixture.weights[1]) < 1e-15
@@ -140,7 +141,7 @@ def test_a_component_without_examples_stays_and_is_no_nan(x64, x, kind):
     assert int(fit.num_iterations) == 4
 
 
-def test_finds_the_mixture_that_made_the_data(key):
+def test_finds_the_mixture_of_the_data(key):
     generator = np.random.default_rng(0)
     means = np.array([[0.0, 0.0], [0.0, 0.0], [8.0, 0.0]])
     scales = np.array([[4.0, 0.3], [0.3, 4.0], [1.0, 1.0]])
@@ -150,8 +151,8 @@ def test_finds_the_mixture_that_made_the_data(key):
     order = np.argsort(-fit.mixture.weights)
     np.testing.assert_allclose(fit.mixture.weights[order], np.bincount(labels) / 1500, atol=0.02)
     np.testing.assert_allclose(fit.mixture.means[order], means, atol=0.4)
-    found = np.sqrt(jnp.diagonal(fit.mixture.covariances, axis1=1, axis2=2))[order]
-    np.testing.assert_allclose(found, scales, rtol=0.15)
+    deviations = np.sqrt(jnp.diagonal(fit.mixture.covariances, axis1=1, axis2=2))[order]
+    np.testing.assert_allclose(deviations, scales, rtol=0.15)
     peer = Peer(3, n_init=3, random_state=0, tol=1e-5).fit(data)
     assert float(fit.log_likelihood) == pytest.approx(peer.score(data), abs=2e-3)
 

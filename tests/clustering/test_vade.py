@@ -43,8 +43,8 @@ def test_responsibilities_are_those_of_bayes(x64):
     codes = np.random.default_rng(0).normal(size=(20, CODE)) * 3
     joint = np.exp(log_joint(codes))
     expected = joint / joint.sum(axis=1, keepdims=True)
-    found = mixture_responsibilities(mixture(), jnp.asarray(codes))
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    actual = mixture_responsibilities(mixture(), jnp.asarray(codes))
+    np.testing.assert_allclose(actual, expected, rtol=1e-9)
     # Far from all components no density is above 0 in float32, and yet one is the most probable.
     far = mixture_responsibilities(
         jax.tree.map(lambda leaf: leaf.astype(jnp.float32), mixture()), jnp.full((1, CODE), 1e3)
@@ -62,9 +62,9 @@ def test_divergence_equals_brute_force(x64):
     log_q = norm.logpdf(codes, mean, scale).sum(axis=-1)
     log_gamma = np.log(np.where(gamma > 0, gamma, 1))
     draws = (gamma * (log_q[..., None] + log_gamma - log_joint(codes))).sum(axis=-1)
-    found = mixture_kl(*(jnp.asarray(v) for v in (mean, log_variance, gamma)), mixture())
+    actual = mixture_kl(*(jnp.asarray(v) for v in (mean, log_variance, gamma)), mixture())
     error = draws.std(axis=0) / np.sqrt(len(draws))
-    assert (abs(found - draws.mean(axis=0)) < 4 * error).all()
+    assert (abs(actual - draws.mean(axis=0)) < 4 * error).all()
     assert (error < 0.02).all()
 
 
@@ -144,7 +144,7 @@ def test_a_component_far_away_leaves_the_gradient_finite():
     assert jnp.isfinite(value) and jnp.isfinite(gradient).all()
 
 
-def test_the_decoder_must_rebuild_the_input(key):
+def test_the_decoder_must_have_the_shape_of_the_input(key):
     model = jn.autoencoders.variational_autoencoder(jn.dense(5, 4), jn.dense(2, 6), 2)
     params = {"autoencoder": random_params(model), "mixture": mixture()}
     with pytest.raises(ValueError, match=r"outputs have shape \(4, 6\), expected .* \(4, 5\)"):

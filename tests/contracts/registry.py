@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import jaxnet as jn
@@ -103,26 +104,42 @@ def _objectives() -> dict[str, Case]:
 OBJECTIVES = _objectives()
 
 
-def _learners() -> dict[str, tuple[Any, Any]]:
+class Training(NamedTuple):
+    """A learner, the shapes of a data set, and hooks."""
+
+    learner: jn.Learner
+    data: Any
+    hooks: Any = ()
+
+
+def _learners() -> dict[str, Training]:
     rebuild = jn.autoencoders.reconstruction(AUTOENCODER)
     classify = jn.gradient_learner(MLP.init, jn.classification(MLP), optax.sgd(1e-3))
+    chains = jn.boltzmann.persistent_contrastive_divergence(RBM, num_chains=5)
+    embedded = jn.clustering.with_targets(
+        jn.clustering.deep_embedded_clustering(AUTOENCODER), num_examples=N
+    )
     return {
-        "gradient_learner": (classify, LABELS),
-        "augmented_learner": (
-            jn.training.augmented_learner(classify, jn.nn.gaussian_noise(0.2)),
-            LABELS,
+        "gradient_learner": Training(classify, LABELS),
+        "averaged_learner": Training(jn.training.averaged_learner(classify, 0.9), LABELS),
+        "augmented_learner": Training(
+            jn.training.augmented_learner(classify, jn.nn.gaussian_noise(0.2)), LABELS
         ),
-        "minibatch_kmeans_learner": (
+        "minibatch_kmeans_learner": Training(
             jn.clustering.minibatch_kmeans_learner(
                 lambda key: jax.random.normal(key, (CLUSTERS, DIM))
             ),
             INPUTS,
         ),
-        "persistent_learner": (
-            jn.boltzmann.persistent_learner(RBM, optax.sgd(0.1), num_chains=5),
-            INPUTS,
+        "persistent_contrastive_divergence": Training(
+            jn.gradient_learner(RBM.init, chains, optax.sgd(0.1)), INPUTS
         ),
-        "deep_clustering_network_learner": (
+        "deep_embedded_clustering": Training(
+            jn.gradient_learner(_embedded_params, embedded, optax.sgd(1e-3)),
+            INPUTS | {"index": Shape((N,), jnp.int32)},
+            ((3, jn.clustering.refresh_targets(AUTOENCODER)),),
+        ),
+        "deep_clustering_network_learner": Training(
             jn.clustering.deep_clustering_network_learner(
                 _embedded_params, AUTOENCODER, rebuild, optax.sgd(1e-3), strength=0.1
             ),
@@ -132,3 +149,30 @@ def _learners() -> dict[str, tuple[Any, Any]]:
 
 
 LEARNERS = _learners()
+
+BATCHES = {
+    "shuffled": (jn.training.shuffled(4), LABELS),
+    "shuffled_shards": (jn.training.shuffled(4, num_shards=2), LABELS),
+    "in_order": (jn.training.in_order(2, length=2), LABELS),
+    "balanced": (jn.training.balanced(4, num_classes=4), LABELS),
+    "side_by_side": (
+        jn.training.side_by_side(
+            {"labeled": jn.training.shuffled(2), "unlabeled": jn.training.shuffled(4)}
+        ),
+        {"labeled": LABELS, "unlabeled": INPUTS},
+    ),
+}
+
+
+def example_data(shapes: Any, seed: int = 0) -> Any:
+    """Data of the shapes of a case: uniform numbers, labels 0 and 1, every index once."""
+    generator = np.random.default_rng(seed)
+
+    def draw(path: Any, leaf: Shape) -> Any:
+        if getattr(path[-1], "key", None) == "index":
+            return jnp.arange(leaf.shape[0], dtype=leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.asarray(generator.integers(2, size=leaf.shape), leaf.dtype)
+        return jnp.asarray(generator.uniform(0.1, 0.9, size=leaf.shape), leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)

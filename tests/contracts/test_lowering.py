@@ -20,8 +20,8 @@ KEY = jax.eval_shape(lambda: jax.random.key(0))
 X = jax.ShapeDtypeStruct((2 * N, DIM), jnp.float32)
 
 
-def _fit(learner, key, data):
-    return jn.fit(learner, key, data, batch_size=4, num_epochs=2)
+def _fit(learner, hooks, key, data):
+    return jn.fit(learner, key, data, batch_size=4, num_epochs=2, hooks=hooks)
 
 
 def _cnn():
@@ -34,19 +34,19 @@ def _cnn():
 
 def _programs():
     programs = {
-        name: (functools.partial(_fit, learner), KEY, data)
-        for name, (learner, data) in LEARNERS.items()
+        name: (functools.partial(_fit, learner, hooks), KEY, data)
+        for name, (learner, data, hooks) in LEARNERS.items()
     }
     for name in ("reconstruction", "probed_contraction", "negative_elbo", "contrastive_divergence"):
         case = OBJECTIVES[name]
         learner = jn.gradient_learner(case.init, case.objective, optax.adam(1e-3))
-        programs[name] = (functools.partial(_fit, learner), KEY, case.batch)
+        programs[name] = (functools.partial(_fit, learner, ()), KEY, case.batch)
     images = {
         "x": jax.ShapeDtypeStruct((N, 8, 8, 1), jnp.float32),
         "y": jax.ShapeDtypeStruct((N,), jnp.int32),
     }
     return programs | {
-        "cnn": (functools.partial(_fit, _cnn()), KEY, images),
+        "cnn": (functools.partial(_fit, _cnn(), ()), KEY, images),
         "fit_kmeans": (lambda key, x: jn.clustering.fit_kmeans(key, x, 3, num_restarts=2), KEY, X),
         "fit_gaussian_mixture": (
             lambda key, x: jn.clustering.fit_gaussian_mixture(key, x, 3),

@@ -10,6 +10,7 @@ import pytest
 
 import jaxnet as jn
 from tests.contracts.registry import (
+    BATCHES,
     LEARNERS,
     OBJECTIVES,
     RBM,
@@ -62,10 +63,10 @@ def test_objectives(name):
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_learners_under_fit(name):
-    learner, data = LEARNERS[name]
+    learner, data, hooks = LEARNERS[name]
 
     def fit(key, data):
-        return jn.fit(learner, key, data, batch_size=4, num_epochs=2)
+        return jn.fit(learner, key, data, batch_size=4, num_epochs=2, hooks=hooks)
 
     jax.eval_shape(jax.vmap(fit, (0, None)), jax.ShapeDtypeStruct((2,), KEY.dtype), data)
 
@@ -87,6 +88,17 @@ def test_optimizers(name):
 def _mixture(key, x, kind):
     mixture = jn.clustering.fit_gaussian_mixture(key, x, 3, covariance=kind).mixture
     return mixture, jn.clustering.bic(mixture, x), jn.clustering.responsibilities(mixture, x)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches(name):
+    batches, data = BATCHES[name]
+
+    def batch(data, key, step):
+        num_steps = batches.num_steps(data)
+        return batches.take(data, batches.plan(data, key, step // num_steps), step % num_steps)
+
+    jax.eval_shape(batch, data, KEY, jax.ShapeDtypeStruct((), jnp.int32))
 
 
 FUNCTIONS = {

@@ -126,7 +126,7 @@ def test_labeled_and_unlabeled_batches_train_a_mean_teacher(key, tmp_path):
     same(advance(*restored[:1], metrics=restored[1], num_steps=1), whole)
     inner = whole[0].extra.extra
     assert (inner["dense_0"]["kernel"] != whole[0].params["dense_0"]["kernel"]).any()
-    state, history = jax.jit(functools.partial(jn.fit, learner, num_epochs=30, batches=batches))(
+    _, history = jax.jit(functools.partial(jn.fit, learner, num_epochs=30, batches=batches))(
         key, data
     )
     assert history["loss"][-1] < history["loss"][0] / 2

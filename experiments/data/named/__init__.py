@@ -1,1 +1,1 @@
-"""Named data sets."""
+"""Data sets that are loaded by their names."""

@@ -1,22 +1,40 @@
-"""Files of the named data sets: found in the user's folders or the cache, downloaded otherwise."""
+"""Files of the named data sets: found in the user's folders or the cache, downloaded otherwise.
+
+`pooch.retrieve` keeps the cache: it compares hashes, and a file gets its name only once it is
+complete. The downloader is our own because that of pooch leaves its connection open where a server
+closes it early, and has no bound on time or size.
+"""
 
 import http.client
+import logging
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _SECONDS_OF_SILENCE = 30
+_SECONDS = 1200
 
 Content = TypeVar("Content")
 
 
-def own_places(data_dir: Path | None) -> list[Path]:
-    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names."""
-    return [Path(place) for place in (data_dir, os.environ.get("JAXNET_DATA")) if place]
+def user_folders(data_dir: Path | None) -> list[Path]:
+    """Where a user keeps data: `data_dir`, and the folder that JAXNET_DATA names.
+
+    Args:
+        data_dir: the folder that an option names, if any.
+
+    Returns:
+        None to two folders, in the order in which they are searched.
+
+    >>> str(user_folders(Path("data"))[0])
+    'data'
+    """
+    return [Path(folder) for folder in (data_dir, os.environ.get("JAXNET_DATA")) if folder]
 
 
 def fetch(
@@ -24,6 +42,7 @@ def fetch(
     name: str,
     url: str,
     *,
+    sha256: str | None,
     read: Callable[[Path], Content],
     max_bytes: int,
     data_dir: Path | None = None,
@@ -34,8 +53,9 @@ def fetch(
         folder: of the data set.
         name: of the file in it.
         url: where it is downloaded from.
-        read: reads and checks the file; a download that it refuses with a ValueError is not kept.
-        max_bytes: the most that is downloaded.
+        sha256: of the file at the URL; None where only `read` can tell whether it is the right one.
+        read: reads and checks the file; a cached file that it rejects with a ValueError is removed.
+        max_bytes: the largest download that is accepted.
         data_dir: where to look first for `<folder>/<name>`; then below the folder that the
             environment variable JAXNET_DATA names, then in the user's cache.
 
@@ -43,22 +63,25 @@ def fetch(
         What `read` returns.
 
     Raises:
-        ValueError: a file that `read` refuses; a download that fails.
+        ValueError: `read` rejects the file, or the download fails; with the remedy.
     """
-    own = own_places(data_dir)
-    for place in own:
+    folders = user_folders(data_dir)
+    for place in folders:
         path = place / folder / name
         if path.is_file():
             return read(path)
     import pooch
 
-    path = Path(pooch.os_cache("jaxnet")) / folder / name
-    if path.is_file():
-        return read(path)
+    cache = Path(pooch.os_cache("jaxnet")) / folder
     try:
-        return _download(url, path, read, max_bytes)
-    except (OSError, ValueError) as error:
-        places = ", ".join(str(place / folder) for place in (*own, path.parent.parent))
+        _retrieve(url, sha256, cache / name, max_bytes)
+        try:
+            return read(cache / name)
+        except ValueError:
+            (cache / name).unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        places = ", ".join(map(str, [*(place / folder for place in folders), cache]))
         raise ValueError(
             f"{name} is in none of {places}, and its download from {url} failed "
             f"({type(error).__name__}: {error}); set JAXNET_DATA to a folder that holds "
@@ -66,33 +89,42 @@ def fetch(
         ) from error
 
 
-def _download(url: str, path: Path, read: Callable[[Path], Content], max_bytes: int) -> Content:
-    """Download under a temporary name; the file gets its own name only once it is checked."""
-    print(f"downloading {url} to {path.parent}", file=sys.stderr, flush=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _retrieve(url: str, sha256: str | None, path: Path, max_bytes: int) -> None:
+    import pooch
+
+    downloader: Any = _Downloader(max_bytes)
+    logger = pooch.get_logger()
+    level = logger.level
+    # Its messages are for programmers: how to call pooch with the hash that it found.
+    logger.setLevel(logging.WARNING)
     try:
-        problem = _copy(url, temporary, max_bytes)
-        try:
-            content = read(temporary)
-        except ValueError as error:
-            raise ValueError(f"{problem}{error}") from error
-        os.replace(temporary, path)
+        pooch.retrieve(url, sha256, fname=path.name, path=path.parent, downloader=downloader)
     finally:
-        temporary.unlink(missing_ok=True)
-    return content
+        logger.setLevel(level)
 
 
-def _copy(url: str, path: Path, limit: int) -> str:
-    """Write at most `limit` bytes of what a server sends to a file; what went wrong, if anything.
+class _Downloader:
+    """A downloader for pooch that is bounded in time and size and closes its connection."""
 
-    The file is there either way: its check then says what arrived.
-    """
-    with open(path, "wb") as file:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+
+    def __call__(self, url: str, output_file: Any, pooch: Any, **_: Any) -> None:
+        print(f"downloading {url}", file=sys.stderr, flush=True)
+        deadline = time.monotonic() + _SECONDS
         try:
-            with urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE) as response:
-                while piece := response.read(min(limit - file.tell(), 1 << 20)):
-                    file.write(piece)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-            return f"{error}; "
-    return ""
+            response = urllib.request.urlopen(url, timeout=_SECONDS_OF_SILENCE)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
+        with response, open(output_file, "wb") as file:
+            while piece := response.read1(1 << 20):
+                file.write(piece)
+                if file.tell() > self._max_bytes:
+                    raise ValueError(f"the server sends more than {self._max_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"it takes more than {_SECONDS} seconds")
+            if response.length:
+                raise ConnectionError(
+                    f"the connection was closed {response.length} bytes before the end"
+                )

@@ -1,41 +1,40 @@
-"""Mails of the SpamAssassin public corpus, and their words as features.
+"""The emails of the SpamAssassin public corpus.
 
-Each file name of the authors ends in the MD5 of the mail. One mail (`_EDITED`) has another: its
+Each file name of the authors ends in the MD5 of the email. One email (`_EDITED`) has another: its
 addresses were made anonymous after it had got its name. So the checksums here, of a copy in which
-all other names are right, leave its content out.
+all other names are right, leave its content out. They are of the emails, not of the archives, which
+may pack the same emails in another way.
 
 Source: SpamAssassin public corpus, 2002 to 2005, https://spamassassin.apache.org/old/publiccorpus/
 """
 
-import collections
 import hashlib
-import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.data.named.download import fetch, own_places
-from experiments.data.named.mail import Text, parse_mail
-from experiments.data.named.tar import read_tar
-from experiments.data.scaling import Standardization
+from experiments.data.dataset import Dataset
+from experiments.data.named.download import fetch, user_folders
+from experiments.data.named.email_message import EmailText, parse_email
+from experiments.data.named.tar_archive import read_tar
+from experiments.data.named.term_weights import term_weights
 
 
 class Folder(NamedTuple):
-    """A folder of the corpus: the authors' archive, its number of mails and their SHA-256."""
+    """A folder of the corpus: the authors' archive, its number of emails and their SHA-256."""
 
     archive: str
-    num_mails: int
+    num_emails: int
     sha256: str
 
 
-class Mail(NamedTuple):
-    """A mail and the folder of `FOLDERS` that it lies in."""
+class Email(NamedTuple):
+    """An email and the folder of `FOLDERS` that it is in."""
 
     folder: str
-    text: Text
+    text: EmailText
 
 
 FOLDERS = {
@@ -66,54 +65,98 @@ FOLDERS = {
     ),
 }
 URL = "https://spamassassin.apache.org/old/publiccorpus/"
-_PLACE, _CORPUS = "spamassassin", "corpus.tar.xz"
+_FOLDER, _CORPUS = "spamassassin", "corpus.tar.xz"
 _EDITED = "00230.244a63cd74c81123ef26129453e32c95"
 # Twice what the corpus holds.
 _LIMITS = {"max_bytes": 80 << 20, "max_member_bytes": 1 << 20, "max_members": 15_000}
 _FILE = re.compile(r"([0-9]{5}\.[0-9a-f]{32})(\.txt)?")
-# So many mails must hold a word: it is no feature otherwise.
-MIN_DOCUMENTS = 15
 _WORD = re.compile(r"[^\W\d_]{2,}|[$!]")
 _HTML, _CAPITALS = "<html>", "<capitals>"
 
 
-def fetch_mails(data_dir: Path | None = None) -> list[Mail]:
+def load_emails(data_dir: Path | None = None) -> Dataset:
+    """Load the emails of the corpus, spam or ham, with the weights of their words as features.
+
+    Of emails with the same words in the same order the first is kept: the others would be in
+    training and test data at once. Of 6 046 emails they are 205, of which 144 are spam.
+
+    Args:
+        data_dir: folder that may hold `spamassassin/`.
+
+    Returns:
+        The data set; `groups` are the folders of the corpus, `titles` the subjects.
+
+    Raises:
+        ValueError: as `fetch_emails`.
+    """
+    from experiments.data.tables.preprocessing import Number, Preprocessing
+
+    unique = {tuple(words_of(email.text)): email for email in reversed(fetch_emails(data_dir))}
+    emails = [*reversed(unique.values())]
+    x, words = term_weights([*reversed(unique)])
+    folders = tuple(FOLDERS)
+    groups = np.array([folders.index(email.folder) for email in emails], np.int32)
+    is_spam = np.array([folder.startswith("spam") for folder in folders])
+    class_names = ("ham", "spam")
+    return Dataset(
+        "emails",
+        x,
+        is_spam[groups].astype(np.int32),
+        feature_names=words,
+        class_names=class_names,
+        # A column may have any name, "class" too.
+        preprocessing=Preprocessing(tuple(map(Number, words)), None, class_names),
+        titles=tuple(email.text.subject or "(no subject)" for email in emails),
+        groups=groups,
+        group_names=folders,
+    )
+
+
+def fetch_emails(data_dir: Path | None = None) -> list[Email]:
     """Read the corpus from the user's folders or the cache; download it into the cache otherwise.
 
-    One archive `corpus.tar.xz` with the folders `FOLDERS`, or the five archives of the authors.
+    It is either one archive `corpus.tar.xz` with the folders `FOLDERS`, or the five archives of the
+    authors.
 
     Args:
         data_dir: where to look first for the folder `spamassassin`; then below the folder that the
             environment variable JAXNET_DATA names, then in the user's cache.
 
     Returns:
-        All mails, by folder and number.
+        All emails, by folder and number.
 
     Raises:
-        ValueError: an archive that is corrupt or holds other mails; a download that fails.
+        ValueError: an archive is corrupt or holds other emails, or a download fails.
     """
-    for place in own_places(data_dir):
-        path = place / _PLACE / _CORPUS
+    for folder in user_folders(data_dir):
+        path = folder / _FOLDER / _CORPUS
         if path.is_file():
             return read_corpus(path)
-    mails = []
+    emails = []
     for folder, (archive, _, _) in FOLDERS.items():
-        mails += fetch(
-            _PLACE,
+        emails += fetch(
+            _FOLDER,
             archive,
             URL + archive,
+            sha256=None,
             read=lambda path, folder=folder: read_archive(path, folder),
             max_bytes=20 << 20,
             data_dir=data_dir,
         )
-    return mails
+    return emails
 
 
-def read_corpus(path: Path) -> list[Mail]:
+def read_corpus(path: Path) -> list[Email]:
     """Read one archive of all folders, `easy-ham-1/00001.MD5.txt` and so on.
 
+    Args:
+        path: the archive.
+
+    Returns:
+        All emails, by folder and number.
+
     Raises:
-        ValueError: an archive that `read_tar` refuses, or other mails than the corpus holds.
+        ValueError: `read_tar` rejects the archive, or it holds other emails than the corpus.
     """
     folders: dict[str, dict[str, bytes]] = {folder: {} for folder in FOLDERS}
     for name, content in read_tar(path, **_LIMITS).items():
@@ -121,36 +164,39 @@ def read_corpus(path: Path) -> list[Mail]:
         if folder not in folders:
             raise ValueError(
                 f"{path}: member {name!r} is in none of the folders {', '.join(FOLDERS)}; pack "
-                "them anew, or leave this file out and the authors' archives are downloaded"
+                "them again, or remove this file, and the authors' archives are downloaded"
             )
         folders[folder][file] = content
-    return [mail for folder in FOLDERS for mail in _parsed(path, folder, folders[folder])]
+    return [email for folder in FOLDERS for email in _parse(path, folder, folders[folder])]
 
 
-def read_archive(path: Path, folder: str) -> list[Mail]:
+def read_archive(path: Path, folder: str) -> list[Email]:
     """Read an archive of the authors, which holds one folder.
 
     Args:
         path: the archive.
         folder: a key of `FOLDERS`.
 
+    Returns:
+        The emails of the folder, by number.
+
     Raises:
-        ValueError: an archive that `read_tar` refuses, or other mails than the folder holds.
+        ValueError: `read_tar` rejects the archive, or it holds other emails than the folder.
     """
     members = read_tar(path, **_LIMITS)
-    return _parsed(path, folder, {name.rpartition("/")[2]: members[name] for name in members})
+    return _parse(path, folder, {name.rpartition("/")[2]: members[name] for name in members})
 
 
-def _parsed(path: Path, folder: str, files: dict[str, bytes]) -> list[Mail]:
-    """The mails of a folder, once they are known to be those of the authors."""
-    # Beside the mails the authors left a list of the commands that packed them.
+def _parse(path: Path, folder: str, files: dict[str, bytes]) -> list[Email]:
+    """The emails of a folder, once they are known to be those of the authors."""
+    # Beside the emails the authors left a list of the commands that packed them.
     files = {name: content for name, content in files.items() if name != "cmds"}
     names = {name: match[1] for name in files if (match := _FILE.fullmatch(name))}
-    _, num_mails, sha256 = FOLDERS[folder]
-    if len(names) != len(files) or len(files) != num_mails:
+    _, num_emails, sha256 = FOLDERS[folder]
+    if len(names) != len(files) or len(files) != num_emails:
         raise ValueError(
-            f"{path}: folder {folder} holds {len(files)} files, {len(names)} of them mails, "
-            f"expected {num_mails} mails; fetch the archive again, from its authors"
+            f"{path}: folder {folder} holds {len(files)} files, {len(names)} of them emails, "
+            f"expected {num_emails} emails; fetch the archive again, from its authors"
         )
     digest = hashlib.sha256()
     for name in sorted(files):
@@ -159,20 +205,26 @@ def _parsed(path: Path, folder: str, files: dict[str, bytes]) -> list[Mail]:
             digest.update(files[name])
     if digest.hexdigest() != sha256:
         raise ValueError(
-            f"{path}: the mails of folder {folder} have SHA-256 {digest.hexdigest()}, expected "
+            f"{path}: the emails of folder {folder} have SHA-256 {digest.hexdigest()}, expected "
             f"{sha256}; fetch the archive again, from its authors"
         )
-    return [Mail(folder, parse_mail(files[name])) for name in sorted(files)]
+    return [Email(folder, parse_email(files[name])) for name in sorted(files)]
 
 
-def words_of(text: Text) -> list[str]:
+def words_of(text: EmailText) -> list[str]:
     """The words of subject and body in lower case, in their order.
 
-    A word has at least two letters; "$" and "!" are words too. `<capitals>` stands beside each word
-    of at least three letters that is written in capitals, and `<html>` for a mail with HTML.
-    Numbers are left out: many are parts of dates, which tell when a class was collected.
+    A word has at least two letters; "$" and "!" are words too. `<capitals>` follows each word of at
+    least three letters that is written in capitals, and `<html>` marks an email with HTML. Numbers
+    are left out: many are parts of dates, which tell when a class was collected.
 
-    >>> words_of(Text("FREE", "Take $5, a gift", has_html=True))
+    Args:
+        text: of an email.
+
+    Returns:
+        The words, each as often as it occurs.
+
+    >>> words_of(EmailText("FREE", "Take $5, a gift", has_html=True))
     ['free', '<capitals>', 'take', '$', 'gift', '<html>']
     """
     words = []
@@ -181,74 +233,3 @@ def words_of(text: Text) -> list[str]:
         if len(word) > 2 and word.isupper():
             words.append(_CAPITALS)
     return [*words, _HTML] if text.has_html else words
-
-
-def term_weights(
-    documents: Sequence[Sequence[str]], *, min_documents: int = MIN_DOCUMENTS
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """How often each document holds each word, damped and independent of its length.
-
-    `x_dw = (1 + log n_dw) / |d|` where document d holds word w `n_dw > 0` times, else 0. The length
-    `|d|` is the Euclidean norm of `1 + log n` over all words of the document, frequent or not. So a
-    row is a function of its own document; only which words are columns depends on the others.
-
-    Args:
-        documents: the words of each document.
-        min_documents: so many documents must hold a word for it to have a column.
-
-    Returns:
-        `x`, float32 `(n, words)`, and the words in alphabetical order.
-
-    Raises:
-        ValueError: no word is in so many documents.
-
-    >>> x, words = term_weights([["a", "b", "a"], ["a"]], min_documents=2)
-    >>> words, x.round(2).tolist()
-    (('a',), [[0.8600000143051147], [1.0]])
-
-    Source: Salton and Buckley (1988), "Term-Weighting Approaches in Automatic Text Retrieval". They
-    take the norm after the inverse document frequency, which would make it depend on the fit.
-    """
-    counts = [collections.Counter(document) for document in documents]
-    in_documents = collections.Counter(word for count in counts for word in count)
-    words = sorted(word for word, number in in_documents.items() if number >= min_documents)
-    if not words:
-        raise ValueError(
-            f"no word is in {min_documents} of {len(documents)} documents; give more documents"
-        )
-    columns = {word: column for column, word in enumerate(words)}
-    x = np.zeros((len(documents), len(words)), np.float32)
-    for row, count in zip(x, counts, strict=True):
-        weights = {word: 1 + math.log(number) for word, number in count.items()}
-        length = math.hypot(*weights.values())
-        for word, weight in weights.items():
-            if word in columns:
-                row[columns[word]] = weight / length
-    return x, tuple(words)
-
-
-def fit_idf(x: np.ndarray, *, min_documents: int = MIN_DOCUMENTS) -> Standardization:
-    """The inverse document frequency of training rows, as a scale of the features.
-
-    `x_w idf_w` with `idf_w = 1 + log((1 + n) / (1 + n_w))` for a word that is in `n_w` of n rows,
-    as scikit-learn smooths it, and 0 where `n_w < min_documents`. Where that is the `min_documents`
-    of `term_weights` too, the words with a weight are exactly those of a vocabulary that was fitted
-    on these rows alone: the columns that the other documents contributed are 0.
-
-    Args:
-        x: term weights of the training rows `(n, words)`.
-        min_documents: so many rows must hold a word.
-
-    Returns:
-        Mean 0 and scale `1 / idf`, infinite for words that are left out.
-
-    >>> fit_idf(np.array([[1.0, 0.0], [0.5, 0.5]]), min_documents=2).scale.tolist()
-    [1.0, inf]
-
-    Source: Sparck Jones (1972), "A Statistical Interpretation of Term Specificity and Its
-    Application in Retrieval".
-    """
-    in_rows = np.count_nonzero(x, axis=0)
-    idf = 1 + np.log((1 + len(x)) / (1 + in_rows))
-    scale = np.where(in_rows >= min_documents, 1 / idf, np.inf)
-    return Standardization(np.zeros(x.shape[1], np.float32), scale.astype(np.float32))

@@ -1,1 +1,1 @@
-"""Tables and images of the user."""
+"""Tables and images of the user's as data sets."""

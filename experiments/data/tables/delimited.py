@@ -1,7 +1,7 @@
-"""Delimited text, such as CSV: every cell as text, every line with the cells of the header.
+"""Delimited text, such as CSV: every cell as text, every line with as many cells as the header.
 
-Python's `csv` reads it, strictly: it knows the line of a mistake. Polars takes a line that is too
-short for one with missing cells.
+Python's `csv` reads it in strict mode and knows the line of a mistake; Polars reads a line that is
+too short as one with missing cells.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def read_delimited(
         The other columns, all text as it is in the file, and the names of all columns.
 
     Raises:
-        ValueError: binary content or another encoding, no header, a column without a name or two
-            of one name, no rows, a line with more or fewer cells than the header, a quotation
-            mark out of place; with the number of the line.
+        ValueError: the content is binary or has another encoding, there is no header or no row, a
+            column has no name or the name of another, a line has more or fewer cells than the
+            header, or a quotation mark is out of place; with the number of the line.
 
     >>> frame, names = read_delimited(b"size;color\\n1.5;red\\n2;blue\\n")
     >>> frame.rows(), names
@@ -73,8 +73,14 @@ def read_delimited(
 def check_names(names: Sequence[str]) -> list[str]:
     """The names of columns without the white space around them.
 
+    Args:
+        names: as the file has them.
+
+    Returns:
+        The names, all different.
+
     Raises:
-        ValueError: no columns, one without a name, or two of one name.
+        ValueError: there are no columns, or one has no name or the name of another.
 
     >>> check_names([" size", "color"])
     ['size', 'color']
@@ -104,7 +110,7 @@ def _decode(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"line {line} is no text in UTF-8 (byte 0x{content[error.start]:02x}); "
+            f"line {line} is not text in UTF-8 (byte 0x{content[error.start]:02x}); "
             "export the file as CSV (UTF-8)"
         ) from None
 

@@ -1,7 +1,8 @@
-"""What a table is to predict: classes or numbers."""
+"""Labels of a table: classes or numbers to predict."""
 
 import numpy as np
 import polars
+from jaxtyping import Float32, Int32
 
 from experiments.data.tables.table import numbers, texts
 
@@ -19,7 +20,8 @@ def find_classes(label: polars.Series) -> tuple[str, ...]:
         Each value once, as text; whole numbers without a point.
 
     Raises:
-        ValueError: a missing label, fractions, fewer than two classes, or more than `MAX_CLASSES`.
+        ValueError: a label is missing or a fraction, or there are fewer than two classes or more
+            than `MAX_CLASSES`.
 
     >>> find_classes(polars.Series("grade", [10.0, 9.0, 9.0]))
     ('9', '10')
@@ -37,7 +39,7 @@ def find_classes(label: polars.Series) -> tuple[str, ...]:
         remedy = other or "; is this an identifier or free text? Name another column as the label"
         raise ValueError(
             f"label {label.name!r} has {len(classes)} different values ({_shown(classes)}), and "
-            f"at most {MAX_CLASSES} classes can be told apart{remedy}"
+            f"at most {MAX_CLASSES} classes are supported{remedy}"
         )
     if len(classes) < 2:
         raise ValueError(
@@ -47,7 +49,7 @@ def find_classes(label: polars.Series) -> tuple[str, ...]:
     return tuple(texts(classes).to_list())
 
 
-def encode_classes(label: polars.Series, class_names: tuple[str, ...]) -> np.ndarray:
+def encode_classes(label: polars.Series, class_names: tuple[str, ...]) -> Int32[np.ndarray, " n"]:
     """The index of each label among the classes.
 
     Args:
@@ -58,24 +60,24 @@ def encode_classes(label: polars.Series, class_names: tuple[str, ...]) -> np.nda
         Indices `(n,)`, int32.
 
     Raises:
-        ValueError: a missing label, or one that is no class.
+        ValueError: a label is missing or not a class.
 
     >>> encode_classes(polars.Series("grade", [10, 9, 9]), ("9", "10")).tolist()
     [1, 0, 0]
     """
     _require_labels(label)
-    found = texts(label)
-    codes = found.cast(polars.Enum(class_names), strict=False).to_physical()
+    cells = texts(label)
+    codes = cells.cast(polars.Enum(class_names), strict=False).to_physical()
     if (unknown := codes.is_null()).any():
         row = int(unknown.arg_true()[0])
         raise ValueError(
-            f"label {label.name!r} is {found[row]!r} in row {row + 1}, expected one of "
+            f"label {label.name!r} is {cells[row]!r} in row {row + 1}, expected one of "
             f"{', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}; correct it"
         )
     return codes.to_numpy().astype(np.int32)
 
 
-def read_targets(label: polars.Series) -> np.ndarray:
+def read_targets(label: polars.Series) -> Float32[np.ndarray, " n"]:
     """The targets of a regression.
 
     Args:
@@ -85,7 +87,7 @@ def read_targets(label: polars.Series) -> np.ndarray:
         Targets `(n,)`, float32.
 
     Raises:
-        ValueError: a missing target, or one that is no number.
+        ValueError: a target is missing or not a number.
 
     >>> read_targets(polars.Series("yield", [1, 2])).tolist()
     [1.0, 2.0]
@@ -94,7 +96,7 @@ def read_targets(label: polars.Series) -> np.ndarray:
     if not label.dtype.is_numeric():
         raise ValueError(
             f"label {label.name!r} holds {'text' if label.dtype == polars.String else 'Booleans'} "
-            f"({_shown(label)}), expected numbers; to tell classes apart use "
+            f"({_shown(label)}), expected numbers; to predict a class use "
             "experiments.classification"
         )
     return numbers(label).to_numpy().astype(np.float32)

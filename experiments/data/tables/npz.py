@@ -1,4 +1,7 @@
-"""The arrays of an NPZ file as columns. Nothing is ever unpickled."""
+"""The arrays of an NPZ file as columns. Nothing is unpickled.
+
+`numpy.load` would trust the shape in a header, whose array may be larger than memory.
+"""
 
 import io
 import math
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.data.named.archive import read_members
+from experiments.data.tables.zip_archive import read_members
 
 _KINDS = "biufU"  # Boolean, signed and unsigned integers, floats, text
 
@@ -22,17 +25,17 @@ def read_npz(
 
     Args:
         path: the file.
-        max_bytes: the most that all arrays together may declare as their size.
-        ignore: columns that are left out, or whole arrays: of these neither type nor shape matter.
+        max_bytes: the largest sum of the sizes that the arrays declare.
+        ignore: columns or arrays that are left out; these may have any type and shape.
 
     Returns:
         Arrays `(n,)` of numbers, Booleans or text by column name, and the names of all columns and
         arrays.
 
     Raises:
-        ValueError: an archive that `read_members` refuses; an array of objects or of another type
-            that is no column; a header that does not fit the size of its data; an array without
-            or with more than two axes; arrays of different lengths; two columns of one name.
+        ValueError: `read_members` rejects the archive; an array has the type object or another that
+            is not a column, a header that does not fit the size of its data, or not one or two
+            axes; arrays have different lengths, or two columns have one name.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,16 +61,16 @@ def read_npz(
         else:
             raise ValueError(
                 f"array {name!r} has shape {array.shape}, expected (n,) or (n, k): one row for "
-                "each example (pictures are for the named data sets); reshape it, or leave it out "
-                f"with --ignore {name}"
+                "each example (images need experiments.reconstruction or experiments.clustering); "
+                f"reshape it, or leave it out with --ignore {name}"
             )
-        if twice := sorted(columns.keys() & new.keys()):
-            raise ValueError(f"two arrays give the column {twice[0]!r}; rename one of them")
+        if repeated := sorted(columns.keys() & new.keys()):
+            raise ValueError(f"two arrays give the column {repeated[0]!r}; rename one of them")
         columns |= new
     if len({len(array) for array in arrays.values()}) > 1:
-        found = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
+        lengths = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
         raise ValueError(
-            f"the arrays differ in length: {found}; each needs one row for each example, leave "
+            f"the arrays differ in length: {lengths}; each needs one row for each example, leave "
             "out others with --ignore NAME"
         )
     names = list(dict.fromkeys([*names, *columns]))
@@ -75,7 +78,7 @@ def read_npz(
 
 
 def parse_npy(name: str, content: bytes) -> np.ndarray:
-    """The array in the NPY format, once its header is known to fit.
+    """The array of a file in the NPY format, whose header must fit the content.
 
     Args:
         name: the name of the array, for messages.
@@ -85,8 +88,8 @@ def parse_npy(name: str, content: bytes) -> np.ndarray:
         The array, of the type that was stored.
 
     Raises:
-        ValueError: another format, a type that is no column of a table, or fewer or more bytes
-            than the shape needs.
+        ValueError: the format is another, the type is not that of a column of a table, or there are
+            fewer or more bytes than the shape needs.
 
     >>> file = io.BytesIO()
     >>> np.save(file, np.arange(3))
@@ -96,7 +99,7 @@ def parse_npy(name: str, content: bytes) -> np.ndarray:
     file = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(file)
-        # Later versions differ only for types with named fields, which are refused.
+        # Later versions differ only for types with named fields, which are rejected.
         if version == (1, 0):
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         elif version == (2, 0):
@@ -105,12 +108,12 @@ def parse_npy(name: str, content: bytes) -> np.ndarray:
             raise ValueError(f"version {version} of the format")
     except Exception as error:  # Also SyntaxError, TypeError, struct.error: the header is text.
         raise ValueError(
-            f"array {name!r} has no header that can be read ({error}); save it with numpy.savez"
+            f"array {name!r} has a header that cannot be read ({error}); save it with numpy.savez"
         ) from error
     if dtype.kind not in _KINDS:
         raise ValueError(
             f"array {name!r} has the type {dtype}, expected numbers, Booleans or text"
-            f"{' (objects are never unpickled)' if dtype.hasobject else ''}; convert it, for "
+            f"{' (objects are not unpickled)' if dtype.hasobject else ''}; convert it, for "
             f"example by {name}.astype(float) or {name}.astype(str), or leave it out with "
             f"--ignore {name}"
         )

@@ -1,4 +1,8 @@
-"""What is fitted on a table and saved with a run: columns, categories, medians, classes."""
+"""The fitted preprocessing of a table, saved with a run: columns, categories, medians, classes.
+
+Encoding and imputation are Polars expressions on its columns: scikit-learn's encoders take object
+arrays and do not say which row holds an unknown category, and their fitted state is not JSON.
+"""
 
 import dataclasses
 import itertools
@@ -8,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, cast
 import numpy as np
 import polars
 import pydantic
+from jaxtyping import Float32
 
 from experiments.data.tables.table import MAX_BYTES, numbers, texts
 
@@ -24,7 +29,7 @@ class Number:
 
     Attributes:
         name: its name in the table.
-        median: of the training rows, for missing cells; None refuses these.
+        median: of the training rows, for missing cells; None rejects these.
     """
 
     __pydantic_config__ = _STRICT
@@ -41,7 +46,7 @@ class Category:
     Attributes:
         name: its name in the table.
         values: all values of the table, sorted.
-        most_frequent: in the training rows, for missing cells; None refuses these.
+        most_frequent: in the training rows, for missing cells; None rejects these.
     """
 
     __pydantic_config__ = _STRICT
@@ -54,7 +59,7 @@ class Category:
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How rows of a table become features, the same in training and in prediction.
+    """The map from rows of a table to features, the same in training and in prediction.
 
     Attributes:
         columns: in the order of the features.
@@ -81,7 +86,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
-        used = [*names, *_no_features(self.label, self.ignored)]
+        used = [*names, *_not_features(self.label, self.ignored)]
         fills = {_fill(column) is not None for column in self.columns}
         if not names:
             raise ValueError("there is no column of features left; at least one is needed")
@@ -105,7 +110,7 @@ class Preprocessing:
         impute: Literal["median"] | None = None,
         ignored: Sequence[str] = (),
     ) -> Self:
-        """Find the categories in all rows, and what fills missing cells in the training rows.
+        """Find the categories in all rows, and fit the values for missing cells on training rows.
 
         Args:
             frame: from `read_table`, with the label. Columns of text and Booleans are categories.
@@ -114,21 +119,22 @@ class Preprocessing:
             train_rows: indices of the training rows; None for all.
             impute: "median" fills missing cells: numbers with the median of the training rows,
                 categories with their most frequent value there, of several the first in sorted
-                order. None refuses missing cells.
+                order. None rejects missing cells.
             ignored: columns that are left out of other tables too, where these have them.
 
         Returns:
-            What was fitted.
+            The fitted preprocessing.
 
         Raises:
-            ValueError: missing cells without `impute`; a column without any cell in the training
-                rows; more than `MAX_CATEGORIES` categories; no column of features.
+            ValueError: a cell is missing and `impute` is None; a column has no value in the
+                training rows, or more than `MAX_CATEGORIES` categories; no column of features is
+                left.
         """
         if impute not in (None, "median"):
             raise ValueError(f"impute must be 'median' or None, found {impute!r}")
-        features = frame.drop(*_no_features(label, ignored), strict=False)
+        features = frame.drop(*_not_features(label, ignored), strict=False)
         if impute is None:
-            _refuse_missing(features)
+            _reject_missing(features)
         rows = features if train_rows is None else features[train_rows]
         return cls(
             tuple(
@@ -158,7 +164,7 @@ class Preprocessing:
         """Whether missing cells are filled."""
         return _fill(self.columns[0]) is not None
 
-    def transform(self, frame: polars.DataFrame) -> np.ndarray:
+    def transform(self, frame: polars.DataFrame) -> Float32[np.ndarray, "n features"]:
         """The features of a table. Columns are found by name, in any order.
 
         The label and ignored columns are dropped where they exist. Numbers are rounded from
@@ -171,23 +177,23 @@ class Preprocessing:
             Features `(n, features)`, float32, in the order of `feature_names`.
 
         Raises:
-            ValueError: columns that are missing or unknown, text in a column of numbers, a number
-                that is infinite in float32, a category that was not in the table fitted on, or
-                missing cells where these are not filled.
+            ValueError: a column is missing or unknown, a column of numbers contains text or a
+                number that is infinite in float32, a category is not in the training data, or a
+                cell is missing and missing cells are not filled.
         """
-        features = frame.drop(*_no_features(self.label, self.ignored), strict=False)
+        features = frame.drop(*_not_features(self.label, self.ignored), strict=False)
         names = [column.name for column in self.columns]
         absent = [name for name in names if name not in features.columns]
         unknown = [name for name in features.columns if name not in names]
         if absent or unknown:
-            found = [f"columns are missing: {', '.join(map(repr, absent))}"] if absent else []
-            found += [f"columns are unknown: {', '.join(map(repr, unknown))}"] if unknown else []
+            problems = [f"columns are missing: {', '.join(map(repr, absent))}"] if absent else []
+            problems += [f"columns are unknown: {', '.join(map(repr, unknown))}"] if unknown else []
             raise ValueError(
-                f"{'; '.join(found)}; expected in any order: {', '.join(names)}; rename, add or "
+                f"{'; '.join(problems)}; expected in any order: {', '.join(names)}; rename, add or "
                 "remove columns"
             )
         if not self.imputes:
-            _refuse_missing(features)
+            _reject_missing(features)
         num_features = len(self.feature_names)
         if 4 * frame.height * num_features > MAX_BYTES:
             raise ValueError(
@@ -207,7 +213,7 @@ class Preprocessing:
         return x
 
     def to_json(self) -> str:
-        """As text that `from_json` reads back exactly."""
+        """JSON from which `from_json` restores an equal object."""
         return pydantic.TypeAdapter(Preprocessing).dump_json(self, indent=2).decode()
 
     @classmethod
@@ -218,11 +224,11 @@ class Preprocessing:
             text: JSON.
 
         Returns:
-            What was fitted.
+            The fitted preprocessing.
 
         Raises:
-            ValueError: no JSON, a field too many, too few or of another type, or values that no
-                table can lead to.
+            ValueError: the text is not JSON, a field is missing, unknown or of another type, or the
+                values are not those of a fitted preprocessing.
 
         >>> Preprocessing.from_json('{"columns": [], "label": "y"}')
         Traceback (most recent call last):
@@ -241,7 +247,7 @@ class Preprocessing:
             ) from error
 
 
-def _no_features(label: str | None, ignored: Sequence[str]) -> list[str]:
+def _not_features(label: str | None, ignored: Sequence[str]) -> list[str]:
     return [*([] if label is None else [label]), *ignored]
 
 
@@ -255,7 +261,7 @@ def _check_column(column: Number | Category) -> None:
     elif any(low >= high for low, high in itertools.pairwise(column.values)):
         problem = "its values must be sorted and different"
     elif column.most_frequent is not None and column.most_frequent not in column.values:
-        problem = f"most_frequent is {column.most_frequent!r}, which is none of its values"
+        problem = f"most_frequent is {column.most_frequent!r}, which is not one of its values"
     if problem:
         raise ValueError(f"column {column.name!r}: {problem}")
 
@@ -265,7 +271,7 @@ def _fill(column: Number | Category) -> float | str | None:
 
 
 def _fit_column(column: polars.Series, train: polars.Series | None) -> Number | Category:
-    """One column; `train` are its training rows where missing cells are to be filled."""
+    """One fitted column; `train` are its training rows if missing cells are filled, else None."""
     if train is not None and train.null_count() == len(train):
         raise ValueError(
             f"column {column.name!r} is missing in every training row, so nothing can fill it; "
@@ -279,8 +285,8 @@ def _fit_column(column: polars.Series, train: polars.Series | None) -> Number | 
     if len(values) > MAX_CATEGORIES:
         raise ValueError(
             f"column {column.name!r} has {len(values)} categories ({', '.join(values[:3])}, ...), "
-            f"at most {MAX_CATEGORIES} are taken; if it is an identifier or free text, leave it "
-            f"out (--ignore {column.name})"
+            f"at most {MAX_CATEGORIES} are supported; if it is an identifier or free text, leave "
+            f"it out (--ignore {column.name})"
         )
     most_frequent = None if train is None else cast(str, texts(train).drop_nulls().mode().min())
     return Category(column.name, tuple(values), most_frequent)
@@ -288,14 +294,14 @@ def _fit_column(column: polars.Series, train: polars.Series | None) -> Number | 
 
 def _encode(column: Category, cells: polars.Series) -> np.ndarray:
     """The index of each cell among the values."""
-    found = _filled(texts(cells), column.most_frequent)
-    codes = found.cast(polars.Enum(column.values), strict=False).to_physical()
+    filled = _filled(texts(cells), column.most_frequent)
+    codes = filled.cast(polars.Enum(column.values), strict=False).to_physical()
     if (unknown := codes.is_null()).any():
         row = int(unknown.arg_true()[0])
         known = ", ".join(column.values[:20]) + (", ..." if len(column.values) > 20 else "")
         raise ValueError(
-            f"column {column.name!r} holds {found[row]!r} in row {row + 1} (counted from 1 below "
-            f"the header), which the training data did not have ({unknown.sum()} such cells); "
+            f"column {column.name!r} holds {filled[row]!r} in row {row + 1} (counted from 1 below "
+            f"the header), which the training data do not contain ({unknown.sum()} such cells); "
             f"known: {known}"
         )
     return codes.to_numpy().astype(np.int64)
@@ -305,7 +311,7 @@ def _filled(cells: polars.Series, fill: float | str | None) -> polars.Series:
     return cells if fill is None else cells.fill_null(fill)
 
 
-def _refuse_missing(frame: polars.DataFrame) -> None:
+def _reject_missing(frame: polars.DataFrame) -> None:
     gaps = {column.name: column.is_null().arg_true() for column in frame.get_columns()}
     total = sum(map(len, gaps.values()))
     if not total:

@@ -27,26 +27,26 @@ _NUM_SHOWN = 5
 def read_table(
     path: Path, *, ignore: Sequence[str] = (), categories: Sequence[str] = ()
 ) -> polars.DataFrame:
-    """Read a table and find out what its columns are.
+    """Read a table and infer the types of its columns.
 
-    Parquet and NPZ files say it. In delimited text a column whose every cell is a finite number is
-    a column of numbers. If that is so for at least half of the cells but not for all, it is
-    refused, as mistakes look like that; otherwise it is text. Cells that are missing are left out
-    of account: `MISSING`, null and NaN, with or without white space around them.
+    Parquet and NPZ files declare them. In delimited text a column is one of numbers if every cell
+    is a finite number. If at least half of the cells are numbers but not all, it is rejected, since
+    that is probably a mistake; otherwise it is text. Missing cells do not count: `MISSING`, null
+    and NaN, with or without white space around them.
 
     Args:
         path: a file with one of the suffixes `DELIMITED`, `PARQUET` or `NPZ`.
         ignore: columns that are left out.
-        categories: columns that are taken as text, whatever they hold.
+        categories: columns that are read as text, whatever they contain.
 
     Returns:
         Columns of the types Float64, Int64, Boolean or String; null is a missing cell.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: another suffix, no file, a file that cannot be read, an unknown column in
-            `ignore` or `categories`, text in a column of numbers, a number that is infinite, or a
-            column of another type.
+        FileNotFoundError: the file does not exist.
+        ValueError: the path has another suffix, is not a file or cannot be read; a column of
+            `ignore` or `categories` is unknown; a column of numbers contains text or a number that
+            is infinite in float32; a column has another type.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -81,9 +81,9 @@ def read_cells(path: Path, *, ignore: Collection[str] = ()) -> polars.DataFrame:
         As `read_table`, but every column of delimited text is a String.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: another suffix, no file, a file that cannot be read, or a column of a type that
-            is neither numbers, Booleans nor text.
+        FileNotFoundError: the file does not exist.
+        ValueError: the path has another suffix, is not a file or cannot be read, or a column has a
+            type other than numbers, Booleans and text.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,16 @@ def read_cells(path: Path, *, ignore: Collection[str] = ()) -> polars.DataFrame:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Begin the message of a ValueError with the file, once.
+    """Put the file before the message of a ValueError, once.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A context.
+
+    Raises:
+        ValueError: with the file, if the block raises one.
 
     >>> with naming(Path("some.csv")), naming(Path("some.csv")):
     ...     raise ValueError("no rows")
@@ -116,7 +125,15 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def require_column(argument: str, name: str, known: Sequence[str]) -> None:
-    """Refuse the name of a column that does not exist, and suggest the nearest.
+    """Reject the name of a column that does not exist, and suggest the nearest.
+
+    Args:
+        argument: the option that names the column.
+        name: of the column.
+        known: the names of the columns that exist.
+
+    Raises:
+        ValueError: there is no such column.
 
     >>> require_column("label", "colour", ["size", "color"])
     Traceback (most recent call last):
@@ -132,7 +149,7 @@ def require_column(argument: str, name: str, known: Sequence[str]) -> None:
 
 
 def numbers(column: polars.Series) -> polars.Series:
-    """The cells of a column as numbers; text that is a number is one.
+    """The cells of a column as numbers, also of a column of text whose cells are numbers.
 
     Args:
         column: of a table that `read_table` or `read_cells` returned.
@@ -141,7 +158,7 @@ def numbers(column: polars.Series) -> polars.Series:
         Float64; null where the cell is missing.
 
     Raises:
-        ValueError: Booleans, text that is no number, or a number that is infinite in float32.
+        ValueError: a cell is a Boolean, text that is not a number, or infinite in float32.
 
     >>> numbers(polars.Series("size", ["1.5", None])).to_list()
     [1.5, None]
@@ -171,6 +188,12 @@ def numbers(column: polars.Series) -> polars.Series:
 
 def texts(column: polars.Series) -> polars.Series:
     """The cells of a column as text; a whole number is written without a point.
+
+    Args:
+        column: of a table that `read_table` or `read_cells` returned.
+
+    Returns:
+        String; null where the cell is missing.
 
     >>> texts(polars.Series("size", [1.0, 2.5, None])).to_list()
     ['1', '2.5', None]
@@ -213,13 +236,13 @@ def _read(path: Path, ignore: Collection[str]) -> tuple[polars.DataFrame, list[s
 
 
 def _series(name: str, array: np.ndarray) -> polars.Series:
-    """Polars knows no floats of 128 bits and no foreign order of bytes."""
+    """A column of an array: Polars does not support 128-bit floats and foreign byte orders."""
     plain = array.astype(np.float64) if array.dtype.kind == "f" else array
     return polars.Series(name, plain.astype(plain.dtype.newbyteorder("=")))
 
 
 def _read_parquet(path: Path, ignore: Collection[str]) -> tuple[polars.DataFrame, list[str]]:
-    """The columns that are not ignored; their types and number of cells are looked at before."""
+    """The columns that are not ignored, whose types and number of cells are checked first."""
     try:
         lazy = polars.scan_parquet(path.absolute(), glob=False, hive_partitioning=False)
         schema = lazy.collect_schema()
@@ -234,10 +257,10 @@ def _read_parquet(path: Path, ignore: Collection[str]) -> tuple[polars.DataFrame
                 "or leave columns out with --ignore"
             )
         return lazy.select(kept).collect(), [name.strip() for name in schema]
-    # A PanicException of a damaged file is no Exception.
+    # PanicException, which a damaged file may raise, is not an Exception.
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         raise ValueError(
-            f"no intact Parquet file ({str(error).splitlines()[0]}); write it again"
+            f"the file is not an intact Parquet file ({str(error).splitlines()[0]}); write it again"
         ) from error
 
 
@@ -268,7 +291,7 @@ def _plain(column: polars.Series) -> polars.Series:
 
 
 def _infer(column: polars.Series) -> polars.Series:
-    """A column of text as numbers, if all of its cells are."""
+    """A column of text as numbers, if all of its cells are numbers."""
     values = column.cast(polars.Float64, strict=False)
     num_cells, num_numbers = len(column) - column.null_count(), int(_is_number(values).sum())
     if num_numbers == num_cells:
@@ -295,13 +318,13 @@ def _infer(column: polars.Series) -> polars.Series:
 
 
 def _is_number(values: polars.Series) -> polars.Series:
-    """Which cells were read as a number: "NAN" is none."""
+    """Which cells were read as a number; "NAN" is not a number."""
     return values.is_not_nan().fill_null(False)
 
 
-def _describe(column: polars.Series, found: polars.Series) -> str:
-    """How many cells, and the first of them."""
-    rows = found.arg_true()
+def _describe(column: polars.Series, is_wrong: polars.Series) -> str:
+    """The number of wrong cells, and the first of them."""
+    rows = is_wrong.arg_true()
     shown = ", ".join(f"row {row + 1}: {column[row]!r}" for row in rows.head(_NUM_SHOWN).to_list())
     more = ", ..." if len(rows) > _NUM_SHOWN else ""
     return (

@@ -1,4 +1,4 @@
-"""What the deep clustering methods share: codes of all examples, centers to start from, labels."""
+"""Codes of a whole data set, their initial centers and their clusters, for deep clustering."""
 
 from jaxtyping import Array, Float, Int, Shaped
 
@@ -8,7 +8,13 @@ from jaxnet.typing import Apply, Params
 
 
 def flat_codes(codes: Float[Array, "n *code"]) -> Float[Array, "n dim"]:
-    """Codes as vectors, whatever shape the encoder gives them.
+    """Flatten codes to vectors.
+
+    Args:
+        codes: codes of any shape, `(n, ...)`.
+
+    Returns:
+        The codes, `(n, dim)`.
 
     >>> import jax.numpy as jnp
     >>> flat_codes(jnp.ones((5, 2, 3))).shape
@@ -20,13 +26,13 @@ def flat_codes(codes: Float[Array, "n *code"]) -> Float[Array, "n dim"]:
 def encode_all(
     encode: Apply, params: Params, x: Shaped[Array, "n ..."], *, batch_size: int = 1024
 ) -> Float[Array, "n dim"]:
-    """The codes of all examples as vectors, computed in batches of one fixed size.
+    """Encode a whole data set in batches of one fixed size, as vectors.
 
     Args:
-        encode: `encode(params, x)`, such as `network.encode`.
+        encode: `encode(params, x)` such as `network.encode`.
         params: parameters of the network.
-        x: the examples.
-        batch_size: examples in a batch; bounds the memory.
+        x: examples, `(n, ...)`.
+        batch_size: number of examples encoded at once; bounds the memory.
 
     Returns:
         The codes, `(n, dim)`.
@@ -50,25 +56,26 @@ def cluster_codes(
     num_restarts: int = 20,
     batch_size: int = 1024,
 ) -> KMeans:
-    """k-means on the codes of a trained encoder: a clustering, and where deep clustering starts.
+    """Cluster the codes of a trained encoder by k-means, the initialization of deep clustering.
 
-    Xie, Girshick and Farhadi (2016), section 3.3, with 20 restarts of which the best is taken.
+    `fit_kmeans` of `encode_all`.
 
     Args:
         key: PRNG key.
-        encode: `encode(params, x)`, such as `network.encode`.
+        encode: `encode(params, x)` such as `network.encode`.
         params: parameters of the network.
-        x: the examples.
+        x: examples, `(n, ...)`.
         num_clusters: number of clusters.
-        num_restarts: runs of k-means, of which the one of least inertia is returned.
-        batch_size: examples that are encoded at once.
+        num_restarts: number of runs of k-means, of which the one with the smallest inertia is
+            returned.
+        batch_size: number of examples encoded at once; bounds the memory.
 
     Returns:
-        The clustering of the codes; `{"autoencoder": params, "centers": result.centers}` are the
+        `KMeans` of the codes; `{"autoencoder": params, "centers": result.centers}` are initial
         parameters of the deep clustering methods.
 
     Raises:
-        ValueError: as `kmeans`.
+        ValueError: as `fit_kmeans`.
 
     >>> import jax, jax.numpy as jnp, jaxnet as jn
     >>> network = jn.autoencoders.mlp_autoencoder([4, 2])
@@ -79,6 +86,9 @@ def cluster_codes(
     ... )
     >>> model.centers.shape
     (3, 2)
+
+    Source: Xie, Girshick and Farhadi (2016), "Unsupervised deep embedding for clustering analysis",
+    section 3.3, with the best of 20 runs.
     """
     codes = encode_all(encode, params, x, batch_size=batch_size)
     return fit_kmeans(key, codes, num_clusters, num_restarts=num_restarts)
@@ -87,21 +97,21 @@ def cluster_codes(
 def assign_codes(
     encode: Apply, params: Params, x: Shaped[Array, "n ..."], *, batch_size: int = 1024
 ) -> Int[Array, " n"]:
-    """The cluster of each example: the center nearest to its code.
+    """Assign each example to the center nearest to its code.
 
-    That is the most probable one of `student_t_assignments` as well.
+    `argmin_j ||z_i - c_j||^2`, which is also the most probable cluster of `student_t_assignments`.
 
     Args:
         encode: `encode(params["autoencoder"], x)`, such as `network.encode`.
-        params: `{"autoencoder": ..., "centers": (k, code)}`.
-        x: the examples.
-        batch_size: examples that are encoded at once.
+        params: `{"autoencoder": ..., "centers": ...}` with centers `(k, code)`.
+        x: examples, `(n, ...)`.
+        batch_size: number of examples encoded at once; bounds the memory.
 
     Returns:
-        Labels from 0 to k - 1, `(n,)`.
+        Clusters from 0 to k - 1, `(n,)`.
 
     Raises:
-        ValueError: codes and centers of different size.
+        ValueError: the dimensions of codes and centers differ.
 
     >>> import jax, jax.numpy as jnp, jaxnet as jn
     >>> identity = jn.activation(lambda x: x)

@@ -1,0 +1,32 @@
+"""Figures of the experiments: functions from arrays to a Matplotlib figure.
+
+`curves` shows metrics over epochs, steps, rates and thresholds, `matrices` counts, `points`
+examples and errors, and `images` images; `style` holds the colors, axes and legends that they
+share.
+"""
+
+from experiments.report.figures.curves import (
+    learning_curves,
+    optimizer_curves,
+    rate_curves,
+    threshold_curve,
+)
+from experiments.report.figures.images import filters, image_grid, image_rows
+from experiments.report.figures.matrices import confusion_matrix, contingency_table
+from experiments.report.figures.points import code_map, errors_by, fitted_line, predictions
+
+__all__ = [
+    "code_map",
+    "confusion_matrix",
+    "contingency_table",
+    "errors_by",
+    "filters",
+    "fitted_line",
+    "image_grid",
+    "image_rows",
+    "learning_curves",
+    "optimizer_curves",
+    "predictions",
+    "rate_curves",
+    "threshold_curve",
+]

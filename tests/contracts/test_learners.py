@@ -1,0 +1,97 @@
+"""Laws that every learner obeys, and every source of batches."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxnet as jn
+from tests.contracts.registry import BATCHES, LEARNERS, example_data
+
+BATCH = 2
+STEPS = 4
+
+
+def numbers(leaf):
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+
+def identical(first, second):
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(numbers(a), numbers(b)), first, second)
+
+
+def close(first, second):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(numbers(a), numbers(b), rtol=1e-4, atol=1e-5),
+        first,
+        second,
+    )
+
+
+def types(tree):
+    return jax.tree.map(lambda leaf: (jnp.shape(leaf), leaf.dtype), tree)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_steps_keep_the_key_and_the_types_of_the_state(name, key):
+    learner, shapes, _ = LEARNERS[name]
+    state = jax.jit(learner.init)(key)
+    identical(state.key, key)
+    assert int(state.step) == 0
+    new, metrics = jax.jit(learner.step)(state, example_data(shapes))
+    assert types(new) == types(state)
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    identical(new.key, key)
+    assert int(new.step) == 1
+    assert "loss" in metrics
+    assert all(value.shape == () and jnp.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_pieces_are_the_whole_and_runs_of_a_batch_are_single_runs(name, key):
+    learner, shapes, hooks = LEARNERS[name]
+    data, keys = example_data(shapes), jax.random.split(key, 2)
+
+    def run(states, pieces):
+        options = {"data": data, "batch_size": BATCH}
+        metrics = jn.training.begin_epoch(learner, states, **options)
+        for num_steps in pieces:
+            states, metrics = jn.training.advance(
+                learner, states, metrics, num_steps=num_steps, hooks=hooks, **options
+            )
+        return states, metrics
+
+    single = jax.jit(learner.init)(keys[1])
+    whole = run(single, [STEPS])
+    identical(whole, run(single, [1, 3]))
+    both = run(jax.jit(jax.vmap(learner.init))(keys), [STEPS])
+    close(jax.tree.map(lambda leaf: leaf[1], both), whole)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches_are_a_function_of_data_key_and_step(name, key):
+    batches, shapes = BATCHES[name]
+    data = example_data(shapes)
+    num_steps = batches.num_steps(data)
+    assert num_steps == batches.num_steps(shapes)
+    traced = jax.jit(
+        lambda data, key, epoch, index: batches.take(data, batches.plan(data, key, epoch), index)
+    )
+    first = traced(data, key, 0, 0)
+    identical(traced(data, key, 0, 0), first)
+    # Numbers of examples are numbers of the data.
+    known = {float(value) for leaf in jax.tree.leaves(data) for value in np.ravel(leaf)}
+    for epoch, index in ((0, 0), (0, num_steps - 1), (1, 0)):
+        for leaf in jax.tree.leaves(traced(data, key, epoch, index)):
+            assert known.issuperset(np.ravel(leaf).tolist())
+    others = [traced(data, jax.random.key(9), 0, 0), traced(data, key, 1, 0)]
+    x = jax.tree.leaves(first)[0]
+    changed = [bool((jax.tree.leaves(other)[0] != x).any()) for other in others]
+    assert changed == [name != "in_order"] * 2
+    # Programs are compiled once for equal sources.
+    assert hash(batches) == hash(dataclasses.replace(batches)) and batches == dataclasses.replace(
+        batches
+    )
