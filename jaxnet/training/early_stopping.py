@@ -1,4 +1,4 @@
-"""Early stopping: the best parameters so far, for every network of a stack on its own."""
+"""Early stopping: the best parameters so far, for each run of a batch of runs."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from jaxnet.typing import Params
 
 
 class Best(NamedTuple):
-    """The parameters with the least value so far.
+    """The parameters with the smallest value so far.
 
     Attributes:
         params: the parameters.
-        value: what they are judged by, such as the loss on validation data; less is better.
-        epoch: the epoch in which they were found, counted from 1; 0 before the first.
+        value: the value that is minimized, such as the loss on validation data, `()`.
+        epoch: the epoch of the parameters, counted from 1; 0 before the first, `()`.
     """
 
     params: Params
@@ -24,10 +24,13 @@ class Best(NamedTuple):
 
 
 def init_best(params: Params) -> Best:
-    """What is known before the first epoch: nothing, and so any finite value is better.
+    """The state before the first epoch, with the value infinity.
 
     Args:
-        params: parameters of the network; for a stack of them, `jax.vmap` this function.
+        params: parameters of one run; use `jax.vmap` for a batch of runs.
+
+    Returns:
+        `Best` with these parameters, the value infinity and the epoch 0.
 
     >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
@@ -45,16 +48,18 @@ def keep_best(
 ) -> Best:
     """The better of the best so far and the parameters after an epoch.
 
-    Once `patience` epochs have passed without a better value, the best stays as it is, whatever
-    comes later: a network in a stack ends as it would have ended alone, although the others of the
-    stack go on.
+    Once `patience` epochs have passed without a smaller value, the best does not change any more: a
+    run in a batch of runs ends with the result of the run alone, although the others go on.
 
     Args:
         best: the best so far.
-        params: parameters after the epoch; for a stack, `jax.vmap` this function.
-        value: what they are judged by; less is better, and NaN is never better.
+        params: parameters of one run after the epoch; use `jax.vmap` for a batch of runs.
+        value: the value that is minimized, `()`; NaN is never better.
         epoch: the epoch, counted from 1.
-        patience: epochs without a better value after which nothing changes any more.
+        patience: number of epochs without a smaller value after which the best is final.
+
+    Returns:
+        `Best` after the epoch.
 
     >>> best = init_best({"bias": jnp.zeros(1)})
     >>> for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.5, 1.0], start=1):
@@ -74,12 +79,15 @@ def keep_best(
 def out_of_patience(
     best: Best, epoch: int | Int[Array, ""], *, patience: int
 ) -> Bool[Array, "..."]:
-    """Whether `patience` epochs have passed without a better value.
+    """Whether `patience` epochs have passed without a smaller value.
 
     Args:
-        best: the best so far, or a stack.
+        best: the best so far, of one run or of a batch of runs.
         epoch: the last epoch, counted from 1.
-        patience: how many epochs to wait for something better.
+        patience: number of epochs without a smaller value.
+
+    Returns:
+        A boolean for each run.
 
     >>> best = init_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
     >>> [bool(out_of_patience(best, epoch, patience=2)) for epoch in (4, 5)]
