@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -11,16 +11,19 @@ import numpy as np
 from jax.core import Tracer
 from numpy.typing import ArrayLike
 
+Inputs = ArrayLike | Mapping[str, Any] | tuple[Any, ...]
 
-def check_data(x: ArrayLike, y: ArrayLike | None = None, *, num_classes: int | None = None) -> None:
+
+def check_data(x: Inputs, y: Inputs | None = None, *, num_classes: int | None = None) -> None:
     """Raise for data that a network cannot be trained on.
 
     JAX raises nothing for a NaN, a label out of range or a fraction used as a label; this function
     does. It reads the arrays once, on the host.
 
     Args:
-        x: features, `(n, ...)`.
-        y: targets `(n, ...)`, or labels `(n,)` where `num_classes` is given; or None.
+        x: features, `(n, ...)`; or a dict or tuple of them, for networks with several inputs.
+        y: targets `(n, ...)`, or labels `(n,)` where `num_classes` is given; or a dict or tuple of
+            targets; or None.
         num_classes: number of classes, which makes `y` labels in [0, num_classes).
 
     Raises:
@@ -34,21 +37,36 @@ def check_data(x: ArrayLike, y: ArrayLike | None = None, *, num_classes: int | N
         ...
     ValueError: x: row 0 holds nan at column 1; features must be finite, remove or impute the row
     """
-    features = np.asarray(x)
-    if features.ndim == 0 or len(features) == 0:
-        raise ValueError(f"x holds no examples (shape {features.shape}); at least one is needed")
-    _require_finite("x", "features", features)
-    if y is None:
-        return
-    targets = np.asarray(y)
-    if targets.ndim == 0 or len(targets) != len(features):
-        raise ValueError(
-            f"x holds {len(features)} examples and y {targets.size if targets.ndim else 'none'}; "
-            "they must be equally many"
-        )
-    _require_finite("y", "targets", targets)
+    features = _named_arrays("x", x)
+    targets = {} if y is None else _named_arrays("y", y)
+    first, num_examples = next(iter(features)), None
+    for name, values in (features | targets).items():
+        if values.ndim == 0 or len(values) == 0:
+            shape = values.shape
+            raise ValueError(f"{name} holds no examples (shape {shape}); at least one is needed")
+        num_examples = len(values) if num_examples is None else num_examples
+        if len(values) != num_examples:
+            raise ValueError(
+                f"{first} holds {num_examples} examples and {name} {len(values)}; they must be "
+                "equally many"
+            )
+        _require_finite(name, "features" if name in features else "targets", values)
     if num_classes is not None:
-        _check_labels(targets, num_classes)
+        for values in targets.values():
+            _check_labels(values, num_classes)
+
+
+def _named_arrays(name: str, values: Inputs) -> dict[str, np.ndarray]:
+    """The arrays of a nested dict or tuple by their paths; anything else is one array."""
+    if isinstance(values, Mapping):
+        items = [(f"{name}/{key}", value) for key, value in values.items()]
+    elif isinstance(values, tuple) and any(hasattr(value, "shape") for value in values):
+        items = [(f"{name}/{index}", value) for index, value in enumerate(values)]
+    else:
+        return {name: np.asarray(values)}
+    if not items:
+        raise ValueError(f"{name} holds no arrays; at least one is needed")
+    return {path: leaf for key, value in items for path, leaf in _named_arrays(key, value).items()}
 
 
 def check_unit_interval(x: ArrayLike) -> None:

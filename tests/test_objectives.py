@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.test_util import check_grads
 from sklearn import metrics
@@ -114,3 +115,103 @@ def test_errors_name_the_argument(key, batch):
     nothing = jn.with_l2(jn.classification(network), 1.0, where=lambda path, leaf: False)
     with pytest.raises(ValueError, match="no parameter is selected"):
         nothing(params, batch, None)
+
+
+def test_weights_may_be_those_of_elements(x64, key):
+    network = jn.chain(jn.dense(4, 3))
+    x = jax.random.normal(key, (5, 7, 4)).astype(float)
+    params = jax.tree.map(lambda leaf: leaf.astype(float), network.init(key))
+    y = jax.random.randint(jax.random.key(1), (5, 7), 0, 3)
+    targets = jax.random.normal(jax.random.key(2), (5, 3)).astype(float)
+    losses = -np.take_along_axis(
+        np.asarray(jax.nn.log_softmax(network.apply(params, x))), np.asarray(y)[..., None], axis=2
+    )[..., 0]
+    weight = np.random.default_rng(0).integers(0, 3, (5, 7)).astype(float)
+    for chosen in (weight, weight[:, 0] + 1):
+        batch = {"x": x, "y": y, "weight": jnp.asarray(chosen)}
+        loss, _ = jn.classification(network)(params, batch, None)
+        spread = chosen if chosen.ndim == 2 else np.repeat(chosen[:, None], 7, axis=1)
+        np.testing.assert_allclose(loss, np.average(losses, weights=spread), rtol=1e-6)
+    outputs = np.asarray(network.apply(params, x[:, 0]))
+    per_output = np.array([[1.0, 0.0, 2.0]] * 5)
+    batch = {"x": x[:, 0], "y": targets, "weight": jnp.asarray(per_output)}
+    loss, _ = jn.regression(network)(params, batch, None)
+    expected = np.average((outputs - targets) ** 2, weights=per_output)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"weight has shape \(4,\), expected 5 examples"):
+        jn.regression(network)(params, batch | {"weight": jnp.ones(4)}, None)
+    with pytest.raises(ValueError, match=r"weight has shape \(5, 2\), expected that of"):
+        jn.regression(network)(params, batch | {"weight": jnp.ones((5, 2))}, None)
+
+
+def test_a_masked_example_changes_no_gradient(key, batch):
+    network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
+    weight = (jnp.arange(8) < 5).astype(float)
+    for objective, net, data in objectives(network, binary, batch):
+        params = net.init(key)
+        gradient = jax.grad(lambda p, b, o=objective: o(p, b, None)[0])
+        garbage = {"x": data["x"].at[5:].set(jnp.nan), "y": data["y"], "weight": weight}
+        few = jax.tree.map(lambda leaf: leaf[:5], data)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            gradient(params, garbage),
+            gradient(params, few),
+        )
+        loss, _ = objective(params, garbage | {"weight": jnp.zeros(8)}, None)
+        assert jnp.isfinite(loss)
+
+
+def test_inputs_and_targets_may_be_pytrees(key):
+    def init(key):
+        return {"left": jn.dense(3, 2).init(key), "right": jn.dense(1, 2).init(key)}
+
+    def apply(params, x, *, key=None):
+        left = jn.dense(3, 2).apply(params["left"], x["wide"])
+        return {"sum": left + jn.dense(1, 2).apply(params["right"], x["narrow"][..., None])}
+
+    network = jn.Network(init, apply)
+
+    def squared(outputs, targets):
+        return (outputs["sum"] - targets["sum"]) ** 2, {}
+
+    x = {"wide": jax.random.normal(key, (40, 3)), "narrow": jnp.arange(40.0) / 40}
+    data = {"x": x, "y": {"sum": jnp.stack([x["wide"][:, 0], x["narrow"]], axis=1)}}
+    jn.check_data(x, data["y"])
+    learner = jn.gradient_learner(init, jn.objectives.supervised(network, squared), optax.adam(0.1))
+    state, history = jn.fit(learner, key, data, batch_size=20, num_epochs=60)
+    assert history["loss"][-1] < 0.01 * history["loss"][0]
+    outputs = jn.predict(network.apply, state.params, x, batch_size=16)
+    np.testing.assert_allclose(outputs["sum"], apply(state.params, x)["sum"], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"predict: all arrays .* found \[39, 40\]"):
+        jn.predict(network.apply, state.params, x | {"narrow": x["narrow"][:39]})
+    with pytest.raises(ValueError, match="x/wide holds 40 examples and x/narrow 39"):
+        jn.check_data(x | {"narrow": x["narrow"][:39]})
+    with pytest.raises(ValueError, match="x/narrow: row 2 holds nan"):
+        jn.check_data(x | {"narrow": x["narrow"].at[2].set(jnp.nan)})
+
+
+def test_transformations_keep_the_kind_of_an_objective(key, batch):
+    network = jn.mlp([4, 1])
+    plain = jn.regression(network)
+    data = {"x": batch["x"], "y": batch["x"][:, 0]}
+
+    def apply(params, count, batch, key):
+        loss, metrics = plain(params, batch, key)
+        return loss, (count + 1, metrics)
+
+    stateful = jn.StatefulObjective(lambda params, key: jnp.zeros((), jnp.int32), apply)
+    params, noise = network.init(key), jn.nn.masking_noise(0.5)
+    for transform in (
+        lambda objective: jn.with_l2(objective, 0.3),
+        lambda objective: jn.with_l1(objective, 0.3),
+        lambda objective: jn.with_noise(objective, noise),
+        lambda objective: jn.with_augmentation(objective, noise),
+    ):
+        loss, metrics = transform(plain)(params, data, key)
+        transformed = transform(stateful)
+        assert isinstance(transformed, jn.StatefulObjective)
+        other, (count, same) = transformed.apply(params, transformed.init(params, key), data, key)
+        assert count == 1 and float(loss) == float(other) and sorted(metrics) == sorted(same)
+    learner = jn.gradient_learner(network.init, jn.with_l2(stateful, 0.1), optax.sgd(0.1))
+    state, _ = jn.fit(learner, key, data, batch_size=4, num_epochs=3)
+    assert state.extra == 6

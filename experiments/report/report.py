@@ -38,15 +38,20 @@ def write_report(
     path = directory.path
     config, manifest = read_json(path / "config.json"), read_json(path / "manifest.json")
     results = [
-        (name.replace("_", " "), f"{value['mean']:.4f}", _deviation(value))
+        (name.replace("_", " "), f"{value['mean']:.4f}", f"{value['std']:.4f}")
         for name, value in summary["metrics"].items()
     ]
+    header = ("metric", "mean", "standard deviation")
+    over = f"Mean and standard deviation over {summary['num_seeds']} {summary.get('unit', 'seeds')}"
+    if (summary["num_seeds"], summary.get("unit", "seeds")) == (1, "seeds"):
+        # One value has no standard deviation.
+        header, results, over = ("metric", "value"), [row[:2] for row in results], "One seed"
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p><code>python -m {html.escape(_command(config, manifest))}</code></p>",
         "<h2>Result</h2>",
-        f"<p>{html.escape(_over(summary['num_seeds'], summary.get('unit', 'seeds')))}</p>",
-        _table(("metric", "mean", "standard deviation"), results),
+        f"<p>{html.escape(over)}.</p>",
+        _table(header, results),
     ]
     if summary.get("published"):
         sections.append(f"<p>Published: {html.escape(summary['published'])}</p>")
@@ -72,18 +77,6 @@ def write_report(
         f"<style>{_STYLE}</style>\n" + "\n".join(sections) + "\n</html>\n"
     )
     directory.write_text("report.html", page)
-
-
-def _over(num_seeds: int, unit: str) -> str:
-    if num_seeds == 1 and unit == "seeds":
-        return "One seed."
-    return f"Mean and standard deviation over {num_seeds} {unit}."
-
-
-def _deviation(statistics: Mapping[str, Any]) -> str:
-    """One value has no standard deviation."""
-    is_one = len(statistics.get("values", ())) == 1
-    return "" if is_one else f"{statistics['std']:.4f}"
 
 
 def _command(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:

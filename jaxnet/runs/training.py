@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from jaxnet.runs.interruption import Interrupted, deferred_interruption
 from experiments.options import TrainingConfig
-from jaxnet.runs.progress import Progress
-from jaxnet.runs.directory import RunDirectory, metrics_record
-from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
+from jaxnet.runs.directory import RunDirectory, metrics_record
+from jaxnet.runs.interruption import Interrupted, deferred_interruption
+from jaxnet.runs.progress import Progress
+from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.typing import Metrics
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0

@@ -12,8 +12,8 @@ from jaxnet.typing import Apply, Params
 
 @functools.partial(jax.jit, static_argnames=("apply", "batch_size"))
 def predict(
-    apply: Apply, params: Params, x: PyTree[Shaped[Array, "n ..."]], *, batch_size: int = 1024
-) -> PyTree[Shaped[Array, "n ..."]]:
+    apply: Apply, params: Params, x: PyTree[Shaped[Array, "..."]], *, batch_size: int = 1024
+) -> PyTree[Shaped[Array, "..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 
     The size of a batch decides the last bits of a matrix product, so one fixed size makes the

@@ -1,4 +1,5 @@
-import jax
+"""Optimizers by name are those of Optax."""
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -55,27 +56,8 @@ def test_a_gradient_is_clipped_to_the_norm():
         (lambda: jn.optimizer("adam", clip_norm=0.0), "clip_norm must be greater than 0"),
         (lambda: jn.optimizer("noisy_sgd"), "draws random numbers: pass key="),
         (lambda: jn.optimizer("rprop", lambda step: 0.1), "takes a number as learning_rate"),
-        (lambda: jn.schedule("cosin", 1.0, num_steps=2), "did you mean cosine"),
-        (lambda: jn.schedule("cosine", -1.0, num_steps=2), "peak must be greater than 0"),
-        (lambda: jn.schedule("cosine", 1.0, num_steps=0), "num_steps must be at least 1, found 0"),
-        (lambda: jn.schedule("cosine", 1.0, num_steps=2, final_fraction=0.0), "final_fraction"),
-        (lambda: jn.schedule("cosine", 1.0, num_steps=2, warmup_fraction=1.0), "warmup_fraction"),
     ],
 )
 def test_errors_name_the_argument(build, message):
     with pytest.raises(ValueError, match=message):
         build()
-
-
-@pytest.mark.parametrize("name", jn.optim.schedule_names())
-def test_schedules_scale_with_a_traced_peak(name):
-    steps = jnp.arange(101)
-
-    def rates(peak):
-        return jax.vmap(jn.schedule(name, peak, num_steps=100))(steps)
-
-    one, two = jax.vmap(rates)(jnp.array([1.0, 2.0]))
-    np.testing.assert_allclose(two, 2 * one, rtol=1e-6)
-    assert float(one.max()) == pytest.approx(1.0)
-    last = {"constant": 1.0, "step": 0.01}.get(name, 0.01)
-    assert float(one[-1]) == pytest.approx(last, rel=1e-4)

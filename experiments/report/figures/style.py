@@ -75,7 +75,7 @@ def place_legend(axes: Axes, title: str | None = None, num_entries: int = 1) -> 
     axes.legend(
         title=title,
         fontsize="small",
-        markerscale=1.5,
+        markerscale=2,
         ncols=math.ceil(num_entries / 20),
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
