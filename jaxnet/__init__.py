@@ -15,7 +15,7 @@ else:
         "install functional-jaxnet again"
     )
 
-from jaxnet._checks import check_data, check_unit_interval
+from jaxnet._data import check_data, check_unit_interval
 from jaxnet.nn import (
     Chain,
     Network,

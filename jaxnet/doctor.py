@@ -284,8 +284,21 @@ def _processor() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check the JAX backend by known answers; the exit status is 1 where a result is wrong."""
-    parser = argparse.ArgumentParser("python -m jaxnet.doctor", description=main.__doc__)
+    """Check the JAX backend by known answers: the command `python -m jaxnet.doctor`.
+
+    Args:
+        argv: arguments of the command line; None takes those of the process.
+
+    Returns:
+        The exit status: 0, or 1 where a result is wrong.
+
+    >>> main(["--help"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    SystemExit: 0
+    """
+    description = "Check the JAX backend by known answers; exit status 1 where a result is wrong."
+    parser = argparse.ArgumentParser("python -m jaxnet.doctor", description=description)
     parser.add_argument(
         "--quick", action="store_true", help="run only the checks that take about a second"
     )

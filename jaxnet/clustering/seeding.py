@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxnet._checks import check_data, require_positive
+from jaxnet._checks import require_positive
+from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import squared_distances
 
 

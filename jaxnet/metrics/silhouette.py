@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from jaxnet._checks import check_data, require_positive
+from jaxnet._checks import require_positive
+from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import EXACT, map_blocks, squared_distances
 
 

@@ -9,12 +9,9 @@ from jaxnet.training.averages import (
 )
 from jaxnet.training.batches import (
     Batches,
-    balanced,
-    in_order,
     num_examples,
     per_run,
     shuffled,
-    side_by_side,
     take_examples,
 )
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
@@ -30,6 +27,7 @@ from jaxnet.training.sharding import (
     shard_examples,
     shard_runs,
 )
+from jaxnet.training.sources import balanced, in_order, side_by_side
 from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 

@@ -1,4 +1,4 @@
-"""Early stopping: the best parameters so far, for each run of a batch of runs."""
+"""Early stopping: the best parameters so far, for every run of a batch by itself."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from jaxnet.typing import Params
 
 
 class Best(NamedTuple):
-    """The parameters with the smallest value so far.
+    """The parameters with the least value so far.
 
     Attributes:
         params: the parameters.
-        value: the value that is minimized, such as the loss on validation data, `()`.
-        epoch: the epoch of the parameters, counted from 1; 0 before the first, `()`.
+        value: what they are compared by, such as the loss on validation data; less is better.
+        epoch: the epoch after which they were found, counted from 1; 0 before the first.
     """
 
     params: Params
@@ -24,13 +24,13 @@ class Best(NamedTuple):
 
 
 def init_best(params: Params) -> Best:
-    """The state before the first epoch, with the value infinity.
+    """The best before the first epoch, which any finite value improves.
 
     Args:
-        params: parameters of one run; use `jax.vmap` for a batch of runs.
+        params: parameters of the network; for a batch of runs, `jax.vmap` this function.
 
     Returns:
-        `Best` with these parameters, the value infinity and the epoch 0.
+        The parameters with an infinite value.
 
     >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
@@ -48,18 +48,18 @@ def keep_best(
 ) -> Best:
     """The better of the best so far and the parameters after an epoch.
 
-    Once `patience` epochs have passed without a smaller value, the best does not change any more: a
-    run in a batch of runs ends with the result of the run alone, although the others go on.
+    Once `patience` epochs have passed without a better value, the best stays as it is, whatever
+    comes later: a run of a batch ends as it would have ended alone, although the others go on.
 
     Args:
         best: the best so far.
-        params: parameters of one run after the epoch; use `jax.vmap` for a batch of runs.
-        value: the value that is minimized, `()`; NaN is never better.
+        params: parameters after the epoch; for a batch of runs, `jax.vmap` this function.
+        value: what they are compared by; less is better, and NaN is never better.
         epoch: the epoch, counted from 1.
-        patience: number of epochs without a smaller value after which the best is final.
+        patience: epochs without a better value after which nothing changes any more.
 
     Returns:
-        `Best` after the epoch.
+        The best after the epoch.
 
     >>> best = init_best({"bias": jnp.zeros(1)})
     >>> for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.5, 1.0], start=1):
@@ -79,15 +79,15 @@ def keep_best(
 def out_of_patience(
     best: Best, epoch: int | Int[Array, ""], *, patience: int
 ) -> Bool[Array, "..."]:
-    """Whether `patience` epochs have passed without a smaller value.
+    """Whether `patience` epochs have passed without a better value.
 
     Args:
-        best: the best so far, of one run or of a batch of runs.
+        best: the best so far, or that of each run of a batch.
         epoch: the last epoch, counted from 1.
-        patience: number of epochs without a smaller value.
+        patience: number of epochs to wait for a better value.
 
     Returns:
-        A boolean for each run.
+        A truth value for each run.
 
     >>> best = init_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
     >>> [bool(out_of_patience(best, epoch, patience=2)) for epoch in (4, 5)]
