@@ -16,7 +16,8 @@ import numpy as np
 
 from experiments.data import Dataset, Standardization
 from jaxnet.checkpoint import export_params, import_params, params_sha256
-from jaxnet.runs.directory import RunDirectory, read_json
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.records import read_json
 
 if TYPE_CHECKING:
     from experiments.data.tables.preprocessing import Preprocessing
@@ -99,6 +100,7 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
             "class_names": list(model.class_names),
             "unit": model.unit,
             "threshold": model.threshold,
+            "has_targets": model.targets is not None,
             "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
         },
     )
@@ -123,7 +125,7 @@ def load_model(path: Path, params: Any) -> SavedModel:
         class_names = tuple(str(name) for name in content["class_names"])
         threshold, unit = content["threshold"], str(content["unit"])
         threshold = None if threshold is None else float(threshold)
-        fitted = content["preprocessing"]
+        fitted, has_targets = content["preprocessing"], bool(content["has_targets"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / _JSON} is damaged ({error!r}); run the experiment again") from (
             error
@@ -135,12 +137,12 @@ def load_model(path: Path, params: Any) -> SavedModel:
             f"{path / _JSON} is damaged: in_shape {in_shape} and "
             f"{len(preprocessing.feature_names)} features; run the experiment again"
         )
-    per_feature = np.zeros(in_shape if table or not class_names else (), np.float32)
+    per_feature = np.zeros(in_shape if table else (), np.float32)
     like = {
         "params": params(in_shape, len(class_names)),
         "inputs": {"mean": per_feature, "scale": per_feature},
     }
-    if not class_names:
+    if has_targets:
         like["targets"] = _STANDARDIZATION
     arrays = import_params(path / _ARRAYS, like=like)
     targets = arrays.get("targets")

@@ -8,7 +8,7 @@ import jax
 from experiments.command import statistics
 from experiments.data import Split
 from experiments.model import stacked_sha256
-from jaxnet.runs.training import Trained
+from jaxnet.runs.training import TrainResult
 
 
 def summarize(
@@ -39,9 +39,9 @@ def summarize(
 
 
 def summarize_split(
-    trained: Trained, metrics: Mapping[str, Any], parts: Split, seconds: dict[str, float]
+    trained: TrainResult, metrics: Mapping[str, Any], parts: Split, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What the summary says of a training on one part of the data, judged on another."""
+    """What the summary says of a training on one part of the data, evaluated on another."""
     summary = summarize(
         trained.params,
         metrics,
@@ -49,4 +49,4 @@ def summarize_split(
         state_sha256=trained.state_sha256,
         seconds=seconds,
     )
-    return summary | {"best_epochs": trained.best_epochs}
+    return summary | {"best_epochs": trained.best_epochs.tolist()}

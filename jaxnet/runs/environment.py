@@ -139,7 +139,7 @@ def device_name() -> str:
 
 def _git_commit() -> str | None:
     """The commit of the source tree, with "+" where it has changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -5,21 +5,31 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal ended the run. Not an `Exception`: nothing between here and `main` handles it.
+    """A signal ended the run. Not an `Exception`, so that no handler of errors catches it.
+
+    Args:
+        signal_number: the signal.
+        message: what happened.
+        path: directory of the run, where it has been saved.
 
     Attributes:
-        exit_status: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, as shells have it.
+        exit_status: 130 for SIGINT (Ctrl-C), 143 for SIGTERM, as in shells.
+        path: directory of the run, or None.
     """
 
-    def __init__(self, signal_number: int, message: str = "interrupted") -> None:
+    def __init__(
+        self, signal_number: int, message: str = "interrupted", path: Path | None = None
+    ) -> None:
         super().__init__(message)
         self.exit_status = 128 + signal_number
+        self.path = path
 
 
 class Deferred:
