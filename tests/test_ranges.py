@@ -12,12 +12,12 @@ import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet import autoencoders, boltzmann, metrics, nn, objectives, optim, training
+from jaxnet import autoencoders, boltzmann, clustering, metrics, nn, objectives, optim, training
 from jaxnet.clustering import deep
 
-AUTOENCODER = autoencoders.mlp_autoencoder([4, 2])
+AUTOENCODER = autoencoders.mlp_autoencoder([4, 3, 2])
 VARIATIONAL = autoencoders.mlp_variational_autoencoder([4, 2])
-KEY = jax.random.key(0)
+KEY, X = jax.random.key(0), jnp.ones((3, 2))
 NETWORK = jn.dense(4, 3)
 LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1))
 IMAGES = jnp.ones((2, 4, 4, 1))
@@ -170,6 +170,44 @@ NUMBERS = {
         spread(training.averaged_learner, "decay", LEARNER),
         (0.0, 1.0),
         (-0.5, 1.5),
+    ),
+    (deep.embedded.deep_embedded_clustering, "degrees_of_freedom"): (
+        spread(deep.embedded.deep_embedded_clustering, "degrees_of_freedom", AUTOENCODER),
+        (1.0,),
+        (0.0, -1.0),
+    ),
+    (deep.dcn.deep_clustering_network_learner, "initial_count"): (
+        spread(
+            deep.dcn.deep_clustering_network_learner,
+            "initial_count",
+            AUTOENCODER.init,
+            AUTOENCODER,
+            zero,
+            optax.sgd(0.1),
+            strength=0.5,
+        ),
+        (0.0, 10.0),
+        (-1.0,),
+    ),
+    (deep.reset.reset_and_recluster, "factor"): (
+        spread(deep.reset.reset_and_recluster, "factor", AUTOENCODER, AUTOENCODER.init),
+        (0.0, 1.0),
+        (-0.5, 1.5),
+    ),
+    (clustering.fit_kmeans, "tolerance"): (
+        traced(clustering.fit_kmeans, "tolerance", KEY, X, 2),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (clustering.fit_gaussian_mixture, "tolerance"): (
+        traced(clustering.fit_gaussian_mixture, "tolerance", KEY, X, 2),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (clustering.fit_gaussian_mixture, "min_variance"): (
+        traced(clustering.fit_gaussian_mixture, "min_variance", KEY, X, 2),
+        (0.0, 0.1),
+        (-1.0, math.inf),
     ),
     (deep.assignments.student_t_assignments, "degrees_of_freedom"): (
         traced(
@@ -330,6 +368,26 @@ COUNTS = {
     ),
     (autoencoders.fit_pca, "num_components"): (
         traced(autoencoders.fit_pca, "num_components", jnp.eye(3)),
+        2,
+        0,
+    ),
+    (clustering.fit_kmeans, "num_clusters"): (
+        traced(clustering.fit_kmeans, "num_clusters", KEY, X),
+        2,
+        0,
+    ),
+    (clustering.fit_kmeans, "max_iterations"): (
+        traced(clustering.fit_kmeans, "max_iterations", KEY, X, 2),
+        2,
+        0,
+    ),
+    (clustering.fit_gaussian_mixture, "num_components"): (
+        traced(clustering.fit_gaussian_mixture, "num_components", KEY, X),
+        2,
+        0,
+    ),
+    (clustering.fit_gaussian_mixture, "max_iterations"): (
+        traced(clustering.fit_gaussian_mixture, "max_iterations", KEY, X, 2),
         2,
         0,
     ),

@@ -2,13 +2,14 @@
 
 import difflib
 import functools
+import operator
 from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_not_negative, require_positive
 from jaxnet.clustering.kmeans import assign, fit_kmeans
 from jaxnet.clustering.mixture import (
     Covariance,
@@ -153,8 +154,11 @@ def fit_gaussian_mixture(
             f"fit_gaussian_mixture: covariance must be one of {get_args(Covariance)}, "
             f"found {covariance!r}{remedy}"
         )
-    require_positive("fit_gaussian_mixture", num_restarts=num_restarts)
-    require_num_clusters("fit_gaussian_mixture", num_components, len(x), name="num_components")
+    function = "fit_gaussian_mixture"
+    require_positive(function, num_restarts=num_restarts, max_iterations=max_iterations)
+    require_not_negative(function, tolerance=tolerance, min_variance=min_variance)
+    require_num_clusters(function, num_components, len(x), name="num_components")
+    num_components, num_restarts = operator.index(num_components), operator.index(num_restarts)
     return _restarts(
         key, x, num_components, covariance, num_restarts, max_iterations, tolerance, min_variance
     )

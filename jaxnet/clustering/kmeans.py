@@ -2,13 +2,14 @@
 
 import functools
 import math
+import operator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_not_negative, require_positive
 from jaxnet.clustering.lloyd_steps import assign_and_sum, move_to_means
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
@@ -164,8 +165,10 @@ def fit_kmeans(
     Source: Lloyd (1982), "Least squares quantization in PCM"; Arthur and Vassilvitskii (2007),
     "k-means++: the advantages of careful seeding".
     """
-    require_positive("fit_kmeans", num_restarts=num_restarts)
+    require_positive("fit_kmeans", num_restarts=num_restarts, max_iterations=max_iterations)
+    require_not_negative("fit_kmeans", tolerance=tolerance)
     require_num_clusters("fit_kmeans", num_clusters, len(x))
+    num_clusters, num_restarts = operator.index(num_clusters), operator.index(num_restarts)
     return _restarts(key, x, num_clusters, num_restarts, max_iterations, tolerance)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_integer, require_positive
 from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import squared_distances
 
@@ -141,10 +141,7 @@ def require_num_clusters(
     >>> require_num_clusters("kmeans", 4, 3)
     Traceback (most recent call last):
         ...
-    ValueError: kmeans: num_clusters must lie between 1 and 3, the number of examples, found 4
+    ValueError: kmeans: num_clusters must lie between 1 and 3, found 4; each needs an example
     """
-    if not 1 <= num_clusters <= num_examples:
-        raise ValueError(
-            f"{function}: {name} must lie between 1 and {num_examples}, the number of examples, "
-            f"found {num_clusters}"
-        )
+    remedy = "each needs an example"
+    require_integer(function, name, num_clusters, 1, num_examples, remedy=remedy)

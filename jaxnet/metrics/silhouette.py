@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_integer, require_positive
 from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import EXACT, map_blocks, squared_distances
 
@@ -120,11 +120,8 @@ def _coefficients(x: Array, clusters: Array, *, num_clusters: int, block_size: i
 
 def _check(x: Array, clusters: Array, num_clusters: int, block_size: int) -> None:
     require_positive("silhouette", block_size=block_size)
-    if num_clusters < 2:
-        raise ValueError(
-            f"silhouette: num_clusters must be at least 2, found {num_clusters}; the "
-            "silhouette compares a cluster with another one"
-        )
+    remedy = "the silhouette compares a cluster with another one"
+    require_integer("silhouette", "num_clusters", num_clusters, 2, remedy=remedy)
     if x.ndim != 2:
         raise ValueError(
             f"silhouette: x must hold one vector for each example, found shape {x.shape}; flatten "

@@ -113,7 +113,7 @@ def random_affine(
 ) -> Network:
     """Shift, rotate and scale each image at random, as a layer without parameters.
 
-    For each image, a key of its own draws uniformly and independently: a vertical shift within
+    For each image, a separate key draws uniformly and independently: a vertical shift within
     `max_shift * height`, a horizontal one within `max_shift * width`, an angle within
     `max_rotation` and a factor within `1 ± max_scale`. `transform_images` applies them. Without a
     key it is the identity, as all noise layers are.

@@ -1,6 +1,19 @@
 """Runs that can be trusted: a run directory, watched training, resuming, comparison of results.
 
-Nothing heavy is imported before it is used: names are loaded at their first use.
+`open_run` is for training scripts: the same script, called again, continues an interrupted run and
+restores a finished one. `RunDirectory`, `train` and `train_stages` are its parts. A run directory
+holds
+
+    config.json          the options, and the epochs of earlier phases
+    manifest.json        versions, device, threads, flags, commits, hash of the data, command
+    training.json        epochs, batches and a hash of the keys of the training
+    metrics.jsonl        the metrics of each epoch
+    checkpoints/         the last two and the best complete states
+    NAME/                the same files of a stage named NAME
+    summary.json         the result of a finished run, with hashes of parameters and states
+
+A resumed run ends bitwise identical to one that nothing interrupted, in the same environment.
+`compare_runs` compares two. Names are imported at their first use (extra `runs`).
 """
 
 import importlib as _importlib

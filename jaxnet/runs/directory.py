@@ -85,7 +85,7 @@ class RunDirectory:
             raise ValueError(f"{path} is a file; name a new or empty directory")
         if path.is_dir() and not (resume is None and (path / "config.json").exists()):
             _require_empty(path)
-        parent = next(each for each in (path, *path.absolute().parents) if each.exists())
+        parent = next(above for above in (path, *path.absolute().parents) if above.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise ValueError(f"{path} cannot be written, because {parent} cannot")
 
@@ -323,6 +323,11 @@ def new_directory(name: str) -> Path:
 
     Raises:
         ValueError: it cannot be made.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    ...     new_directory("example").name.startswith("example-")
+    True
     """
     base = Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     candidate, number = base, 2

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one waits for a good moment to save, a second exits at once."""
+"""Ctrl-C and SIGTERM: the first ends the run once it is saved, a second ends it at once."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ class Interrupted(BaseException):
 
 
 class Deferred:
-    """Whether a signal has come.
+    """Whether a signal has been received.
 
     Attributes:
         signal_number: the first signal, or None.
@@ -44,7 +44,10 @@ class Deferred:
 
 @contextlib.contextmanager
 def deferred_interruption() -> Iterator[Deferred]:
-    """Inside, the first signal is only noted; a second one ends the process at once.
+    """Record the first signal inside the context; a second one ends the process at once.
+
+    Yields:
+        The record, whose `signal_number` is None before the first signal.
 
     >>> with deferred_interruption() as interruption:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -64,11 +67,25 @@ def deferred_interruption() -> Iterator[Deferred]:
 
 @contextlib.contextmanager
 def immediate_interruption() -> Iterator[None]:
-    """Inside, the first signal raises `Interrupted`; a second one ends the process at once."""
+    """Raise `Interrupted` at the first signal inside the context; a second one ends the process.
+
+    Yields:
+        None.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM.
+
+    >>> try:
+    ...     with immediate_interruption():
+    ...         signal.raise_signal(signal.SIGINT)
+    ... except Interrupted as interrupted:
+    ...     print(interrupted.exit_status)
+    130
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, lambda number, frame: os._exit(128 + number))
+        for blocked in _SIGNALS:
+            signal.signal(blocked, lambda number, frame: os._exit(128 + number))
         raise Interrupted(number)
 
     with _handlers(interrupt):

@@ -24,8 +24,8 @@ def test_halves_make_the_whole_and_share_its_key(key, batch):
     params = initial(network, key)
     for noise in (None, key):
         code = network.encode(params, batch["x"], key=noise)
-        rebuilt = network.decode(params, code, key=noise)
-        np.testing.assert_array_equal(network.apply(params, batch["x"], key=noise), rebuilt)
+        outputs = network.decode(params, code, key=noise)
+        np.testing.assert_array_equal(network.apply(params, batch["x"], key=noise), outputs)
     # Encoder and decoder draw from different streams.
     same = jn.autoencoders.autoencoder(jn.dropout(0.5), jn.dropout(0.5))
     x = jnp.ones((100, 100))
@@ -79,7 +79,7 @@ def test_tied_kernels_without_biases_and_with_many_layers(key):
     assert params["dense_10"]["kernel"].shape == (18, 19)
 
 
-def test_a_convolutional_autoencoder_rebuilds_the_shape(key):
+def test_a_convolutional_autoencoder_has_outputs_of_the_input_shape(key):
     network = jn.autoencoders.cnn_autoencoder((8, 12, 2), [3, 4], [7, 5])
     jn.autoencoders.check_autoencoder(network, (8, 12, 2))
     params = jax.eval_shape(network.init, key)

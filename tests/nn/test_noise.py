@@ -49,7 +49,7 @@ def test_denoising_hides_the_clean_input_from_the_network_alone(key):
     np.testing.assert_array_equal(batch["target"], x)
     np.testing.assert_array_equal(quiet["x"], x)
     assert no_key is None and (jax.random.key_data(inner) != jax.random.key_data(key)).any()
-    # Two noises, one inside the other, are drawn apart and rebuild the clean input.
+    # Two noises, one inside the other, are drawn independently, and the target is the clean input.
     twice = jn.with_noise(jn.with_noise(spy, jn.nn.masking_noise(0.5)), jn.nn.masking_noise(0.5))
     twice({}, {"x": x}, key)
     np.testing.assert_array_equal(seen[-1][0]["target"], x)

@@ -105,6 +105,7 @@ def deep_clustering_network_learner(
     >>> float(state.extra.sum())
     305.0
     """
+    require_not_negative("deep_clustering_network_learner", initial_count=initial_count)
     objective = deep_clustering_network(network, reconstruction, strength=strength)
     learner = gradient_learner(init, objective, optimizer)
 

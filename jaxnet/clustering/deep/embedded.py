@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxnet._checks import require_not_negative, require_positive
+from jaxnet._checks import require_above_zero, require_not_negative, require_positive
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.clustering.deep.assignments import (
     assignment_divergence,
@@ -51,6 +51,8 @@ def deep_embedded_clustering(
     >>> bool(abs(loss) < 1e-6), sorted(metrics)
     (True, ['divergence'])
     """
+
+    require_above_zero("deep_embedded_clustering", degrees_of_freedom=degrees_of_freedom)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         if "p" not in batch:

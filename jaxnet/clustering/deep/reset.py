@@ -160,6 +160,7 @@ def reset_and_recluster(
     (3, 2)
     """
     require_positive("reset_and_recluster", subsample=subsample)
+    require_range("reset_and_recluster", "factor", factor, 0, 1)
     where = hidden_encoder_layers(network) if where is None else where
 
     def reset(state: TrainState, data: Batch) -> TrainState:
