@@ -1,7 +1,8 @@
 """The trained networks of a run, with all that prediction needs, as two files of its directory.
 
-`model.json` says what goes in and what comes out; `model.safetensors` holds the arrays, which other
-tools read too: `params.*` stacked over the networks, and the standardization of inputs and targets.
+`model.json` describes inputs and outputs; `model.safetensors` holds the arrays, which other tools
+read too: `params.*` with a leading axis for the networks, and the standardization of inputs and
+targets.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 
 from experiments.data import Dataset, Standardization
 from jaxnet.checkpoint import export_params, import_params, params_sha256
-from jaxnet.runs.directory import RunDirectory, read_json
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.records import read_json
 
 if TYPE_CHECKING:
     from experiments.data.tables.preprocessing import Preprocessing
@@ -27,18 +29,18 @@ _STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.f
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedModel:
-    """Trained networks and how they are used.
+    """Trained networks, and what their inputs and outputs are.
 
     Attributes:
         in_shape: shape of one example.
         class_names: the classes in the order of the outputs; empty for a regression.
-        unit: what a regression predicts.
-        threshold: with two classes, the probability of the second from which on the decision is
-            that class: the mean over the networks.
-        preprocessing: how the columns of a table become features; None for pictures.
+        unit: unit of the number that a regression predicts.
+        threshold: with two classes, the least probability of the second for which the decision is
+            that class, as the mean over the networks.
+        preprocessing: from the columns of a table to features; None for images.
         inputs: standardization of the features.
         targets: standardization of the targets of a regression.
-        params: evaluation parameters, stacked over the networks.
+        params: evaluation parameters, `(networks, ...)`.
     """
 
     in_shape: tuple[int, ...]
@@ -63,7 +65,7 @@ class SavedModel:
         """The model of a run on a data set; a named table gets the columns of its features."""
         preprocessing = dataset.preprocessing
         if preprocessing is None and dataset.feature_names:
-            # Polars takes a quarter of a second to import, and pictures need none of it.
+            # Polars takes a quarter of a second to import, and images do not need it.
             from experiments.data.tables.preprocessing import Number, Preprocessing
 
             columns = tuple(Number(name) for name in dataset.feature_names)
@@ -82,7 +84,11 @@ class SavedModel:
 
 
 def save_model(directory: RunDirectory, model: SavedModel) -> None:
-    """Write the two files.
+    """Write `model.json` and `model.safetensors`.
+
+    Args:
+        directory: the run directory.
+        model: the networks.
 
     Raises:
         OSError: they cannot be written.
@@ -99,6 +105,7 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
             "class_names": list(model.class_names),
             "unit": model.unit,
             "threshold": model.threshold,
+            "has_targets": model.targets is not None,
             "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
         },
     )
@@ -123,7 +130,7 @@ def load_model(path: Path, params: Any) -> SavedModel:
         class_names = tuple(str(name) for name in content["class_names"])
         threshold, unit = content["threshold"], str(content["unit"])
         threshold = None if threshold is None else float(threshold)
-        fitted = content["preprocessing"]
+        fitted, has_targets = content["preprocessing"], bool(content["has_targets"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / _JSON} is damaged ({error!r}); run the experiment again") from (
             error
@@ -135,12 +142,12 @@ def load_model(path: Path, params: Any) -> SavedModel:
             f"{path / _JSON} is damaged: in_shape {in_shape} and "
             f"{len(preprocessing.feature_names)} features; run the experiment again"
         )
-    per_feature = np.zeros(in_shape if table or not class_names else (), np.float32)
+    per_feature = np.zeros(in_shape if table else (), np.float32)
     like = {
         "params": params(in_shape, len(class_names)),
         "inputs": {"mean": per_feature, "scale": per_feature},
     }
-    if not class_names:
+    if has_targets:
         like["targets"] = _STANDARDIZATION
     arrays = import_params(path / _ARRAYS, like=like)
     targets = arrays.get("targets")
@@ -157,7 +164,14 @@ def load_model(path: Path, params: Any) -> SavedModel:
 
 
 def stacked_sha256(params: Any) -> list[str]:
-    """`params_sha256` of each network of stacked parameters."""
+    """Hash the parameters of each network.
+
+    Args:
+        params: parameters, `(networks, ...)`.
+
+    Returns:
+        `jaxnet.checkpoint.params_sha256` of each network.
+    """
     params = jax.device_get(params)
     num_networks = len(jax.tree.leaves(params)[0])
     return [
@@ -167,11 +181,14 @@ def stacked_sha256(params: Any) -> list[str]:
 
 
 def stacked_shapes(network: Any, num_networks: int) -> Any:
-    """Shapes and dtypes of the parameters of some networks, stacked.
+    """Shapes and dtypes of the parameters of a batch of networks.
 
     Args:
         network: a `jaxnet.Network`.
-        num_networks: how many.
+        num_networks: number of networks.
+
+    Returns:
+        A pytree of `jax.ShapeDtypeStruct`, `(num_networks, ...)` each.
     """
     keys = jax.random.split(jax.random.key(0), num_networks)
     return jax.eval_shape(jax.vmap(network.init), keys)

@@ -1,11 +1,11 @@
-"""Every Optax optimizer at its default rate on one problem, through the same loop.
+"""Every Optax optimizer at its default rate on one problem, through the same training.
 
     python -m experiments.optimizers                      # all of them, 10 seeds each
     python -m experiments.optimizers --names adam muon lion
 
-A network 64-64-10 on the digits, batch 64, 20 epochs, the default rate held constant, nothing
-tuned. The table is that of docs/optimizers.md. It does not rank optimizers: given a rate and a
-schedule chosen on validation data, most of them meet.
+A network 64-64-10 on the digits, batch 64, 20 epochs, at a constant default rate; nothing is tuned.
+The table is that of docs/optimizers.md. It does not rank optimizers: with a rate and a schedule
+chosen on validation data, most of them reach about the same accuracy.
 """
 
 import dataclasses
@@ -18,28 +18,28 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.command import finish, main, print_table, statistics, stopwatch
+from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
-from experiments.options import RunConfig, require_positive, resolve_threads, seed_keys
+from experiments.prepare import resolve_threads
+from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
-from jaxnet.runs.directory import RunDirectory, read_log
+from jaxnet.runs.records import read_log
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RunConfig):
-    """Train the digits with every optimizer at its default rate."""
+class Config(RunOptions):
+    """Train the same network on the digits with every optimizer at its default rate."""
 
     experiment: ClassVar[str] = "optimizers"
     dataset: ClassVar[str] = "digits"
 
     names: tuple[str, ...] = ()
-    """Optimizers by name; by default all of the installed Optax."""
-    num_epochs: int = 20
+    """Names of the optimizers; none of them means all of the installed Optax."""
+    num_epochs: PositiveInt = 20
     """Passes over the training data."""
-    batch_size: int = 64
+    batch_size: PositiveInt = 64
     """Examples in a batch."""
-    num_seeds: int | None = 10
-    """Networks trained side by side by each optimizer, from the same seeds."""
 
 
 def load_data(config: Config) -> Dataset:
@@ -48,7 +48,7 @@ def load_data(config: Config) -> Dataset:
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Run the experiment; an interrupted one goes on with the optimizer that it was at.
+    """Train with each optimizer; an interrupted run continues with the optimizer that it was at.
 
     Returns:
         The summary, as it is written to `summary.json`: test accuracy of each optimizer.
@@ -57,10 +57,9 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options.
     """
     names = config.names or jn.optimizer_names()
-    require_positive(config, "num_epochs", "batch_size", "num_seeds")
     for name in names:
         jn.optim.default_learning_rate(name)
-    RunDirectory.check(config)
+    check_directory(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
     dataset = load_data(config)
     parts = split(dataset, seed=config.seed)
@@ -99,7 +98,7 @@ def run(config: Config) -> dict[str, Any]:
             "seconds": spent["train"],
         }
 
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             log = directory.path / "metrics.jsonl"
             records = read_log(log) if log.exists() else []
@@ -108,20 +107,21 @@ def run(config: Config) -> dict[str, Any]:
                 ("optimizer", "default rate", "test accuracy", "seconds")
             ]
             for name in names:
-                found = next((each for each in records if each["optimizer"] == name), None)
-                if found is None:
-                    found = record(name)
-                    directory.log(found)
-                    records.append(found)
-                rows.append(_row(found))
+                done = [result for result in records if result["optimizer"] == name]
+                if not done:
+                    done = [record(name)]
+                    directory.log(done[0])
+                    records += done
+                rows.append(_row(done[0]))
                 print("  ".join(rows[-1]), flush=True)
         print_table(rows)
-        records = [each for name in names for each in records if each["optimizer"] == name]
+        records = [result for name in names for result in records if result["optimizer"] == name]
         summary = {
             "metrics": {
-                each["optimizer"]: statistics(np.asarray(each["accuracy"])) for each in records
+                result["optimizer"]: statistics(np.asarray(result["accuracy"]))
+                for result in records
             },
-            "params_sha256": {each["optimizer"]: each["params_sha256"] for each in records},
+            "params_sha256": {result["optimizer"]: result["params_sha256"] for result in records},
             "seconds": seconds,
             "tables": {"Optimizers": rows},
         }
@@ -129,15 +129,15 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
-    found = statistics(np.asarray(record["accuracy"]))
+    accuracy = statistics(np.asarray(record["accuracy"]))
     rate = jn.optim.default_learning_rate(record["optimizer"])
     return (
         record["optimizer"],
         "its own" if rate is None else f"{rate:g}",
-        f"{found['mean']:.4f} ± {found['std']:.4f}",
+        f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f}",
         f"{record['seconds']:.1f}",
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(Config, run))
+    sys.exit(main(sys.modules[__name__]))

@@ -1,136 +1,137 @@
-"""Predict with the networks of a finished run, on rows that they have not seen.
+"""Predict with the networks of a finished run, on rows that they were not trained on.
 
     python -m experiments.predict runs/classification-penguins-... --data NEW.csv
 
-The table must have the columns that the run was trained on, in any order; for pictures, an NPZ
-file with an array `x`. All networks of the run predict, and the file that is written holds their
-mean: for each row the class, its probability and, with two classes, the decision at the run's
-threshold; or the number that a regression predicts, with the standard deviation over the networks.
+The table must have the columns that the run was trained on, in any order; for images, an NPZ file
+with an array `x`. The file that is written holds
+
+- of a classification: for each row the class, its probability, with two classes the decision at the
+  threshold of the run, and the probability of each class, by the mean over the networks;
+- of a regression: for each row the number, and its standard deviation over the networks;
+- of a clustering: for each row the cluster and the memberships by the first network, which is the
+  one that the report shows, and the cluster by each other network. n2d fits its UMAP again, on the
+  data of the run and with its seed, since UMAP cannot be saved without pickle; this takes as long
+  as it took in the run;
+- of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file
+  with `codes`, `reconstruction_errors` and `reconstructions`, of all networks.
 """
 
 import dataclasses
-import functools
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import polars
 import tyro
 
-import jaxnet as jn
-from experiments.classification import experiment as classification
-from experiments.classification.evaluation import class_logits
-from experiments.command import main, recorded_config
-from experiments.data import load_features, load_images, standardize
-from experiments.model import SavedModel, load_model, stacked_shapes
-from experiments.regression import experiment as regression
+from experiments.command import main
+from experiments.config import Options
+from experiments.data import load_features, load_images
+from experiments.model import load_model
+from experiments.parsing import recorded_config
+from experiments.protocol import EXPERIMENTS, find_experiment
 from jaxnet._files import atomic_write
-from jaxnet.runs.directory import read_json
-from jaxnet.runs.environment import fix_environment
+from jaxnet.runs import fix_environment, read_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """Predict new rows with the networks of a finished run."""
+class Config(Options):
+    """Predict new rows with the networks of a finished run: classes, numbers, clusters, or codes
+    and reconstruction errors. The clustering n2d fits its UMAP again for this, on the data of the
+    run."""
 
     experiment: ClassVar[str] = "predict"
 
     run: tyro.conf.Positional[Path]
-    """Run directory of experiments.classification or experiments.regression."""
+    """Run directory of a classification, regression, clustering or reconstruction."""
     data: Path
-    """Table of new rows: CSV, Parquet or NPZ."""
+    """File of new rows: a CSV, Parquet or NPZ table, or an NPZ file with images in x."""
     out: Path | None = None
-    """CSV file to write; by default beside the data, as NAME.predictions.csv."""
+    """File to write; None writes NAME.predictions.csv beside the data, or NAME.predictions.npz for
+    reconstructed images."""
 
 
-def run(config: Config) -> polars.DataFrame:
+def run(config: Config) -> dict[str, np.ndarray]:
     """Write the predictions.
 
     Returns:
-        The table that is written: a row for each row of the data.
+        What is written: columns `(n,)`, or arrays.
 
     Raises:
-        ValueError: no finished run there, columns or cells that do not match, a file in the way.
-        OSError: it cannot be written.
+        ValueError: no finished run there, columns or cells that do not match, an existing file.
+        OSError: the file cannot be written.
     """
-    out = config.out or config.data.with_name(f"{config.data.stem}.predictions.csv")
-    if out.exists():
-        raise ValueError(f"out: {out} exists already; name another file, or remove it")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"out: there is no folder {out.absolute().parent}; make it first")
-    experiment = read_json(config.run / "config.json").get("experiment")
-    if experiment == "classification":
-        options = recorded_config(classification.Config, config.run)
-        build = functools.partial(classification.build_network, options)
-    elif experiment == "regression":
-        options = recorded_config(regression.Config, config.run)
-
-        def build(in_shape, num_classes):
-            return regression.build_network(options, in_shape)
-    else:
+    name = read_json(config.run / "config.json").get("experiment")
+    if name not in EXPERIMENTS:
         raise ValueError(
-            f"run: {config.run} holds a run of {experiment!r}; expected one of classification or "
-            "regression"
+            f"run: {config.run} holds a run of {name!r}, from which nothing is predicted; expected "
+            f"one of {', '.join(EXPERIMENTS)}"
         )
-    if not (config.run / "model.json").exists():
-        raise ValueError(
-            f"run: {config.run} holds no model: the run is not finished (continue it with "
-            "--resume), or was a cross-validation, which leaves none"
-        )
+    experiment = find_experiment(str(name))
+    options = recorded_config(experiment.Config, config.run)
+    _require_model(config.run, options)
     fix_environment(options.num_threads)
-    num_networks = options.num_seeds or 1
-    model = load_model(
-        config.run,
-        lambda in_shape, num_classes: stacked_shapes(build(in_shape, num_classes), num_networks),
-    )
+
+    def stacked(in_shape: tuple[int, ...], num_classes: int) -> Any:
+        network = experiment.build_network(options, in_shape, num_classes)
+        keys = jax.random.split(jax.random.key(0), options.num_seeds)
+        return jax.eval_shape(jax.vmap(network.init), keys)
+
+    model = load_model(config.run, stacked)
+    out = _new_file(config, experiment.prediction_suffix(model))
     if model.preprocessing is None:
         x = load_images(config.data, model.in_shape)
     else:
         x = load_features(config.data, model.preprocessing)
-    network = build(model.in_shape, len(model.class_names))
-    inputs = standardize(model.inputs, x)
-    if getattr(options, "model", None) != "cnn":
-        inputs = inputs.reshape(len(inputs), -1)
-    outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))(
-        model.params, jnp.asarray(inputs)
-    )
-    table = predictions(model, np.asarray(outputs))
+    inputs = experiment.scale_inputs(options, model.inputs, x)
+    predictions = experiment.predict(options, model, inputs)
     with atomic_write(out) as temporary:
-        table.write_csv(temporary)
-    print(f"{len(table)} predictions of {num_networks} networks: {out}")
-    return table
+        _write(temporary, out.suffix, predictions)
+    print(f"predictions of {options.num_seeds} networks for {len(x)} rows: {out}")
+    return predictions
 
 
-def predictions(model: SavedModel, outputs: np.ndarray) -> polars.DataFrame:
-    """The table of predictions.
+def _require_model(path: Path, options: Any) -> None:
+    """Raise where a run has left no model, and say why."""
+    if (path / "model.json").exists():
+        return
+    if getattr(options, "cross_validate", 0):
+        raise ValueError(
+            f"run: {path} was a cross-validation, which trains a network for each fold to estimate "
+            "the error and leaves no model; train one without --cross-validate"
+        )
+    if getattr(options, "compare_optimizers", ()):
+        raise ValueError(
+            f"run: {path} compared optimizers and leaves no model; train one without "
+            "--compare-optimizers"
+        )
+    raise ValueError(
+        f"run: {path} holds no model, since the run is not finished; continue it with --resume"
+    )
 
-    Args:
-        model: the networks.
-        outputs: their outputs `(num_networks, n, outputs)`.
 
-    Returns:
-        For classes `class`, `probability` (of that class), `decision` (with two classes) and
-        the probability of every class; for a regression `prediction` and `std`.
-    """
-    if model.targets is not None:
-        values = model.targets.mean + model.targets.scale * outputs[..., 0].astype(np.float64)
-        std = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-        return polars.DataFrame({"prediction": values.mean(axis=0), "std": std})
-    logits = class_logits(jnp.asarray(outputs))
-    probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
-    names = np.asarray(model.class_names)
-    columns = {
-        "class": names[probabilities.argmax(axis=1)],
-        "probability": probabilities.max(axis=1),
-    }
-    if model.threshold is not None:
-        columns["decision"] = names[(probabilities[:, 1] >= model.threshold).astype(int)]
-    columns |= {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)}
-    return polars.DataFrame(columns)
+def _new_file(config: Config, suffix: str) -> Path:
+    out = config.out or config.data.with_name(f"{config.data.stem}.predictions{suffix}")
+    if out.suffix != suffix:
+        raise ValueError(f"out: the predictions are a {suffix} file, found {out}; rename it")
+    if out.exists():
+        raise ValueError(f"out: {out} exists already; name another file, or remove it")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"out: there is no folder {out.absolute().parent}; make it first")
+    return out
+
+
+def _write(path: Path, suffix: str, predictions: dict[str, np.ndarray]) -> None:
+    if suffix == ".npz":
+        with open(path, "wb") as file:
+            np.savez(file, allow_pickle=False, **predictions)
+        return
+    # Polars takes a quarter of a second to import.
+    import polars
+
+    polars.DataFrame(predictions).write_csv(path)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Config, run))
+    sys.exit(main(sys.modules[__name__]))

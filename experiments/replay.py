@@ -1,9 +1,9 @@
-"""Run a finished run again and see whether the result is the same, bit for bit.
+"""Run a finished run again and compare the results, which are bitwise identical or not.
 
     python -m experiments.replay runs/classification-digits-...
 
-Where the environment is another one (versions, device, threads, data, source), the differences are
-named first. Exit status 0: parameters, state and metrics are identical; 1: they are not.
+Where the environment differs (versions, device, threads, data, source), the differences are named
+first. Exit status 0: parameters, state and metrics are identical; 1: they are not.
 """
 
 import dataclasses
@@ -11,45 +11,42 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tyro
 
-from experiments import optimizers
-from experiments.classification import experiment as classification
-from experiments.clustering import experiment as clustering
-from experiments.command import main, recorded_config
-from experiments.reconstruction import experiment as reconstruction
-from experiments.regression import experiment as regression
-from jaxnet.runs.directory import read_json, read_log
-from jaxnet.runs.environment import available_threads, differences, fix_environment, manifest
+from experiments.command import main
+from experiments.config import Options, PositiveInt, replace
+from experiments.parsing import recorded_config
+from experiments.protocol import EXPERIMENTS, find_experiment
+from jaxnet.runs import (
+    available_threads,
+    compare_runs,
+    differences,
+    fix_environment,
+    manifest,
+    read_json,
+)
 
-# By name: what a file says is looked up here and never imported.
-EXPERIMENTS: dict[str, Any] = {
-    "classification": classification,
-    "clustering": clustering,
-    "optimizers": optimizers,
-    "reconstruction": reconstruction,
-    "regression": regression,
-}
+REPLAYABLE = (*EXPERIMENTS, "optimizers")
 
 
 class NotIdenticalError(ArithmeticError):
-    """The second run has another result than the first."""
+    """The second run has a different result."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """Run a finished run again and compare the bits of its result."""
+class Config(Options):
+    """Run a finished run again and compare the results, bit for bit."""
 
     experiment: ClassVar[str] = "replay"
 
     run: tyro.conf.Positional[Path]
     """Directory of the finished run."""
-    num_threads: int | None = None
-    """Threads of the CPU backend; by default NPROC, else those of the run."""
+    num_threads: PositiveInt | None = None
+    """Threads of the CPU backend; None uses the environment variable NPROC, or those of the run."""
     out: Path | None = None
-    """Keep the second run in this directory; by default it is thrown away."""
+    """Directory in which the second run is kept; None deletes it."""
 
 
 def run(config: Config) -> list[str]:
@@ -65,16 +62,14 @@ def run(config: Config) -> list[str]:
     path = config.run
     recorded, expected = read_json(path / "manifest.json"), read_json(path / "config.json")
     name = str(expected.get("experiment"))
-    if name not in EXPERIMENTS:
+    if name not in REPLAYABLE:
         raise ValueError(
             f"run: {path} holds a run of {name!r}, which cannot be replayed; expected one of "
-            f"{', '.join(EXPERIMENTS)}"
+            f"{', '.join(REPLAYABLE)}"
         )
     if not (path / "summary.json").exists():
         raise ValueError(f"run: {path} is not finished; continue it with --resume {path} first")
-    if config.num_threads is not None and config.num_threads < 1:
-        raise ValueError(f"num_threads must be at least 1, found {config.num_threads}")
-    experiment = EXPERIMENTS[name]
+    experiment = find_experiment(name)
     options = recorded_config(experiment.Config, path)
     threads = config.num_threads
     if threads is None:
@@ -82,33 +77,28 @@ def run(config: Config) -> list[str]:
     fix_environment(threads)
     options = dataclasses.replace(options, num_threads=None)
     if hasattr(options, "export_features"):
-        # The file is there already, and it is no part of what is compared.
+        # The file exists already, and it is not compared.
         options = dataclasses.replace(options, export_features=None)
     changed = differences(recorded, manifest(experiment.load_data(options).sha256))
     lines = [f"differs: {line}" for line in changed] or ["the environment is the same"]
     print(*lines, sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         out = config.out or Path(folder) / "run"
-        experiment.run(dataclasses.replace(options, out=out))
-        found = compare(path, out)
-    if found:
+        phases = expected.get("phases", [])
+        if phases:
+            experiment.run(replace(options, out=out, num_epochs=phases[0]))
+            for num_epochs in phases[1:]:
+                experiment.run(replace(options, resume=out, num_epochs=num_epochs))
+            experiment.run(dataclasses.replace(options, resume=out))
+        else:
+            experiment.run(dataclasses.replace(options, out=out))
+        different = compare_runs(path, out)
+    if different:
         because = " (see the differences of the environment above)" if changed else ""
-        raise NotIdenticalError(f"not identical: {', '.join(found)}{because}")
+        raise NotIdenticalError(f"not identical: {', '.join(different)}{because}")
     print("\nidentical: parameters, state and metrics, bit for bit")
     return changed
 
 
-def compare(first: Path, second: Path) -> list[str]:
-    """What differs between the results of two finished runs; nothing where all bits agree."""
-    before, after = (read_json(path / "summary.json") for path in (first, second))
-    names = ("params_sha256", "state_sha256", "metrics")
-    found = [name for name in names if before.get(name) != after.get(name)]
-    logs = [
-        [{key: record[key] for key in record if key != "seconds"} for record in records]
-        for records in (read_log(path / "metrics.jsonl") for path in (first, second))
-    ]
-    return found + (["metrics.jsonl"] if logs[0] != logs[1] else [])
-
-
 if __name__ == "__main__":
-    sys.exit(main(Config, run))
+    sys.exit(main(sys.modules[__name__]))

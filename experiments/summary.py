@@ -1,4 +1,4 @@
-"""What the summaries of all runs that train networks have in common."""
+"""The part of a summary that all runs which train networks have in common."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import jax
 from experiments.command import statistics
 from experiments.data import Split
 from experiments.model import stacked_sha256
-from jaxnet.runs.training import Trained
+from jaxnet.runs import TrainResult
 
 
 def summarize(
@@ -19,14 +19,17 @@ def summarize(
     state_sha256: Any,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """What the summary says of every run that trains networks.
+    """The entries of `summary.json` of a run that trains networks.
 
     Args:
-        params: of all networks, stacked.
-        metrics: name -> one value for each network.
-        num_examples: part of the data -> how many.
-        state_sha256: hash, or hashes, of the state in which the training ended.
+        params: parameters of all networks, `(networks, ...)`.
+        metrics: name -> one value for each network, `(networks,)`.
+        num_examples: part of the data -> number of examples.
+        state_sha256: hash of the last state, or one for each stage.
         seconds: of a `stopwatch`.
+
+    Returns:
+        Number of parameters and examples, statistics of the metrics, hashes and seconds.
     """
     return {
         "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
@@ -39,9 +42,19 @@ def summarize(
 
 
 def summarize_split(
-    trained: Trained, metrics: Mapping[str, Any], parts: Split, seconds: dict[str, float]
+    trained: TrainResult, metrics: Mapping[str, Any], parts: Split, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What the summary says of a training on one part of the data, judged on another."""
+    """The entries for a training on one part of a split that is evaluated on another.
+
+    Args:
+        trained: the result of the training.
+        metrics: name -> one value for each network, `(networks,)`.
+        parts: the split.
+        seconds: of a `stopwatch`.
+
+    Returns:
+        Those of `summarize`, and the epoch of the parameters of each network.
+    """
     summary = summarize(
         trained.params,
         metrics,
@@ -49,4 +62,4 @@ def summarize_split(
         state_sha256=trained.state_sha256,
         seconds=seconds,
     )
-    return summary | {"best_epochs": trained.best_epochs}
+    return summary | {"best_epochs": trained.best_epochs.tolist()}

@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.backpropagation.experiment import Config, run
+from experiments.backpropagation import experiment
 from experiments.command import main
 
-sys.exit(main(Config, run))
+sys.exit(main(experiment))

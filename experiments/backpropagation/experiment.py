@@ -1,4 +1,4 @@
-"""Backpropagation with a pencil: small networks, every number printed, checked against jax.grad.
+"""Backpropagation by hand: small networks, every number printed and checked against jax.grad.
 
     python -m experiments.backpropagation                            # Mazur's network
     python -m experiments.backpropagation --example trask_two_layers
@@ -11,13 +11,13 @@ back-propagating errors" (Nature, 1986).
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pydantic
 
 from experiments.backpropagation.chain_rule import (
     Problem,
@@ -27,14 +27,15 @@ from experiments.backpropagation.chain_rule import (
     train,
 )
 from experiments.backpropagation.derivation import derivation, format_numbers
+from experiments.config import Options, PositiveFloat
 
 TOLERANCE = 1e-12
-"""The largest relative difference allowed between a derivative worked by hand and jax.grad."""
+"""The largest relative difference that is allowed between a derivative by hand and jax.grad."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A problem with its source, its settings, and what to know when comparing numbers."""
+    """A problem with its source, its settings, and remarks for comparing numbers."""
 
     title: str
     remark: str
@@ -109,32 +110,27 @@ def learning(example: Example, learning_rate: float, num_steps: int) -> Iterator
         yield f"weights of layer {index + 1}  {format_numbers(np.asarray(weights.T))}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Work through backpropagation by hand and hold every derivative against jax.grad."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Options):
+    """Compute backpropagation by hand and compare every derivative with jax.grad."""
 
     experiment: ClassVar[str] = "backpropagation"
 
     example: Literal["mazur", "trask_two_layers", "trask_three_layers", "all"] = "mazur"
-    """Which network."""
-    learning_rate: float | None = None
-    """Factor of the gradient in an update; by default that of the source."""
-    num_steps: int | None = None
-    """Number of updates; by default that of the source."""
+    """Network to work through, or all of them."""
+    learning_rate: PositiveFloat | None = None
+    """Factor of the gradient in an update; None is that of the source of the example."""
+    num_steps: Annotated[int, pydantic.Field(ge=1, lt=2**31)] | None = None
+    """Number of updates; None is that of the source of the example."""
 
 
 def run(config: Config) -> None:
     """Print the worked examples.
 
     Raises:
-        ValueError: an option out of range.
-        ArithmeticError: a derivative that jax.grad does not confirm.
+        ArithmeticError: a derivative that differs from that of jax.grad.
     """
     rate, num_steps = config.learning_rate, config.num_steps
-    if rate is not None and not 0 < rate < math.inf:
-        raise ValueError(f"learning_rate must be positive and finite, found {rate}")
-    if num_steps is not None and not 1 <= num_steps < 2**31:
-        raise ValueError(f"num_steps must lie between 1 and {2**31 - 1}, found {num_steps}")
     for name in EXAMPLES if config.example == "all" else (config.example,):
         with jax.enable_x64(True):
             example = EXAMPLES[name]()

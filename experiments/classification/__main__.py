@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.classification.experiment import Config, run
+from experiments.classification import experiment
 from experiments.command import main
 
-sys.exit(main(Config, run))
+sys.exit(main(experiment))

@@ -1,28 +1,129 @@
-"""The folds of a cross-validation as arrays of one shape; thresholds that are chosen out of fold.
+"""Cross-validation: one network for each fold, all in one program; thresholds chosen out of fold.
 
 Where a threshold is chosen for a budget of false positives, this is a nested cross-validation: each
-pair of folds has a network that is trained without both, and its outputs for the one fold choose
-the threshold that the other tests. So a network of each pair serves twice, K folds need
-K (K - 1) / 2 of them, and each threshold is chosen on all examples outside of its test fold.
+pair of folds has a network that is trained without both, and its outputs for one fold choose the
+threshold that the other tests. So the network of a pair is used twice, K folds need K (K - 1) / 2
+of them, and each threshold is chosen on all examples outside of its test fold.
 
 Source: Stone (1974), "Cross-Validatory Choice and Assessment of Statistical Predictions".
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+import jaxnet as jn
 from experiments.classification import evaluation
-from experiments.data import Standardization, folds, standardize
-from jaxnet import metrics
+from experiments.classification.config import Config
+from experiments.classification.network import arrange, build_learner, build_network
+from experiments.command import finish, stopwatch
+from experiments.data import Dataset, Standardization, folds
+from experiments.summary import summarize
+from experiments.training import batch_size, network_keys, open_directory, train_options
+from jaxnet import metrics, runs
+
+Fit = Callable[[Config, Dataset, np.ndarray], Standardization]
+
+
+def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
+    """Train one network for each fold of each repeat, all in one program.
+
+    With a budget of false positives, one more for each pair of folds, which choose the thresholds.
+    The metrics that are called pooled have one value for each repeat.
+
+    Args:
+        config: a resolved config.
+        dataset: the data.
+        fit: what scales the inputs, fitted on some rows.
+
+    Returns:
+        The summary, as it is written to `summary.json`.
+
+    Raises:
+        ValueError: more folds than examples of the rarest class, or a budget for which a fold has
+            too few negative examples; nothing was written.
+    """
+    rate, options = config.max_false_positive_rate, train_options(config)
+    folded = plan(
+        dataset.y,
+        num_folds=config.cross_validate,
+        num_repeats=config.repeats,
+        seed=config.seed,
+        nested=rate is not None,
+    )
+    budgets = np.zeros(len(folded.tests))
+    if rate is not None:
+        outside = [np.delete(dataset.y, fold) for fold in folded.tests]
+        budgets = np.array([evaluation.budget_on(rate, int(np.sum(y == 0))) for y in outside])
+    fitted = [fit(config, dataset, fold) for fold in folded.trains]
+    inputs = arrange(config, dataset.x)
+    rows = folded.rows(config.seed)
+    network = build_network(config, inputs.shape[1:], dataset.num_classes)
+    learner = build_learner(config, network, dataset.num_classes, rows.shape[1])
+    with open_directory(config, dataset.sha256) as directory:
+        with stopwatch() as seconds:
+            print(f"training {len(rows)} networks in one program ...", flush=True)
+            trained = runs.train(
+                directory,
+                learner,
+                jax.jit(jax.vmap(learner.init))(network_keys(config.seed, len(rows))),
+                {"x": scaled(fitted, inputs, rows), "y": dataset.y[rows]},
+                batches=jn.training.per_run(batch_size(config, rows.shape[1])),
+                options=options,
+            )
+            predict = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
+            tested = _evaluate(predict, trained.params, folded, fitted, (inputs, dataset.y))
+            metrics_by_fold = dict(
+                jax.jit(jax.vmap(evaluation.final_metrics))(
+                    tested.outputs, tested.labels, tested.weights
+                )
+            )
+            if rate is not None:
+                inner = jax.tree.map(lambda leaf: leaf[len(folded.tests) :], trained.params)
+                evaluated, _ = padded(folded.evaluated)
+                chosen = predict(inner, scaled(fitted[len(folded.tests) :], inputs, evaluated))
+                pooled = out_of_fold(folded, np.asarray(chosen), len(dataset.y))
+                metrics_by_fold |= decide(pooled, dataset.y, budgets, tested)
+                metrics_by_fold |= pooled_metrics(tested, config.repeats, rate)
+        summary = summarize(
+            trained.params,
+            metrics_by_fold,
+            num_examples={"all": len(dataset.x)},
+            state_sha256=trained.state_sha256,
+            seconds=seconds,
+        )
+        summary["num_seeds"] = len(folded.tests)
+        summary["unit"] = (
+            f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"
+        )
+        captions = evaluation.draw_learning(directory, trained.history)
+        published = dataset.published.get(config.experiment)
+        return finish(directory, config, summary, captions, published)
+
+
+def _evaluate(
+    predict: Callable[[Any, np.ndarray], Array],
+    params: Any,
+    folded: "Plan",
+    fitted: Sequence[Standardization],
+    data: tuple[np.ndarray, np.ndarray],
+) -> "HeldOut":
+    """Outputs of the network of each fold for its test examples."""
+    inputs, labels = data
+    num_folds = len(folded.tests)
+    outer = jax.tree.map(lambda leaf: leaf[:num_folds], params)
+    tests, weights = padded(folded.tests)
+    outputs = predict(outer, scaled(fitted[:num_folds], inputs, tests))
+    return HeldOut(outputs, jnp.asarray(labels[tests]), weights)
 
 
 class Plan(NamedTuple):
-    """What each network of a cross-validation is trained and judged on, as indices of examples.
+    """The examples on which each network is trained and evaluated, as indices.
 
     Attributes:
         trains: the training examples of each fold, then of each pair.
@@ -35,15 +136,15 @@ class Plan(NamedTuple):
     pairs: list[tuple[int, int]]
 
     @property
-    def judged(self) -> list[np.ndarray]:
-        """The examples on which the network of each pair is judged: its first fold, its second."""
+    def evaluated(self) -> list[np.ndarray]:
+        """The examples on which the network of each pair is evaluated: first fold, second fold."""
         return [np.concatenate([self.tests[one], self.tests[other]]) for one, other in self.pairs]
 
     def rows(self, seed: int) -> np.ndarray:
         """The training examples of all networks in one array `(networks, num_train)`.
 
-        A network of a pair has fewer examples, which are repeated in turn, in random order. So all
-        take as many steps.
+        A network of a pair has fewer examples, which are repeated in random order, so that all
+        networks take the same number of steps.
         """
         rng = np.random.default_rng(seed)
         length = len(self.trains[0])
@@ -85,22 +186,22 @@ def plan(labels: np.ndarray, *, num_folds: int, num_repeats: int, seed: int, nes
 
 
 def scaled(fitted: Sequence[Standardization], inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The inputs of each network in its own scale, `(networks, rows, ...)`, with no second copy."""
+    """The inputs of each network, scaled as fitted for it, `(networks, rows, ...)`."""
     x = np.empty((*rows.shape, *inputs.shape[1:]), np.float32)
     for index, scale in enumerate(fitted):
-        x[index] = standardize(scale, inputs[rows[index]])
+        x[index] = (inputs[rows[index]] - scale.mean) / scale.scale
     return x
 
 
-def padded(judged: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of one length, and their weights: 0 for those that only fill up.
+def padded(examples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Indices padded to one length, and their weights: 0 for the padding.
 
     >>> padded([np.array([4, 5]), np.array([6])])[1].tolist()
     [[1.0, 1.0], [1.0, 0.0]]
     """
-    length = max(map(len, judged))
-    weights = np.stack([np.arange(length) < len(rows) for rows in judged])
-    indices = np.stack([np.pad(rows, (0, length - len(rows))) for rows in judged])
+    length = max(map(len, examples))
+    weights = np.stack([np.arange(length) < len(rows) for rows in examples])
+    indices = np.stack([np.pad(rows, (0, length - len(rows))) for rows in examples])
     return indices, weights.astype(np.float32)
 
 
@@ -111,7 +212,7 @@ def out_of_fold(
 
     Args:
         nested: the plan.
-        outputs: of the network of each pair for `nested.judged`.
+        outputs: of the network of each pair for `nested.evaluated`.
         num_examples: examples of the data set, n.
 
     Returns:
@@ -119,20 +220,20 @@ def out_of_fold(
     """
     values = np.zeros((len(nested.tests), num_examples, 1), np.float32)
     weights = np.zeros((len(nested.tests), num_examples), np.float32)
-    for (one, other), judged in zip(nested.pairs, outputs, strict=True):
+    for (one, other), of_pair in zip(nested.pairs, outputs, strict=True):
         first, second = nested.tests[one], nested.tests[other]
-        values[other, first], weights[other, first] = judged[: len(first)], 1
-        values[one, second], weights[one, second] = judged[len(first) :][: len(second)], 1
+        values[other, first], weights[other, first] = of_pair[: len(first)], 1
+        values[one, second], weights[one, second] = of_pair[len(first) :][: len(second)], 1
     return values, weights
 
 
 class HeldOut(NamedTuple):
-    """The test folds, filled up to one length.
+    """The test folds, padded to one length.
 
     Attributes:
         outputs: of the network of each fold, `(folds, padded, 1)`.
         labels: `(folds, padded)`.
-        weights: 0 for examples that only fill up, `(folds, padded)`.
+        weights: 0 for the padding, `(folds, padded)`.
     """
 
     outputs: Array
@@ -160,25 +261,25 @@ def decide(
 
     @jax.jit
     @jax.vmap
-    def judge(values: Array, weights: Array, budget: Array, tested: HeldOut) -> dict[str, Array]:
+    def evaluate(values: Array, weights: Array, budget: Array, tested: HeldOut) -> dict[str, Array]:
         threshold = evaluation.threshold_within(values, jnp.asarray(y), budget, weights)
         costs = evaluation.Costs(1.0, 1.0)
         outputs, labels, weight = map(jnp.asarray, tested)
         return evaluation.decision_metrics(outputs, labels, threshold, costs, weight)
 
-    found = dict(judge(*pooled, budgets, tested))
-    del found["cost"]
-    return found
+    decisions = dict(evaluate(*pooled, budgets, tested))
+    del decisions["cost"]
+    return decisions
 
 
 def pooled_metrics(
     tested: HeldOut, num_repeats: int, max_false_positive_rate: float
 ) -> dict[str, Array]:
-    """What the ROC curve of all test folds of a repeat together says, where no threshold is chosen.
+    """Metrics of the ROC curve of all test folds of a repeat together; no threshold is chosen.
 
     Args:
         tested: the test folds.
-        num_repeats: so many curves.
+        num_repeats: number of repeats, with one curve each.
         max_false_positive_rate: where the recall is read off.
 
     Returns:
@@ -187,7 +288,7 @@ def pooled_metrics(
 
     @jax.jit
     @jax.vmap
-    def judge(scores: Array, labels: Array, weight: Array) -> dict[str, Array]:
+    def evaluate(scores: Array, labels: Array, weight: Array) -> dict[str, Array]:
         threshold = metrics.threshold_at_false_positive_rate(
             scores, labels, budget=max_false_positive_rate, weight=weight
         )
@@ -197,4 +298,4 @@ def pooled_metrics(
             "pooled_recall": jnp.sum(positives * (scores >= threshold)) / jnp.sum(positives),
         }
 
-    return dict(judge(*(jnp.reshape(each, (num_repeats, -1)) for each in tested)))
+    return dict(evaluate(*(jnp.reshape(values, (num_repeats, -1)) for values in tested)))

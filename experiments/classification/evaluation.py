@@ -1,5 +1,6 @@
-"""How a trained classifier is judged: metrics of its outputs, a decision threshold, figures."""
+"""Evaluation of trained classifiers: metrics, a decision threshold, figures."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, ScalarLike
 
+from experiments.classification.config import Config
 from experiments.report import figures
 from jaxnet import metrics
 from jaxnet.runs.directory import RunDirectory
@@ -29,7 +31,7 @@ def learning_metrics(
     labels: Int[Array, " n"],
     weight: Float[Array, " n"] | None = None,
 ) -> dict[str, Array]:
-    """Loss (log loss, without penalties) and accuracy: what is watched while a network learns."""
+    """Log loss (without penalties) and accuracy, after each epoch."""
     logits = class_logits(outputs)
     return {
         "loss": metrics.log_loss(logits, labels, weight=weight),
@@ -42,7 +44,7 @@ def final_metrics(
     labels: Int[Array, " n"],
     weight: Float[Array, " n"] | None = None,
 ) -> dict[str, Array]:
-    """All metrics that need no decision threshold, for one network."""
+    """All metrics of one network that need no decision threshold."""
     logits = class_logits(outputs)
     num_classes = logits.shape[-1]
     result = {
@@ -62,11 +64,11 @@ def final_metrics(
 
 
 class Costs(NamedTuple):
-    """What wrong decisions cost.
+    """Costs of wrong decisions.
 
     Attributes:
-        false_positive: cost of calling a negative example positive.
-        false_negative: cost of calling a positive example negative.
+        false_positive: cost of predicting the positive class for a negative example.
+        false_negative: cost of predicting the negative class for a positive example.
     """
 
     false_positive: float
@@ -103,7 +105,7 @@ def budget_on(max_false_positive_rate: float, num_negatives: int) -> float:
         `(m + 1/2) / n`: the half keeps it clear of rounding.
 
     Raises:
-        ValueError: so few negatives that even `m = 0` exceeds the budget.
+        ValueError: too few negatives: even `m = 0` exceeds the budget.
 
     >>> budget_on(0.01, 299)
     0.008361204013377926
@@ -132,7 +134,8 @@ def threshold_within(
     threshold = metrics.threshold_at_false_positive_rate(
         jax.nn.sigmoid(outputs[:, 0]), labels, budget=budget, weight=weight
     )
-    # Where the highest score is a negative's, "never" is a number that JSON knows.
+    # Where a negative has the highest score, no positive decision is allowed: just above 1, which
+    # JSON can hold.
     return jnp.minimum(threshold, jnp.nextafter(jnp.ones_like(threshold), 2))
 
 
@@ -161,6 +164,45 @@ def decision_metrics(
     }
 
 
+def decide(
+    config: Config,
+    validated: tuple[Float[Array, "networks n 1"], Int[Array, " n"]],
+    tested: tuple[Float[Array, "networks m 1"], Int[Array, " m"]],
+    budget: float | None,
+) -> dict[str, Array]:
+    """Choose the threshold of each network on validation data and evaluate it on test data.
+
+    Args:
+        config: the costs.
+        validated: outputs and labels of the validation data.
+        tested: outputs and labels of the test data.
+        budget: of `budget_on`; None chooses the threshold of least cost.
+
+    Returns:
+        `decision_metrics`, `(networks,)` each.
+    """
+    costs = Costs(config.false_positive_cost, config.false_negative_cost)
+    if budget is None:
+        choose = functools.partial(choose_threshold, costs=costs)
+    else:
+        choose = functools.partial(threshold_within, budget=budget)
+    thresholds = jax.vmap(choose, (0, None))(*validated)
+    rates = functools.partial(decision_metrics, costs=costs)
+    return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+
+
+def draw_learning(
+    directory: RunDirectory, history: dict[str, dict[str, np.ndarray]]
+) -> dict[str, str]:
+    """Save the learning curves; returns the name of the figure and its caption."""
+    directory.save_figure("learning_curves", figures.learning_curves(history))
+    caption = (
+        "Learning curves: mean and range over the networks. The training loss includes dropout, "
+        "label smoothing and penalties."
+    )
+    return {"learning_curves": caption}
+
+
 def draw(
     directory: RunDirectory,
     outputs: Float[np.ndarray, "seeds n outputs"],
@@ -177,7 +219,7 @@ def draw(
         outputs: outputs of all networks on the test set.
         labels: true classes.
         class_names: names of the classes.
-        images: the test pictures, in [0, 1], or None.
+        images: the test images, in [0, 1], or None.
         threshold: the decision threshold, for two classes.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The methods of experiments.clustering: how each starts, how it learns, and what it says."""
+"""The methods of experiments.clustering: start, training, codes and memberships of each."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,18 +10,31 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import jaxnet as jn
+from experiments.clustering import embedding
+from experiments.clustering.config import (
+    AutoencoderKMeans,
+    Config,
+    Dcn,
+    Dec,
+    Deep,
+    GaussianMixture,
+    Idec,
+    KMeans,
+    N2d,
+    Vade,
+)
+from experiments.training import batch_size
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
 from jaxnet.training.hooks import Hooks
 from jaxnet.typing import Objective, Optimizer
 
-DEEP = ("autoencoder_kmeans", "dec", "idec", "dcn", "vade", "n2d")
 # From a key and codes to the parameters of the clusters, by name; and from a key, the parameters of
 # the autoencoder, and examples.
 FindInCodes = Callable[[Array, Array], Any]
 Find = Callable[[Array, Any, Array], Any]
 _ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu}
-# As DEC-DA: pictures of digits, that stay what they are.
+# As DEC-DA: changes that leave the class of a digit as it is.
 _SHIFT, _ROTATION, _SCALE = 0.1, 10.0, 0.1
 
 
@@ -30,91 +43,95 @@ class Method(NamedTuple):
 
     Attributes:
         network: the autoencoder; None where the codes are the examples themselves.
-        pretrain: from an optimizer to what trains the autoencoder first; None without one.
+        pretrain: from an optimizer to the learner of the autoencoder alone; None without one.
         start: `(key, autoencoder's parameters, x)` to the parameters of the clustering.
         codes: `(params, x) -> codes`.
         memberships: `(params, codes)` to probabilities of the clusters, `(n, k)`.
-        learner: `(optimizer, num_examples, init)` to what trains network and clusters together,
+        learner: `(optimizer, num_examples, init)` to the learner of network and clusters together,
             where `init(key)` are parameters of `start`; None where the method ends with these.
         hooks: from the number of examples to the hooks of that training.
+        on_host: whether `start` computes on the host and cannot be compiled.
     """
 
     network: jn.autoencoders.Autoencoder | None
     pretrain: Callable[[Optimizer], jn.Learner] | None
-    start: Callable[[Array, Any, Array], Any]
+    start: Find
     codes: Callable[[Any, Array], Array]
     memberships: Callable[[Any, Array], Array]
     learner: Callable[[Optimizer, int, Callable[[Array], Any]], jn.Learner] | None = None
     hooks: Callable[[int], Hooks] = lambda num_examples: ()
+    on_host: bool = False
 
 
 def build_method(
-    config: Any,
-    num_features: int,
+    config: Config,
     in_shape: Sequence[int],
     *,
     mean: Callable[[Array], Array] = jax.nn.sigmoid,
 ) -> Method:
-    """The method of a resolved config of `experiments.clustering`.
+    """The method of a config.
 
     Args:
         config: the options.
-        num_features: size of an example as a vector.
-        in_shape: the shape of one example, for changes of pictures.
+        in_shape: the shape of one example, before it is a vector.
         mean: from outputs to the reconstruction, as in `autoencoders.reconstruction`.
 
     Raises:
         ValueError: an option out of range.
     """
-    if config.method == "kmeans":
-        return Method(None, None, _of_examples(_centers(config)), _same, _by_distance)
-    if config.method == "gmm":
-        return Method(None, None, _of_examples(_mixture(config)), _same, _by_mixture)
-    dims = [num_features, *config.hidden_dims, config.code_dim]
-    activation = _ACTIVATIONS[config.activation]
-    if config.method == "vade":
+    options, num_clusters = config.method, config.num_clusters
+    num_features = int(np.prod(in_shape))
+    if isinstance(options, KMeans):
+        find = _of_examples(_centers(options.num_restarts, num_clusters))
+        return Method(None, None, find, _same, _by_distance)
+    if isinstance(options, GaussianMixture):
+        find = _of_examples(find_mixture(options, num_clusters))
+        return Method(None, None, find, _same, _by_mixture)
+    dims = [num_features, *options.hidden_dims, options.code_dim]
+    activation = _ACTIVATIONS[options.activation]
+    if isinstance(options, Vade):
         likelihood = jn.autoencoders.bernoulli_likelihood()
-        if config.output_std:
-            likelihood = jn.autoencoders.gaussian_likelihood(config.output_std, mean=mean)
+        if options.output_std:
+            likelihood = jn.autoencoders.gaussian_likelihood(options.output_std, mean=mean)
         network = jn.autoencoders.mlp_variational_autoencoder(
             dims, activation=activation, likelihood=likelihood
         )
-        find = _of_codes(network, _prior(config))
-        recluster = _of_drawn_codes(network, _prior(config))
+        prior = _prior(options, num_clusters)
+        find, recluster = _of_codes(network, prior), _of_drawn_codes(network, prior)
     else:
         network = jn.autoencoders.mlp_autoencoder(dims, activation=activation)
-        find = recluster = _of_codes(network, _centers(config))
-    change = _changing(config, in_shape)
+        find = _of_codes(network, _centers(options.num_restarts, num_clusters))
+        recluster = find
+    change = _changing(options.augment, in_shape)
     reconstruction = jn.autoencoders.reconstruction(network, mean=mean)
-    # Without its key a variational autoencoder rebuilds from the mean of the code.
-    pretraining = _without_key(reconstruction) if config.method == "vade" else reconstruction
+    # Without its key a variational autoencoder reconstructs from the mean of the code.
+    variational = isinstance(options, Vade)
+    pretraining = _without_key(reconstruction) if variational else reconstruction
 
     def pretrain(optimizer: Optimizer) -> jn.Learner:
         return change(jn.gradient_learner(network.init, pretraining, optimizer))
 
-    def train(optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]) -> jn.Learner:
-        return change(
-            _build_learner(config, network, reconstruction, init, optimizer, num_examples)
-        )
-
-    def hooks(num_examples: int) -> Hooks:
-        return _hooks(config, network, recluster, num_examples // config.batch_size)
-
     def start(key: Array, params: Any, x: Array) -> Any:
         return {"autoencoder": params} | find(key, params, x)
 
-    method = Method(network, pretrain, start, _codes(network), _by_distance, train, hooks)
-    match config.method:
-        case "autoencoder_kmeans":
-            return method._replace(learner=None)
-        case "n2d":
-            embed = _start_embedding(config, network)
-            return method._replace(
-                start=embed, codes=_embedding, memberships=_by_mixture, learner=None
-            )
-        case "vade":
-            return method._replace(memberships=_by_prior)
-    return method
+    method = Method(network, pretrain, start, _codes(network), _by_distance)
+    if isinstance(options, AutoencoderKMeans):
+        return method
+    if isinstance(options, N2d):
+        embed = embedding.start(options, num_clusters, network, find_mixture(options, num_clusters))
+        return method._replace(start=embed, codes=_embedding, memberships=_by_mixture, on_host=True)
+
+    def learner(
+        optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]
+    ) -> jn.Learner:
+        objective = (options, network, reconstruction)
+        return change(_build_learner(*objective, init, optimizer, num_examples))
+
+    def hooks(num_examples: int) -> Hooks:
+        return _hooks(options, network, recluster, num_examples)
+
+    method = method._replace(learner=learner, hooks=hooks)
+    return method._replace(memberships=_by_prior) if variational else method
 
 
 def _same(params: Any, x: Array) -> Array:
@@ -141,33 +158,38 @@ def _by_prior(params: Any, codes: Array) -> Array:
     return clustering.mixture_responsibilities(params["mixture"], codes)
 
 
-def _centers(config: Any) -> FindInCodes:
+def _centers(num_restarts: int, num_clusters: int) -> FindInCodes:
     def find(key: Array, codes: Array) -> Any:
-        found = clustering.fit_kmeans(
-            key, codes, config.num_clusters, num_restarts=config.num_restarts
-        )
-        return {"centers": found.centers}
+        result = clustering.fit_kmeans(key, codes, num_clusters, num_restarts=num_restarts)
+        return {"centers": result.centers}
 
     return find
 
 
-def _mixture(config: Any) -> FindInCodes:
+def find_mixture(options: GaussianMixture | N2d, num_clusters: int) -> FindInCodes:
+    """From a key and codes to the Gaussian mixture of a method."""
+    return _mixture(options, num_clusters, options.covariance)
+
+
+def _mixture(
+    options: GaussianMixture | N2d | Vade, num_clusters: int, covariance: Any
+) -> FindInCodes:
     def find(key: Array, codes: Array) -> Any:
         fitted = clustering.fit_gaussian_mixture(
             key,
             codes,
-            config.num_clusters,
-            covariance="diagonal" if config.method == "vade" else config.covariance,
-            num_restarts=config.num_restarts,
-            min_variance=config.min_variance,
+            num_clusters,
+            covariance=covariance,
+            num_restarts=options.num_restarts,
+            min_variance=options.min_variance,
         )
         return {"mixture": fitted.mixture}
 
     return find
 
 
-def _prior(config: Any) -> FindInCodes:
-    find = _mixture(config)
+def _prior(options: Vade, num_clusters: int) -> FindInCodes:
+    find = _mixture(options, num_clusters, "diagonal")
     return lambda key, codes: {"mixture": clustering.mixture_params(*find(key, codes)["mixture"])}
 
 
@@ -180,7 +202,7 @@ def _of_codes(network: jn.autoencoders.Autoencoder, find: FindInCodes) -> Find:
 
 
 def _of_drawn_codes(network: jn.autoencoders.VariationalAutoencoder, find: FindInCodes) -> Find:
-    """From codes drawn from their posteriors, as wide as a prior has to be."""
+    """From codes that are drawn from their posteriors, whose spread the prior must cover."""
 
     def posterior(params: Any, x: Array) -> Array:
         return jnp.concatenate(network.posterior(params, x), axis=-1)
@@ -194,41 +216,13 @@ def _of_drawn_codes(network: jn.autoencoders.VariationalAutoencoder, find: FindI
     return find_in_drawn
 
 
-def _start_embedding(
-    config: Any, network: jn.autoencoders.Autoencoder
-) -> Callable[[Array, Any, Array], Any]:
-    """N2D: UMAP on the codes, on the host, then a Gaussian mixture. McConville et al. (2020)."""
-    from umap import UMAP  # pyright: ignore[reportMissingImports]
-
-    def embed(codes: np.ndarray, seed: np.ndarray) -> np.ndarray:
-        reducer = UMAP(
-            n_neighbors=config.num_neighbors,
-            min_dist=0.0,  # as in the paper, whose number of neighbors is 20
-            n_components=config.embedding_dim,
-            random_state=int(seed),
-            n_jobs=1,
-        )
-        return np.asarray(reducer.fit_transform(np.asarray(codes)), np.float32)
-
-    find = _mixture(config)
-
-    def start(key: Array, params: Any, x: Array) -> Any:
-        codes = np.asarray(jn.predict(network.encode, params, x))
-        seed_key, key = jax.random.split(key)
-        seed = np.asarray(jax.random.randint(seed_key, (), 0, 2**31 - 1))
-        embedding = jnp.asarray(embed(codes, seed))
-        return {"embedding": embedding} | find(key, embedding)
-
-    return start
-
-
 def _without_key(objective: Objective) -> Objective:
     return lambda params, batch, key: objective(params, batch, None)
 
 
-def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn.Learner]:
-    """Let a learner see changed pictures, where that is asked for."""
-    if not config.augment:
+def _changing(augment: bool, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn.Learner]:
+    """Augment the images of a learner, where that is asked for."""
+    if not augment:
         return lambda learner: learner
     augmentation = jn.random_affine(
         in_shape, max_shift=_SHIFT, max_rotation=_ROTATION, max_scale=_SCALE
@@ -236,15 +230,15 @@ def _changing(config: Any, in_shape: Sequence[int]) -> Callable[[jn.Learner], jn
     return lambda learner: jn.training.augmented_learner(learner, augmentation)
 
 
-def _hooks(config: Any, network: Any, recluster: Find, steps_per_epoch: int) -> Hooks:
+def _hooks(options: Deep, network: Any, recluster: Find, num_examples: int) -> Hooks:
     """Targets of DEC and IDEC; soft resets with new clusters (BRB), which new targets follow."""
     hooks: list[Any] = []
-    targets = config.method in ("dec", "idec")
+    targets = isinstance(options, Dec | Idec)
     if targets:
-        hooks.append((config.refresh_every, clustering.refresh_targets(network)))
-    if config.reset:
-        every = config.reset_every * steps_per_epoch
-        reset = clustering.reset_and_recluster(network, recluster, factor=config.reset_factor)
+        hooks.append((options.refresh_every, clustering.refresh_targets(network)))
+    if options.reset:
+        every = options.reset_every * (num_examples // batch_size(options, num_examples))
+        reset = clustering.reset_and_recluster(network, recluster, factor=options.reset_factor)
         hooks.append((every, reset, every))
         if targets:
             hooks.append((every, clustering.refresh_targets(network), every))
@@ -252,28 +246,28 @@ def _hooks(config: Any, network: Any, recluster: Find, steps_per_epoch: int) -> 
 
 
 def _build_learner(
-    config: Any,
+    options: Deep,
     network: Any,
     reconstruction: Objective,
     init: Callable[[Array], Any],
     optimizer: Optimizer,
     num_examples: int,
 ) -> jn.Learner:
-    """What trains network and clusters together."""
-    match config.method:
-        case "dcn":
-            return clustering.deep_clustering_network_learner(
-                init, network, reconstruction, optimizer, strength=config.strength
-            )
-        case "vade":
-            objective = clustering.variational_deep_embedding(network)
-            return jn.gradient_learner(init, objective, optimizer)
-        case "idec":
-            objective = clustering.improved_deep_embedded_clustering(
-                network, reconstruction, strength=config.strength
-            )
-        case _:
-            objective = clustering.deep_embedded_clustering(network)
+    """The learner of network and clusters together."""
+    if isinstance(options, Dcn):
+        return clustering.deep_clustering_network_learner(
+            init, network, reconstruction, optimizer, strength=options.clustering_weight
+        )
+    if isinstance(options, Vade):
+        objective = clustering.variational_deep_embedding(network)
+        return jn.gradient_learner(init, objective, optimizer)
+    if isinstance(options, Idec):
+        objective = clustering.improved_deep_embedded_clustering(
+            network, reconstruction, strength=options.clustering_weight
+        )
+    else:
+        assert isinstance(options, Dec)
+        objective = clustering.deep_embedded_clustering(network)
     objective = clustering.with_targets(objective, num_examples=num_examples)
     return jn.gradient_learner(init, objective, optimizer)
 
@@ -281,7 +275,7 @@ def _build_learner(
 def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:
     """The parameters with which the clustering of each network starts, stacked.
 
-    Networks take turns, so that the memory is that of one.
+    One network after the other, so that memory is needed for one only.
 
     Args:
         method: the method.
@@ -289,8 +283,7 @@ def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n featu
         params: of the trained autoencoders, stacked; None where there are none.
         x: the examples.
     """
-    # UMAP runs outside of JAX.
-    start = method.start if method.codes is _embedding else jax.jit(method.start)
+    start = method.start if method.on_host else jax.jit(method.start)
     starts = [
         start(
             key,
@@ -303,7 +296,7 @@ def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n featu
 
 
 class Clustered(NamedTuple):
-    """What all networks make of the data, on the host.
+    """Codes and clusters of examples by all networks, on the host.
 
     Attributes:
         codes: of each network, `(n, code)`.
@@ -323,7 +316,7 @@ def _codes_and_memberships(method: Method, params: Any, x: Array) -> tuple[Array
 
 
 def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clustered:
-    """Codes and clusters of all examples by each network, which take turns.
+    """Codes and clusters of all examples by each network, one after the other.
 
     Args:
         method: the method.
@@ -332,9 +325,10 @@ def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clust
     """
     codes, memberships = [], []
     for index in range(len(jax.tree.leaves(params)[0])):
-        own = jax.tree.map(lambda leaf, i=index: leaf[i], params)
-        found = jax.device_get(_codes_and_memberships(method, own, x))
-        # Of examples that are their own codes one copy is enough.
-        codes.append(codes[0] if codes and method.network is None else found[0])
-        memberships.append(found[1])
-    return Clustered(codes, np.stack([each.argmax(axis=1) for each in memberships]), memberships[0])
+        of_network = jax.tree.map(lambda leaf, i=index: leaf[i], params)
+        code, membership = jax.device_get(_codes_and_memberships(method, of_network, x))
+        # Examples that are their own codes are kept once.
+        codes.append(codes[0] if codes and method.network is None else code)
+        memberships.append(membership)
+    clusters = np.stack([membership.argmax(axis=1) for membership in memberships])
+    return Clustered(codes, clusters, memberships[0])

@@ -1,4 +1,4 @@
-"""What experiments.clustering leaves behind besides its result: clusters, figures, tables."""
+"""Files of a clustering besides its result: clusters, figures, tables."""
 
 import csv
 import io
@@ -34,17 +34,17 @@ def draw(
     directory: RunDirectory,
     dataset: Dataset,
     history: dict[str, dict[str, np.ndarray]],
-    first: Clustered | None,
-    found: Clustered,
+    before: Clustered | None,
+    clustered: Clustered,
 ) -> dict[str, str]:
-    """Save figures of the training and of what the first network found.
+    """Save figures of the training and of the clusters of the first network.
 
     Args:
         directory: the run directory.
         dataset: the data.
         history: of the training of network and clusters; empty where there was none.
-        first: the clusters with which that training began, or None.
-        found: the clusters.
+        before: the clusters with which that training began, or None.
+        clustered: the clusters.
     """
     captions = {}
     if history:
@@ -59,22 +59,22 @@ def draw(
             "Training of network and clusters: mean and range over the networks. Labels only score."
         )
     if dataset.is_image:
-        directory.save_figure("clusters", figures.image_rows(_sheet(dataset, found)))
+        directory.save_figure("clusters", figures.image_rows(_sheet(dataset, clustered)))
         captions["clusters"] = (
             "Clusters of the first network, a row each: the most typical members on the left, the "
             "least certain ones on the right."
         )
-    for name, each in (("codes_before", first), ("codes", found)):
-        if each is None or each.codes[0].shape[1] < 2:
+    for name, result in (("codes_before", before), ("codes", clustered)):
+        if result is None or result.codes[0].shape[1] < 2:
             continue
         chosen = np.random.default_rng(0).permutation(len(dataset.y))[:_MAX_POINTS]
         # Of thousands of words, exact components would take minutes.
-        plane = PCA(2, random_state=0).fit(each.codes[0])
-        points = plane.transform(each.codes[0][chosen])
+        plane = PCA(2, random_state=0).fit(result.codes[0])
+        points = plane.transform(result.codes[0][chosen])
         labels, names = dataset.y[chosen], dataset.class_names
         if not names:
-            labels = each.clusters[0][chosen]
-            names = tuple(str(number) for number in range(each.memberships.shape[1]))
+            labels = result.clusters[0][chosen]
+            names = tuple(str(number) for number in range(result.memberships.shape[1]))
         directory.save_figure(name, figures.code_map(points, labels, names))
         colored = "class" if dataset.class_names else "cluster"
         when = "before clusters were learned" if name == "codes_before" else "at the end"
@@ -82,9 +82,9 @@ def draw(
     if dataset.class_names:
         table = jn.metrics.contingency_table(
             dataset.y,
-            found.clusters[0],
+            clustered.clusters[0],
             num_classes=dataset.num_classes,
-            num_clusters=found.memberships.shape[1],
+            num_clusters=clustered.memberships.shape[1],
         )
         figure = figures.contingency_table(table, dataset.class_names)
         directory.save_figure("contingency", figure)
@@ -92,46 +92,48 @@ def draw(
     return captions
 
 
-def _sheet(dataset: Dataset, found: Clustered) -> dict[str, np.ndarray]:
-    """For each cluster its most typical and its least certain pictures."""
+def _sheet(dataset: Dataset, clustered: Clustered) -> dict[str, np.ndarray]:
+    """For each cluster its most typical and its least certain images."""
     rows, blank = {}, np.zeros(dataset.x.shape[1:], np.float32)
-    for number in range(found.memberships.shape[1]):
-        members = _by_certainty(found, number)
+    for number in range(clustered.memberships.shape[1]):
+        members = _by_certainty(clustered, number)
         typical, uncertain = members[:_NUM_SHOWN], members[_NUM_SHOWN:][-_NUM_SHOWN:]
-        pictures = [
+        images = [
             *(dataset.x[index] for index in typical),
             *[blank] * (_NUM_SHOWN - len(typical) + _NUM_SHOWN - len(uncertain)),
             *(dataset.x[index] for index in uncertain),
         ]
-        rows[f"{number} ({len(members)})"] = np.stack(pictures)
+        rows[f"{number} ({len(members)})"] = np.stack(images)
     return rows
 
 
-def _by_certainty(found: Clustered, number: int) -> np.ndarray:
+def _by_certainty(clustered: Clustered, number: int) -> np.ndarray:
     """The members of a cluster of the first network, the most certain ones first."""
-    members = np.flatnonzero(found.clusters[0] == number)
-    return members[np.argsort(-found.memberships[members, number], kind="stable")]
+    members = np.flatnonzero(clustered.clusters[0] == number)
+    return members[np.argsort(-clustered.memberships[members, number], kind="stable")]
 
 
-def tables(dataset: Dataset, x: np.ndarray, found: Clustered) -> dict[str, list[tuple[str, ...]]]:
-    """What marks each cluster of the first network: features, and titles of typical members.
+def tables(
+    dataset: Dataset, x: np.ndarray, clustered: Clustered
+) -> dict[str, list[tuple[str, ...]]]:
+    """Features that mark each cluster of the first network, and titles of typical members.
 
     A feature marks a cluster where its mean there lies furthest above that of all examples, in
-    standard deviations of all examples; for words of mails, whose deviations differ little, the
-    plain difference. Pictures have none.
+    standard deviations of all examples; for words of texts, whose deviations differ little, the
+    plain difference. Images have none.
 
     Args:
         dataset: the data.
         x: the examples as they were clustered, `(n, features)`.
-        found: the clusters.
+        clustered: the clusters.
     """
     if dataset.is_image:
         return {}
     mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
     header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))
     rows: list[tuple[str, ...]] = [header]
-    for number in range(found.memberships.shape[1]):
-        members = _by_certainty(found, number)
+    for number in range(clustered.memberships.shape[1]):
+        members = _by_certainty(clustered, number)
         if not len(members):
             rows.append((str(number), "0", *[""] * (len(header) - 2)))
             continue
@@ -159,13 +161,13 @@ def draw_query(
     """
     nearest = {}
     for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
-        found = jn.neighbors.nearest_neighbors(
+        result = jn.neighbors.nearest_neighbors(
             jnp.asarray(space[index : index + 1]),
             jnp.asarray(space),
             min(_NUM_NEIGHBORS, len(x) - 1),
             exclude=jnp.array([index]),
         )
-        nearest[name] = np.asarray(found.indices[0])
+        nearest[name] = np.asarray(result.indices[0])
     for name, indices in nearest.items():
         print(f"nearest to example {index} by {name}:")
         for neighbor in indices:

@@ -1,4 +1,4 @@
-"""How the clusters of experiments.clustering are judged: by labels, and without any."""
+"""Evaluation of clusters, with labels and without."""
 
 import math
 from collections.abc import Callable
@@ -29,29 +29,29 @@ def scores(method: Method, x: jax.Array, dataset: Dataset) -> Callable[[Any], di
 
     @jax.jit
     def clusters(params: Any, x: jax.Array) -> jax.Array:
-        def one(params: Any) -> jax.Array:
+        def of_network(params: Any) -> jax.Array:
             return method.memberships(params, method.codes(params, x)).argmax(axis=1)
 
-        return jax.lax.map(one, params)
+        return jax.lax.map(of_network, params)
 
     def score(params: Any) -> dict[str, Any]:
-        found = np.asarray(clusters(params, x))
+        predicted = np.asarray(clusters(params, x))
         return {
-            "accuracy": jn.metrics.clustering_accuracy(dataset.y, found),
-            "nmi": _each(normalized_mutual_info_score, dataset.y, found),
+            "accuracy": jn.metrics.clustering_accuracy(dataset.y, predicted),
+            "nmi": _each(normalized_mutual_info_score, dataset.y, predicted),
         }
 
     return score
 
 
 def final_metrics(
-    found: Clustered, first: Clustered | None, dataset: Dataset, seed: int
+    clustered: Clustered, before: Clustered | None, dataset: Dataset, seed: int
 ) -> dict[str, np.ndarray]:
     """How well clusters agree with labels, if there are any, with each other and with the codes.
 
     Args:
-        found: the clusters.
-        first: those with which a training of network and clusters began, or None.
+        clustered: the clusters.
+        before: those with which a training of network and clusters began, or None.
         dataset: the data.
         seed: decides on which examples the silhouette is computed, where these are many.
 
@@ -60,7 +60,7 @@ def final_metrics(
     """
     metrics = {}
     if dataset.class_names:
-        y, clusters = dataset.y, found.clusters
+        y, clusters = dataset.y, clustered.clusters
         metrics = {
             "accuracy": jn.metrics.clustering_accuracy(y, clusters),
             "nmi": _each(normalized_mutual_info_score, y, clusters),
@@ -68,23 +68,23 @@ def final_metrics(
             "homogeneity": _each(homogeneity_score, y, clusters),
             "completeness": _each(completeness_score, y, clusters),
         }
-        if first is not None:
-            before = jn.metrics.clustering_accuracy(y, first.clusters)
-            metrics["accuracy_before_clustering"] = before
+        if before is not None:
+            accuracy = jn.metrics.clustering_accuracy(y, before.clusters)
+            metrics["accuracy_before_clustering"] = accuracy
         if dataset.groups is not None:
             metrics["nmi_of_groups"] = _each(normalized_mutual_info_score, dataset.groups, clusters)
-    if len(found.clusters) > 1:
-        metrics["agreement_of_networks"] = _agreement(found.clusters)
-    limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / found.codes[0].shape[1])))
+    if len(clustered.clusters) > 1:
+        metrics["agreement_of_networks"] = _agreement(clustered.clusters)
+    limit = min(_MAX_SILHOUETTE, int(math.sqrt(_MAX_PRODUCTS / clustered.codes[0].shape[1])))
     chosen = np.random.default_rng(seed).permutation(len(dataset.y))[:limit]
-    num_clusters = found.memberships.shape[1]
+    num_clusters = clustered.memberships.shape[1]
     silhouettes = [
         jn.metrics.silhouette_score(
-            jnp.asarray(codes[chosen]), jnp.asarray(own[chosen]), num_clusters=num_clusters
+            jnp.asarray(codes[chosen]), jnp.asarray(clusters[chosen]), num_clusters=num_clusters
         )
-        for codes, own in zip(found.codes, found.clusters, strict=True)
+        for codes, clusters in zip(clustered.codes, clustered.clusters, strict=True)
     ]
-    # All examples in one cluster have none: as bad as no structure at all.
+    # Undefined where all examples are in one cluster; 0 stands for no structure.
     metrics["silhouette_of_codes"] = np.nan_to_num(np.array(silhouettes), nan=0.0)
     return metrics
 
@@ -92,7 +92,9 @@ def final_metrics(
 def _agreement(clusters: np.ndarray) -> np.ndarray:
     """Mean adjusted Rand index of each clustering with the others, which needs no labels.
 
-    What every seed finds is likely to be in the data: von Luxburg (2010), "Clustering stability".
+    Clusters that every seed finds are likely to be in the data.
+
+    Source: von Luxburg (2010), "Clustering stability: an overview".
     """
     table = np.stack([_each(adjusted_rand_score, labels, clusters) for labels in clusters])
     return (table.sum(axis=1) - 1) / (len(clusters) - 1)

@@ -3,6 +3,6 @@
 import sys
 
 from experiments.command import main
-from experiments.reconstruction.experiment import Config, run
+from experiments.reconstruction import experiment
 
-sys.exit(main(Config, run))
+sys.exit(main(experiment))

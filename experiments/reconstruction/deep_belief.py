@@ -1,6 +1,5 @@
-"""Deep belief networks: a stack of machines trained one after the other, watched."""
+"""Pretraining of deep belief networks: machines trained one after the other, each a stage."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,69 +8,61 @@ import optax
 from jaxtyping import Array, Float
 
 import jaxnet as jn
-from jaxnet import boltzmann
+from experiments.reconstruction.config import DeepBelief
+from jaxnet import boltzmann, runs
 
 # Hinton and Salakhutdinov (2006), supplement: Gaussian units need a rate a hundred times smaller.
-_GAUSSIAN_SHARE, _MOMENTUM = 0.01, 0.9
+_GAUSSIAN_FACTOR, _MOMENTUM = 0.01, 0.9
 
 
 def pretrain(
+    directory: runs.RunDirectory,
     rbms: Sequence[boltzmann.RBM],
     keys: Array,
     x: Float[Array, "n features"],
     *,
-    rate: float,
+    options: DeepBelief,
     batch_size: int,
-    num_epochs: int,
-) -> Any:
-    """Train a stack of machines for each key, and unroll each into an autoencoder.
+    watch: runs.TrainOptions,
+) -> tuple[Any, list[str]]:
+    """Train a stack of machines for each key, and unroll each stack into an autoencoder.
 
-    As `boltzmann.fit_stack`, for all networks side by side and with a line after each epoch. Each
-    machine learns by one step of contrastive divergence, stochastic gradients and momentum. It is
-    a function of its arguments: an interrupted one is done again, to the same bits.
+    As `boltzmann.fit_stack`, for all networks in one program; each machine is a stage of the run,
+    `rbm_0` and so on. It learns by one step of contrastive divergence, stochastic gradients and
+    momentum.
 
     Args:
+        directory: the run directory.
         rbms: from `boltzmann.stack`.
         keys: one for each network.
         x: the training examples.
-        rate: learning rate of machines of Bernoulli units; a hundredth for Gaussian ones.
+        options: rate, and epochs of each machine.
         batch_size: examples in a batch.
-        num_epochs: passes over the data, for each machine.
+        watch: checkpoints and event files of each stage.
 
     Returns:
-        Parameters of autoencoders, stacked over the networks.
+        Parameters of autoencoders, stacked over the networks, and the hash of the state of each
+        stage.
 
     Raises:
         FloatingPointError: a machine that diverges.
     """
-    stacked, data_axis = [], None
-    for index, rbm in enumerate(rbms):
-        gaussian = rbm.hidden == boltzmann.GAUSSIAN
-        learner = jn.gradient_learner(
+
+    def learner(rbm: boltzmann.RBM) -> jn.Learner:
+        factor = _GAUSSIAN_FACTOR if rbm.hidden == boltzmann.GAUSSIAN else 1
+        return jn.gradient_learner(
             rbm.init,
             boltzmann.contrastive_divergence(rbm),
-            optax.sgd(rate * (_GAUSSIAN_SHARE if gaussian else 1), momentum=_MOMENTUM),
+            optax.sgd(options.pretrain_rate * factor, momentum=_MOMENTUM),
         )
-        own_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        states = jax.jit(jax.vmap(learner.init))(own_keys)
-        batches = jn.training.shuffled(batch_size)
-        batches = batches if data_axis is None else jn.training.per_run(batches)
-        run = jn.epochs(learner, states, {"x": x}, batches=batches)
-        for epoch, (trained, metrics) in enumerate(itertools.islice(run, num_epochs), start=1):
-            states = trained
-            error = float(metrics["squared_reconstruction_error"].mean())
-            print(
-                f"pretraining machine {index + 1} of {len(rbms)} "
-                f"({rbm.num_visible}-{rbm.num_hidden}), epoch {epoch}/{num_epochs}: "
-                f"squared error {error:.4g}",
-                flush=True,
-            )
-            if not error < float("inf"):
-                raise FloatingPointError(
-                    f"pretraining machine {index + 1} diverged in epoch {epoch}; try a smaller "
-                    "--pretrain-rate"
-                )
-        stacked.append(states.params)
-        x = jax.jit(jax.vmap(rbm.hidden_mean, (0, data_axis)))(states.params, x)
-        data_axis = 0
-    return jax.vmap(boltzmann.unroll)(stacked)
+
+    results = runs.train_stages(
+        directory,
+        boltzmann.stack_stages(rbms, learner),
+        keys,
+        {"x": x},
+        batches=batch_size,
+        options=watch,
+    )
+    params = jax.vmap(boltzmann.unroll)([result.params for result in results])
+    return params, [result.state_sha256 for result in results]

@@ -1,4 +1,4 @@
-"""The models of experiments.reconstruction: what each is, how it learns, and how it is judged."""
+"""The models of experiments.reconstruction: networks, learners, and their evaluation."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -9,11 +9,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import jaxnet as jn
-from experiments.reconstruction.deep_belief import pretrain
+from experiments.reconstruction.config import (
+    AutoencoderOptions,
+    Config,
+    Contractive,
+    DeepBelief,
+    Denoising,
+    Rbm,
+    Sparse,
+    Vae,
+)
 from jaxnet import boltzmann
 from jaxnet.typing import Objective, Optimizer
 
-_CODE_ACTIVATIONS = {"sparse": jax.nn.sigmoid, "contractive": jax.nn.sigmoid}
 _ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid}
 _NOISES = {
     "masking": jn.nn.masking_noise,
@@ -22,121 +30,119 @@ _NOISES = {
 }
 _BOUND_SAMPLES, _GIBBS_STEPS, _AIS_CHAINS = 10, 2000, 100
 
-
-Judge = Callable[[Any, Array, Array], dict[str, Array]]
+Init = Callable[[Array], Any]
+Evaluate = Callable[[Any, Array, Array], dict[str, Array]]
 
 
 class Model(NamedTuple):
-    """A model that rebuilds examples, given as vectors of numbers in [0, 1].
+    """A model that reconstructs examples, given as vectors of numbers in [0, 1].
 
     Attributes:
-        learner: from an optimizer to what trains the model; where there is `pretrain`, a second
-            argument `init(key) -> params` says where it starts.
+        init: `init(key) -> params`, where the networks start.
+        learner: `(optimizer, init)` to the learner of the model.
         loss: the objective on validation data; None where the model has none that can be compared.
-        encode: `(params, x) -> codes`, with nothing drawn.
-        rebuild: `(params, x) -> rebuilt examples` in [0, 1], with nothing drawn.
+        encode: `(params, x) -> codes`, with nothing drawn at random.
+        reconstruct: `(params, x)` to reconstructions in [0, 1], with nothing drawn at random.
         first_kernel: from parameters to the kernel of the first layer, `(*inputs, units)`.
         network: the autoencoder, or None.
-        judge: `(params, x, key)` to more metrics of test examples, one number each, or None.
-        judge_by_sampling: the same for log-probabilities, which take long; None where no option
+        evaluate: `(params, x, key)` to more metrics of test examples, one number each, or None.
+        evaluate_by_sampling: the same for log-probabilities, which take long; None where no option
             asks for them.
         sample: `(params, key, number)` to examples that the model draws, or None.
-        pretrain: from the keys of the networks to the parameters with which they start, stacked;
-            None where they start from what the learner draws.
+        rbms: the machines with which the networks are pretrained, from the first layer to the code.
     """
 
-    learner: Callable[..., jn.Learner]
+    init: Init
+    learner: Callable[[Optimizer, Init], jn.Learner]
     loss: Objective | None
     encode: Callable[[Any, Array], Array]
-    rebuild: Callable[[Any, Array], Array]
+    reconstruct: Callable[[Any, Array], Array]
     first_kernel: Callable[[Any], Array]
     network: jn.autoencoders.Autoencoder | None = None
-    judge: Judge | None = None
-    judge_by_sampling: Judge | None = None
+    evaluate: Evaluate | None = None
+    evaluate_by_sampling: Evaluate | None = None
     sample: Callable[[Any, Array, int], Array] | None = None
-    pretrain: Callable[[Array], Any] | None = None
+    rbms: Sequence[boltzmann.RBM] = ()
 
 
-def build_model(config: Any, x: Float[Array, "n features"], in_shape: Sequence[int]) -> Model:
-    """The model of a resolved config of `experiments.reconstruction`.
+def build_model(config: Config, x: Float[Array, "n features"], in_shape: Sequence[int]) -> Model:
+    """The model of a options.
 
     Args:
         config: the options.
-        x: the training examples as vectors: where a machine starts, and what is pretrained on.
+        x: the training examples as vectors, from which the biases of a machine start.
         in_shape: the shape of one example, for convolutions.
 
     Raises:
         ValueError: an option out of range.
     """
-    if config.model == "rbm":
-        return _boltzmann(config, x)
-    dims = [x.shape[1], *config.hidden_dims, config.code_dim]
-    if config.model == "vae":
-        return _variational(config, dims)
-    if config.model == "deep_belief":
-        return _deep_belief(config, dims, x)
-    network = _autoencoder(config, dims, in_shape)
-    objective = _reconstruction(config, network)
-    if config.model == "denoising":
-        objective = jn.with_noise(objective, _NOISES[config.noise_kind](config.noise))
-    elif config.model == "sparse" and config.sparsity_penalty == "l1":
-        objective = jn.autoencoders.with_l1_sparsity(objective, network, config.sparsity)
-    elif config.model == "sparse":
+    options = config.model
+    if isinstance(options, Rbm):
+        return _boltzmann(options, x)
+    dims = [x.shape[1], *options.hidden_dims, options.code_dim]
+    if isinstance(options, Vae):
+        return _variational(options, dims)
+    if isinstance(options, DeepBelief):
+        network = jn.autoencoders.mlp_autoencoder(dims, activation=jax.nn.sigmoid)
+        model = _of_autoencoder(network, _reconstruction(options.loss, network))
+        return model._replace(rbms=boltzmann.stack(dims, code=boltzmann.GAUSSIAN))
+    network = _autoencoder(options, dims, in_shape)
+    objective = _reconstruction(options.loss, network)
+    if isinstance(options, Denoising):
+        objective = jn.with_noise(objective, _NOISES[options.noise_kind](options.noise))
+    elif isinstance(options, Sparse) and options.sparsity_penalty == "l1":
+        objective = jn.autoencoders.with_l1_sparsity(objective, network, options.sparsity_weight)
+    elif isinstance(options, Sparse):
         objective = jn.autoencoders.with_kl_sparsity(
-            objective, network, config.sparsity, target=config.sparsity_target
+            objective, network, options.sparsity_weight, target=options.sparsity_target
         )
-    elif config.model == "contractive":
+    elif isinstance(options, Contractive):
         objective = jn.autoencoders.with_contraction(
-            objective, network, config.contraction, num_probes=1
+            objective, network, options.contraction_weight, num_probes=1
         )
     return _of_autoencoder(network, objective)
 
 
 def _autoencoder(
-    config: Any, dims: Sequence[int], in_shape: Sequence[int]
+    options: AutoencoderOptions, dims: Sequence[int], in_shape: Sequence[int]
 ) -> jn.autoencoders.Autoencoder:
-    activation = _ACTIVATIONS[config.activation]
-    code_activation = _CODE_ACTIVATIONS.get(config.model)
-    if not config.channels:
+    activation = _ACTIVATIONS[options.activation]
+    code_activation = jax.nn.sigmoid if isinstance(options, Sparse | Contractive) else None
+    if not options.channels:
         return jn.autoencoders.mlp_autoencoder(
-            dims, activation=activation, code_activation=code_activation, tied=config.tied
+            dims, activation=activation, code_activation=code_activation, tied=options.tied
         )
-    if config.tied:
+    if options.tied:
         raise ValueError("tied is for dense layers, found channels too; leave one of them out")
     convolutional = jn.autoencoders.cnn_autoencoder(
         in_shape,
-        config.channels,
+        options.channels,
         dims[1:],
         activation=activation,
         code_activation=code_activation,
     )
-    # All models are given vectors.
+    # All models take vectors.
     return jn.autoencoders.autoencoder(
         jn.chain(jn.nn.reshape(in_shape), convolutional.encoder),
         jn.chain(convolutional.decoder, jn.flatten(len(in_shape))),
     )
 
 
-def _reconstruction(config: Any, network: jn.autoencoders.Autoencoder) -> Objective:
-    bernoulli = config.loss == "bernoulli"
-    return (
-        jn.autoencoders.bernoulli_reconstruction if bernoulli else jn.autoencoders.reconstruction
-    )(network)
+def _reconstruction(loss: str, network: jn.autoencoders.Autoencoder) -> Objective:
+    if loss == "bernoulli":
+        return jn.autoencoders.bernoulli_reconstruction(network)
+    return jn.autoencoders.reconstruction(network)
 
 
-def _of_autoencoder(
-    network: jn.autoencoders.Autoencoder,
-    objective: Objective,
-    pretrain: Callable[[Array], Any] | None = None,
-) -> Model:
+def _of_autoencoder(network: jn.autoencoders.Autoencoder, objective: Objective) -> Model:
     return Model(
-        lambda optimizer, init=network.init: jn.gradient_learner(init, objective, optimizer),
+        network.init,
+        lambda optimizer, init: jn.gradient_learner(init, objective, optimizer),
         objective,
         network.encode,
         lambda params, x: jax.nn.sigmoid(network.apply(params, x)),
         lambda params: _first_kernel(params["encoder"]),
         network,
-        pretrain=pretrain,
     )
 
 
@@ -148,79 +154,67 @@ def _first_kernel(params: Any) -> Array:
     return _first_kernel(params[first])
 
 
-def _deep_belief(config: Any, dims: Sequence[int], x: Array) -> Model:
-    network = jn.autoencoders.mlp_autoencoder(dims, activation=jax.nn.sigmoid)
-    rbms = boltzmann.stack(dims, code=boltzmann.GAUSSIAN)
-    options = {
-        "rate": config.pretrain_rate,
-        "batch_size": config.batch_size,
-        "num_epochs": config.pretrain_epochs,
-    }
-    start = functools.partial(pretrain, rbms, x=x, **options)
-    return _of_autoencoder(network, _reconstruction(config, network), start)
-
-
-def _variational(config: Any, dims: Sequence[int]) -> Model:
+def _variational(options: Vae, dims: Sequence[int]) -> Model:
     network = jn.autoencoders.mlp_variational_autoencoder(
-        dims, activation=_ACTIVATIONS[config.activation]
+        dims, activation=_ACTIVATIONS[options.activation]
     )
     bound = jn.autoencoders.importance_weighted(network, 1)
     objective = jn.autoencoders.negative_elbo(network)
-    if config.binarize:
+    if options.binarize:
         objective = jn.with_augmentation(objective, jn.nn.bernoulli_sampling())
 
-    def judge(params: Any, x: Array, key: Array) -> dict[str, Array]:
+    def evaluate(params: Any, x: Array, key: Array) -> dict[str, Array]:
         def negative(index: Array) -> Array:
             return bound(params, {"x": x}, jax.random.fold_in(key, index))[0]
 
         return {"elbo": -jax.lax.map(negative, jnp.arange(_BOUND_SAMPLES)).mean()}
 
-    def judge_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
+    def evaluate_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
         values = jn.autoencoders.log_likelihood(
-            network, params, x, key, num_samples=config.likelihood_samples
+            network, params, x, key, num_samples=options.likelihood_samples
         )
         return {"log_likelihood": values.mean()}
 
     return Model(
-        lambda optimizer: jn.gradient_learner(network.init, objective, optimizer),
+        network.init,
+        lambda optimizer, init: jn.gradient_learner(init, objective, optimizer),
         objective,
         network.encode,
         lambda params, x: network.likelihood.mean(network.apply(params, x)),
         lambda params: _first_kernel(params["encoder"]),
         network,
-        judge,
-        judge_by_sampling if config.likelihood_samples else None,
+        evaluate,
+        evaluate_by_sampling if options.likelihood_samples else None,
         lambda params, key, number: jn.autoencoders.sample_prior(
             network, params, key, num_samples=number
         ),
     )
 
 
-def _boltzmann(config: Any, x: Array) -> Model:
-    rbm = boltzmann.RBM(x.shape[1], config.code_dim)
+def _boltzmann(options: Rbm, x: Array) -> Model:
+    rbm = boltzmann.RBM(x.shape[1], options.code_dim)
     bias = rbm.data_bias(x)
-    init = functools.partial(rbm.init, visible_bias=bias)
 
-    def learner(optimizer: Optimizer) -> jn.Learner:
-        if config.persistent_chains:
+    def learner(optimizer: Optimizer, init: Init) -> jn.Learner:
+        if options.persistent_chains:
             divergence = boltzmann.persistent_contrastive_divergence(
-                rbm, num_chains=config.persistent_chains, num_steps=config.gibbs_steps
+                rbm, num_chains=options.persistent_chains, num_steps=options.gibbs_steps
             )
         else:
-            divergence = boltzmann.contrastive_divergence(rbm, num_steps=config.gibbs_steps)
+            divergence = boltzmann.contrastive_divergence(rbm, num_steps=options.gibbs_steps)
         learner = jn.gradient_learner(init, divergence, optimizer)
         learner = jn.Learner(learner.init, _renamed(learner.step))
-        if config.binarize:
+        if options.binarize:
             learner = jn.training.augmented_learner(learner, jn.nn.bernoulli_sampling())
         return learner
 
-    def judge_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
+    def evaluate_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
         estimate = boltzmann.annealed_importance_sampling(
             rbm,
             params,
             key,
             base_bias=bias,
-            betas=boltzmann.annealing_schedule(config.ais_betas),
+            betas=boltzmann.annealing_schedule(options.ais_betas),
             num_chains=_AIS_CHAINS,
         )
         values = rbm.log_probability(params, x, estimate.log_partition)
@@ -234,18 +228,19 @@ def _boltzmann(config: Any, x: Array) -> Model:
         return rbm.reconstruct(params, chains)
 
     return Model(
+        functools.partial(rbm.init, visible_bias=bias),
         learner,
         None,
         rbm.hidden_mean,
         rbm.reconstruct,
         lambda params: params["kernel"],
-        judge_by_sampling=judge_by_sampling if config.ais_betas else None,
+        evaluate_by_sampling=evaluate_by_sampling if options.ais_betas else None,
         sample=sample,
     )
 
 
 def _renamed(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Call the error of the rebuilt data what it is called for all other models."""
+    """Rename the error of the reconstruction as for all other models."""
 
     def renamed(state: Any, batch: Any) -> Any:
         state, metrics = step(state, batch)

@@ -1,6 +1,5 @@
-"""Optimizers held against each other on the networks of experiments.reconstruction."""
+"""Optimizers compared on the networks of experiments.reconstruction."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -9,27 +8,27 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.command import finish, print_table, statistics, stopwatch
-from experiments.data import Dataset, Split
-from experiments.options import seed_keys
+from experiments.prepare import Prepared
+from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model
 from experiments.report import figures
+from experiments.training import batch_size, open_directory, seed_keys
+from jaxnet import runs
 from jaxnet.checkpoint import params_sha256
-from jaxnet.runs.directory import RunDirectory
-from jaxnet.typing import Objective
 
-# Shares of the default rate of each optimizer.
+# Multiples of the default rate of each optimizer.
 _GRID = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 class Compared(NamedTuple):
-    """What one optimizer did.
+    """Results of one optimizer.
 
     Attributes:
         rates: the grid, `(rates,)`; None where the optimizer has no learning rate.
         losses: training loss of each epoch, `(num_epochs, rates, num_seeds)`.
         validation: validation loss of each epoch, of the same shape.
         seconds: since the start, after each epoch, of one network: those of the program that
-            trains all, divided by how many these are; without compilation.
+            trains all, divided by their number; without compilation.
         errors: squared errors on the test examples after the last epoch, `(rates, num_seeds)`.
         state_sha256: of the last state of all networks.
     """
@@ -48,72 +47,59 @@ class Compared(NamedTuple):
         return int(np.argmin(np.where(np.isfinite(last), last, np.inf)))
 
 
-def compare(
-    config: Any, model: Model, x: np.ndarray, parts: Split, dataset: Dataset
-) -> dict[str, Any]:
+def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
     """Train the same networks by each optimizer over a grid of rates, all rates in one program.
 
     The rate of each optimizer is chosen on validation data, and the test error is that of this
-    rate. Rates are constant: a schedule would bend the curves. It is not resumed when interrupted.
+    rate. Rates are constant: a schedule would bend the curves. An interrupted comparison continues
+    with the optimizer that it was at.
 
     Args:
-        config: resolved options of `experiments.reconstruction`.
-        model: the networks.
-        x: all examples.
-        parts: the split.
-        dataset: where the examples come from.
+        prepared: config and data.
+        model: the networks, which have a loss.
 
     Returns:
         The summary, as it is written to `summary.json`.
-
-    Raises:
-        ValueError: an unknown optimizer, before anything is written; a run to resume; a model
-            without a loss.
     """
-    if config.resume is not None:
-        raise ValueError("resume: a comparison of optimizers starts anew; leave --resume out")
-    if model.loss is None:
-        raise ValueError("model: it has no loss to compare; choose an autoencoder (--model)")
-    config = dataclasses.replace(config, optimizer=None, learning_rate=None, weight_decay=None)
-    for name in config.compare_optimizers:
-        jn.optim.default_learning_rate(name)
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    config, dataset, parts, _, _ = prepared
+    names = config.compare_optimizers
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            compared = {}
-            for name in config.compare_optimizers:
-                compared[name] = _train(name, config, model, model.loss, x, parts)
+            compared = _finished(directory)
+            for name in names:
+                if name not in compared:
+                    compared[name] = _train(name, prepared, model)
+                    directory.log(_record(name, compared[name]))
                 print("  ".join(_row(name, compared[name])), flush=True)
-                directory.log(_record(name, compared[name]))
-        epoch_length = len(parts.train) // config.batch_size
+        compared = {name: compared[name] for name in names}
+        epoch_length = len(parts.train) // batch_size(config, len(parts.train))
         curves = {
-            name: (each.seconds, each.losses[:, each.best]) for name, each in compared.items()
+            name: (result.seconds, result.losses[:, result.best])
+            for name, result in compared.items()
         }
         figure = figures.optimizer_curves(curves, steps_per_epoch=epoch_length)
         directory.save_figure("optimizers", figure)
-        directory.save_figure(
-            "rates",
-            figures.rate_curves(
-                {
-                    name: (each.rates, each.validation[-1])
-                    for name, each in compared.items()
-                    if each.rates is not None
-                }
-            ),
-        )
+        by_rate = {
+            name: (result.rates, result.validation[-1])
+            for name, result in compared.items()
+            if result.rates is not None
+        }
+        directory.save_figure("rates", figures.rate_curves(by_rate))
         rows = [("optimizer", "rate", "training loss", "test squared error", "s / epoch")]
-        rows += [_row(name, each) for name, each in compared.items()]
+        rows += [_row(name, result) for name, result in compared.items()]
         print_table(rows)
+        hashes = {name: result.state_sha256 for name, result in compared.items()}
         summary = {
             "metrics": {
-                f"{name}_squared_error": statistics(each.errors[each.best])
-                for name, each in compared.items()
+                f"{name}_squared_error": statistics(result.errors[result.best])
+                for name, result in compared.items()
             },
             "rates": {
-                name: None if each.rates is None else float(each.rates[each.best])
-                for name, each in compared.items()
+                name: None if result.rates is None else float(result.rates[result.best])
+                for name, result in compared.items()
             },
-            "params_sha256": {name: each.state_sha256 for name, each in compared.items()},
-            "state_sha256": {name: each.state_sha256 for name, each in compared.items()},
+            "params_sha256": hashes,
+            "state_sha256": hashes,
             "seconds": seconds,
             "tables": {"Optimizers": rows},
         }
@@ -126,19 +112,20 @@ def compare(
         return finish(directory, config, summary, captions, published)
 
 
-def _train(
-    name: str, config: Any, model: Model, loss: Objective, x: np.ndarray, parts: Split
-) -> Compared:
+def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
+    config, _, parts, _, x = prepared
+    loss = model.loss
+    assert loss is not None
     default = jn.optim.default_learning_rate(name)
     rates = None if default is None else default * np.array(_GRID)
     grid = jnp.asarray([0.0] if rates is None else rates, jnp.float32)
 
     def learner(rate: jax.Array) -> jn.Learner:
         return model.learner(
-            lambda key: jn.optimizer(name, None if rates is None else rate, key=key)
+            lambda key: jn.optimizer(name, None if rates is None else rate, key=key), model.init
         )
 
-    # The rate is a leaf of the state, so one learner serves all networks of the stack.
+    # The rate is part of the state, so that one learner serves all networks.
     def init(key: jax.Array, rate: jax.Array) -> jn.TrainState:
         state = learner(rate).init(key)
         return state._replace(extra=(rate, state.extra))
@@ -160,55 +147,68 @@ def _train(
     def evaluate(state: jn.TrainState) -> jax.Array:
         return loss(jn.evaluation_params(state), validation, key)[0]
 
-    stacked = jn.Learner(lambda key: init(key, grid[0]), step)
+    batched = jn.Learner(lambda key: init(key, grid[0]), step)
     data = {"x": jnp.asarray(x[parts.train])}
-    options = {"batch_size": config.batch_size}
-    # One step that is thrown away compiles the program, so that no epoch is timed with it.
-    room = jn.training.begin_epoch(stacked, states, data, **options)
-    jax.block_until_ready(jn.training.advance(stacked, states, room, data, num_steps=1, **options))
-    run = jn.epochs(stacked, states, data, **options)
-    losses, judged, seconds = [], [], []
+    options: dict[str, Any] = {"batch_size": batch_size(config, len(parts.train))}
+    # One step, which is not used, compiles the program, so that no epoch is timed with it.
+    empty = jn.training.begin_epoch(batched, states, data, **options)
+    jax.block_until_ready(jn.training.advance(batched, states, empty, data, num_steps=1, **options))
+    run = jn.epochs(batched, states, data, **options)
+    losses, evaluated, seconds = [], [], []
     for _ in range(config.num_epochs):
         with stopwatch() as spent:
             states, metrics = next(run)
             losses.append(np.asarray(metrics["loss"]))
         seconds.append(spent["train"])
-        judged.append(np.asarray(evaluate(states)))
+        evaluated.append(np.asarray(evaluate(states)))
         best = np.nanmin(losses[-1]) if np.isfinite(losses[-1]).any() else np.nan
         print(f"{name}: epoch {len(losses)}/{config.num_epochs}, best loss {best:.4g}", flush=True)
     test = jnp.asarray(x[parts.test])
 
     def error(state: jn.TrainState) -> jax.Array:
-        rebuilt = jn.predict(model.rebuild, jn.evaluation_params(state), test)
-        return ((rebuilt - test) ** 2).sum(axis=-1).mean()
+        reconstructed = jn.predict(model.reconstruct, jn.evaluation_params(state), test)
+        return ((reconstructed - test) ** 2).sum(axis=-1).mean()
 
     shape = (-1, num_seeds)
     return Compared(
         rates,
         np.stack(losses).reshape(config.num_epochs, *shape),
-        np.stack(judged).reshape(config.num_epochs, *shape),
+        np.stack(evaluated).reshape(config.num_epochs, *shape),
         np.cumsum(seconds) / len(keys),
         np.asarray(jax.lax.map(error, states)).reshape(shape),
         params_sha256(states),
     )
 
 
-def _row(name: str, each: Compared) -> tuple[str, ...]:
-    losses, errors = each.losses[-1, each.best], statistics(each.errors[each.best])
+def _row(name: str, result: Compared) -> tuple[str, ...]:
+    losses, errors = result.losses[-1, result.best], statistics(result.errors[result.best])
     return (
         name,
-        "its own" if each.rates is None else f"{each.rates[each.best]:.2g}",
+        "none" if result.rates is None else f"{result.rates[result.best]:.2g}",
         f"{losses.mean():.4g}",
         f"{errors['mean']:.4f} ± {errors['std']:.4f}",
-        f"{each.seconds[-1] / len(each.losses):.2f}",
+        f"{result.seconds[-1] / len(result.losses):.2f}",
     )
 
 
-def _record(name: str, each: Compared) -> dict[str, Any]:
-    return {
-        "optimizer": name,
-        "rates": None if each.rates is None else each.rates.tolist(),
-        "train": each.losses.tolist(),
-        "validation": each.validation.tolist(),
-        "seconds": each.seconds.tolist(),
+def _record(name: str, result: Compared) -> dict[str, Any]:
+    """The results of an optimizer for `metrics.jsonl`, from which they can be read again."""
+    return {"optimizer": name} | {
+        field: value.tolist() if isinstance(value, np.ndarray) else value
+        for field, value in result._asdict().items()
     }
+
+
+def _finished(directory: runs.RunDirectory) -> dict[str, Compared]:
+    """The results of the optimizers with which an interrupted comparison was done."""
+    log = directory.path / "metrics.jsonl"
+    records = runs.read_log(log) if log.exists() else []
+    directory.write_log(records)
+    finished = {}
+    for record in records:
+        values: dict[str, Any] = {
+            field: np.array(record[field]) if isinstance(record[field], list) else record[field]
+            for field in Compared._fields
+        }
+        finished[record["optimizer"]] = Compared(**values)
+    return finished

@@ -1,4 +1,4 @@
-"""What experiments.reconstruction leaves behind besides its result: figures and exported codes."""
+"""Files of a reconstruction besides its result: figures and exported codes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.data import Dataset, Split
+from experiments.reconstruction.evaluation import Tested
 from experiments.reconstruction.models import Model
 from experiments.report import figures
 from jaxnet._files import atomic_write
@@ -43,10 +44,9 @@ def draw(
     x: np.ndarray,
     test: np.ndarray,
     history: dict[str, dict[str, np.ndarray]],
-    rebuilt: np.ndarray,
-    by_pca: np.ndarray,
+    tested: Tested,
 ) -> dict[str, str]:
-    """Save the learning curves, and test examples beside what is made of them.
+    """Save the learning curves, and test examples beside their reconstructions.
 
     Args:
         directory: the run directory.
@@ -54,13 +54,12 @@ def draw(
         x: test examples as the networks see them, `(n, features)`.
         test: their indices in the data set.
         history: of the training.
-        rebuilt: by the networks, `(networks, n, features)`.
-        by_pca: by principal components, `(n, features)`.
+        tested: the reconstructions.
     """
     directory.save_figure("learning_curves", figures.learning_curves(history))
     captions = {"learning_curves": "Learning curves: mean and range over the networks."}
     if not dataset.is_image:
-        deviations = {"model": rebuilt - x, "PCA": by_pca - x}
+        deviations = {"model": tested.reconstructions - x, "PCA": tested.by_pca - x}
         largest = np.sort(np.argsort(-x.var(axis=0), kind="stable")[:_MAX_FEATURES])
         figure = figures.errors_by(
             {
@@ -80,14 +79,14 @@ def draw(
     shape = (-1, *dataset.x.shape[1:])
     rows = {
         "original": x[shown].reshape(shape),
-        "rebuilt": rebuilt[0][shown].reshape(shape),
-        "PCA": np.clip(by_pca[shown], 0, 1).reshape(shape),
+        "reconstructed": tested.reconstructions[0][shown].reshape(shape),
+        "PCA": np.clip(tested.by_pca[shown], 0, 1).reshape(shape),
     }
     directory.save_figure("reconstructions", figures.image_rows(rows))
     return captions | {
         "reconstructions": (
-            "Test pictures, what the first network makes of their codes, and what as many "
-            "principal components make of them."
+            "Test images, their reconstructions by the first network, and those by principal "
+            "components with a code of the same size."
         ),
     }
 
@@ -97,20 +96,15 @@ def _one_of_each_class(dataset: Dataset, test: np.ndarray) -> list[int]:
     if not dataset.class_names:
         return list(range(min(_NUM_SHOWN, len(test))))
     by_class = [np.flatnonzero(dataset.y[test] == label) for label in range(dataset.num_classes)]
-    shown = [own[0] for own in by_class] + [own[1] for own in by_class if len(own) > 1]
+    shown = [rows[0] for rows in by_class] + [rows[1] for rows in by_class if len(rows) > 1]
     return shown[:_NUM_SHOWN]
 
 
 def draw_codes(
-    directory: RunDirectory,
-    dataset: Dataset,
-    test: np.ndarray,
-    codes: np.ndarray,
-    errors: np.ndarray,
-    pca_errors: np.ndarray,
+    directory: RunDirectory, dataset: Dataset, test: np.ndarray, tested: Tested
 ) -> dict[str, str]:
-    """Save the map of the codes of a network and the errors of each class."""
-    labels, captions = dataset.y[test], {}
+    """Save the map of the codes of the first network and the errors of each class."""
+    labels, captions, codes = dataset.y[test], {}, tested.codes[0]
     names = dataset.class_names
     if codes.shape[1] > 1:
         plane = jn.autoencoders.fit_pca(jnp.asarray(codes), 2)
@@ -123,7 +117,7 @@ def draw_codes(
         return captions
     means = {
         name: np.array([values[labels == label].mean() for label in range(dataset.num_classes)])
-        for name, values in (("model", errors.mean(axis=0)), ("PCA", pca_errors))
+        for name, values in (("model", tested.errors.mean(axis=0)), ("PCA", tested.pca_errors))
     }
     unit = "squared error of an example"
     figure = figures.errors_by(means, names, what="class", unit=unit)
@@ -134,7 +128,7 @@ def draw_codes(
 def draw_model(
     directory: RunDirectory, model: Model, params: Any, dataset: Dataset, key: jax.Array
 ) -> dict[str, str]:
-    """Save what the first network looks for and, where it can draw, what it draws."""
+    """Save the kernels of the first network and, where it can draw, examples that it draws."""
     if not dataset.is_image:
         return {}
     shape = dataset.x.shape[1:]
@@ -151,5 +145,5 @@ def draw_model(
         drawn = np.asarray(model.sample(first, key, 40))
         figure = figures.image_grid(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
         directory.save_figure("samples", figure)
-        captions["samples"] = "Pictures that the first network draws: means of the pixels."
+        captions["samples"] = "Images that the first network draws: means of the pixels."
     return captions

@@ -3,6 +3,6 @@
 import sys
 
 from experiments.command import main
-from experiments.regression.experiment import Config, run
+from experiments.regression import experiment
 
-sys.exit(main(Config, run))
+sys.exit(main(experiment))

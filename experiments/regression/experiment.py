@@ -2,16 +2,15 @@
 
     python -m experiments.regression                          # one input: slope and intercept
     python -m experiments.regression --dataset crop_yield     # fertilizer, rain and sun
-    python -m experiments.regression --dataset diabetes --model mlp
+    python -m experiments.regression mlp --dataset diabetes
     python -m experiments.regression --data table.csv --label price
 
-A linear model is held against ordinary least squares on the same examples: docs/results.md.
+A linear model is compared with ordinary least squares on the same examples: docs/results.md.
 """
 
-import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,49 +19,51 @@ from jaxtyping import Array, Float
 
 import jaxnet as jn
 from experiments.command import finish, print_table, stopwatch
-from experiments.data import Dataset, Standardization, fit_standardization, split, standardize
+from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.model import SavedModel, save_model
-from experiments.options import TrainingConfig, load_dataset, resolve, seed_keys, training_optimizer
-from experiments.recipes import own_recipe, regression_recipe
+from experiments.prepare import load_labelled, prepare
+from experiments.regression.config import Config, Linear
+from experiments.regression.recipes import recipe
 from experiments.report import figures
 from experiments.summary import summarize_split
-from jaxnet import metrics
-from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.training import train
+from experiments.training import (
+    batch_size,
+    config_optimizer,
+    open_directory,
+    seed_keys,
+    train_options,
+)
+from jaxnet import metrics, runs
+from jaxnet.runs import RunDirectory
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(TrainingConfig):
-    """Train networks to predict a number. Options left out take the values of a recipe."""
-
-    experiment: ClassVar[str] = "regression"
-
-    dataset: str = "line"
-    """line, crop_yield or diabetes; or see --data."""
-    model: Literal["linear", "mlp"] = "linear"
-    """linear, or mlp with hidden layers."""
-    hidden_dims: tuple[int, ...] | None = None
-    """Sizes of the hidden layers of an mlp."""
-    dropout: float | None = None
-    """Rate of dropout after each hidden layer."""
-    l2: float | None = None
-    """Strength of the L2 penalty on the kernels."""
+__all__ = [
+    "Config",
+    "build_network",
+    "check",
+    "fit_inputs",
+    "load_data",
+    "predict",
+    "prediction_suffix",
+    "recipe",
+    "run",
+    "scale_inputs",
+]
 
 
 def load_data(config: Config) -> Dataset:
     """The data set of a config.
 
     Raises:
-        ValueError: no such data set, or data that cannot be used.
+        ValueError: there is no such data set, or its data cannot be used.
     """
-    return load_dataset(config, task="regression")
+    return load_labelled(config, task="regression")
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Run the experiment.
+    """Train networks on one split and test them.
 
     Args:
-        config: the options; what is None is taken from the recipe of data set and model.
+        config: the options.
 
     Returns:
         The summary, as it is written to `summary.json`.
@@ -71,39 +72,31 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    RunDirectory.check(config)
-    dataset = load_data(config)
-    jn.check_data(dataset.x, dataset.y)
-    parts = split(dataset, seed=config.seed)
-    recipe = regression_recipe(dataset.name if config.data is None else "", config.model)
-    if config.data is not None and config.model != "linear":
-        recipe = own_recipe(recipe, len(dataset.x))
-    recipe["batch_size"] = recipe["batch_size"] or len(parts.train)
-    config = resolve(dataclasses.replace(config, dataset=dataset.name), recipe)
-    optimizer = training_optimizer(config, len(parts.train))
-    inputs = fit_standardization(dataset.x[parts.train])
+    config, dataset, parts, inputs, x = prepare(
+        config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs
+    )
     targets = fit_standardization(dataset.y[parts.train])
-    x, y = standardize(inputs, dataset.x), standardize(targets, dataset.y)
+    y = standardize(targets, dataset.y)
     network = build_network(config, x.shape[1:])
     objective = jn.regression(network)
-    if config.l2:
-        objective = jn.with_l2(objective, config.l2)
+    if config.l2_weight:
+        objective = jn.with_l2(objective, config.l2_weight)
+    optimizer = config_optimizer(config, len(parts.train))
     learner = jn.gradient_learner(network.init, objective, optimizer)
-    with RunDirectory.open(config, dataset.sha256) as directory:
+    options = train_options(config)
+    outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
+    validation = jnp.asarray(x[parts.validation]), jnp.asarray(y[parts.validation])
+    evaluate = jax.jit(jax.vmap(_learning_metrics, (0, None)))
+    with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-            held_out, held_out_y = (
-                jnp.asarray(x[parts.validation]),
-                jnp.asarray(y[parts.validation]),
-            )
-            watched = jax.jit(jax.vmap(_learning_metrics, (0, None)))
-            trained = train(
+            trained = runs.train(
+                directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": x[parts.train], "y": y[parts.train]},
-                lambda params: watched(outputs(params, held_out), held_out_y),
-                config,
-                directory,
+                batches=batch_size(config, len(parts.train)),
+                options=options,
+                evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )
             params = trained.params
             predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
@@ -112,9 +105,9 @@ def run(config: Config) -> dict[str, Any]:
             )
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
         summary = summarize_split(trained, tested, parts, seconds)
-        if config.model == "linear":
-            found = linear_coefficients(params, inputs, targets)
-            rows = coefficient_table(dataset, parts.train, found)
+        if isinstance(config.model, Linear):
+            coefficients = linear_coefficients(params, inputs, targets)
+            rows = coefficient_table(dataset, parts.train, coefficients)
             summary["tables"] = {"Coefficients": rows}
             print_table(rows)
         captions = _draw(directory, dataset, parts.test, np.asarray(predicted), trained.history)
@@ -129,10 +122,57 @@ def run(config: Config) -> dict[str, Any]:
         return finish(directory, config, summary, captions, published)
 
 
-def build_network(config: Config, in_shape: Sequence[int]) -> jn.Network:
-    """The network of a resolved config."""
-    hidden_dims = () if config.model == "linear" else config.hidden_dims or ()
-    return jn.mlp([*in_shape, *hidden_dims, 1], dropout=config.dropout or 0.0)
+def check(config: Config, dataset: Dataset) -> None:
+    """Check the data.
+
+    Raises:
+        ValueError: data that are not finite.
+    """
+    jn.check_data(dataset.x, dataset.y)
+
+
+def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
+    """Mean and scale of each column."""
+    return fit_standardization(dataset.x[rows])
+
+
+def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
+    """Standardized features."""
+    return standardize(fitted, x)
+
+
+def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0) -> jn.Network:
+    """The network of a config, with one output."""
+    model = config.model
+    if isinstance(model, Linear):
+        return jn.mlp([*in_shape, 1])
+    return jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+
+
+def prediction_suffix(model: SavedModel) -> str:
+    """Predictions are a table."""
+    return ".csv"
+
+
+def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers predicted for new examples, by the mean of all networks.
+
+    Args:
+        config: the options of the run.
+        model: its networks.
+        x: scaled features `(n, features)`.
+
+    Returns:
+        `prediction` and `std`, the standard deviation over the networks, in the unit of the target,
+        `(n,)` each.
+    """
+    assert model.targets is not None
+    network = build_network(config, x.shape[1:])
+    apply = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
+    outputs = np.asarray(apply(model.params, jnp.asarray(x)))[..., 0]
+    values = model.targets.mean + model.targets.scale * outputs.astype(np.float64)
+    std = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
+    return {"prediction": values.mean(axis=0), "std": std}
 
 
 def linear_coefficients(
@@ -169,20 +209,22 @@ def least_squares(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " features+
 
 
 def coefficient_table(
-    dataset: Dataset, train_part: np.ndarray, found: np.ndarray
+    dataset: Dataset, train_part: np.ndarray, coefficients: np.ndarray
 ) -> list[tuple[str, ...]]:
-    """Rows: name, true value where it is known, ordinary least squares, mean and spread of ours."""
+    """Rows: name, true value where known, least squares, mean and deviation over the networks."""
     exact = least_squares(dataset.x[train_part], dataset.y[train_part])
     if dataset.coefficients is None:
         true = ["unknown"] * len(exact)
     else:
         true = [f"{value:g}" for value in (*dataset.coefficients, dataset.intercept)]
-    spread = found.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(len(exact))
+    deviations = np.zeros(len(exact))
+    if len(coefficients) > 1:
+        deviations = coefficients.std(axis=0, ddof=1)
     rows: list[tuple[str, ...]] = [
         ("coefficient", "true", "least squares", "network (mean)", "network (std)")
     ]
     names = (*dataset.feature_names, "intercept")
-    for row in zip(names, true, exact, found.mean(axis=0), spread, strict=True):
+    for row in zip(names, true, exact, coefficients.mean(axis=0), deviations, strict=True):
         name, value, *numbers = row
         rows.append((name, value, *(f"{number:.6g}" for number in numbers)))
     return rows

@@ -5,7 +5,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxnet.runs.directory import RunDirectory, read_json
+from jaxnet.runs.directory import RunDirectory
+from jaxnet.runs.records import read_json
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

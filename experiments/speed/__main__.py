@@ -3,6 +3,6 @@
 import sys
 
 from experiments.command import main
-from experiments.speed.experiment import Config, run
+from experiments.speed import experiment
 
-sys.exit(main(Config, run))
+sys.exit(main(experiment))

@@ -10,9 +10,9 @@
 Two workloads are classifiers, each the same network, batch, epochs and optimizer for every peer:
 `small` is 64-128-10 on the digits, batch 64, 20 epochs; `large` is 784-512-10 on MNIST, batch 128,
 one epoch.
-Each peer runs with one thread and with all, as processes that take turns, and is held against the
-others at its best setting. Compilation is not timed. `large` and `dec` also show which share of the
-measured peak of float32 matrix products training reaches.
+Each peer runs with one thread and with all, in processes that run one after the other, and is
+compared at its best setting. Compilation is not timed. `large` and `dec` also show which fraction
+of the measured peak of float32 matrix products training reaches.
 
 `kmeans` is Lloyd's algorithm with 10 clusters on all of MNIST, from the same examples as centers.
 `dec` is deep embedded clustering of the digits, 64-500-500-2000-10, batch 256, 50 epochs for the
@@ -33,48 +33,48 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from experiments.command import finish, print_table, statistics, stopwatch
+from experiments.config import Options, PositiveInt
 from experiments.data import load
-from experiments.options import require_positive
-from jaxnet.runs.directory import RunDirectory
+from experiments.training import check_directory, open_directory
 
-SCRIPT = Path(__file__).with_name("speed_peers.py")
+SCRIPT = Path(__file__).with_name("peers.py")
 PEAK = "matrix product"
 RATES = {"adam": 1e-3, "sgd": 0.1}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Options):
     """Time the same training on jaxnet, scikit-learn and PyTorch, and print ratios."""
 
     experiment: ClassVar[str] = "speed"
 
     workload: Literal["small", "large", "kmeans", "dec", "all"] = "all"
-    """small: 64-128-10 on digits, 20 epochs; large: 784-512-10 on MNIST, one epoch; all: these two.
-    kmeans and dec: clustering."""
+    """What is timed: small is 64-128-10 on digits for 20 epochs, large is 784-512-10 on MNIST for
+    one epoch, all is these two; kmeans and dec are clusterings."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or plain stochastic gradient descent."""
-    repeats: int = 5
-    """Rounds; in each, every peer trains once at each thread setting."""
+    repeats: PositiveInt = 5
+    """Number of rounds; in each, every peer trains once at each thread setting."""
     torch_python: Path = Path(sys.executable)
-    """Python interpreter that has PyTorch; by default this one. Without it there is no ratio."""
+    """Python interpreter that has PyTorch or ClustPy; without these there is no ratio."""
     out: Path | None = None
-    """Run directory, new or empty; by default runs/speed-WORKLOAD-TIME."""
+    """Run directory, which must be new or empty; None makes runs/speed-WORKLOAD-TIME."""
 
     @property
     def dataset(self) -> str:
-        """What the run directory is called after."""
+        """Name of the workload, after which the run directory is named."""
         return self.workload
 
     @property
     def num_seeds(self) -> int:
-        """Every round trains from another seed."""
+        """Number of seeds: every round trains from a different one."""
         return self.repeats
 
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What every peer trains: a classifier, or clusters with the last of the sizes as their number
-    or the size of a code."""
+    """The training of every peer: a classifier, or clusters, whose number or size of a code is the
+    last of the sizes."""
 
     kind: Literal["classifier", "kmeans", "dec"]
     peers: tuple[str, ...]
@@ -87,7 +87,7 @@ class Workload:
         """Multiplications and additions of the matrix products of one run.
 
         Forward, and backward with respect to weights and inputs, 2 n m each for a layer of n x m;
-        nobody needs the gradient with respect to the inputs of the first layer.
+        the gradient with respect to the inputs of the first layer is not needed.
         """
         sizes = [fan_in * units for fan_in, units in itertools.pairwise(self.dims)]
         per_example = 6 * sum(sizes) - 2 * sizes[0]
@@ -110,13 +110,13 @@ WORKLOADS = {
 
 
 class Peer:
-    """A process that trains when it is told to.
+    """A process that trains on demand.
 
     Attributes:
         name: the peer.
         num_threads: its threads.
         version: of its package, or None where that is not installed.
-        missing: why not.
+        missing: why it is not installed.
         seconds: of each training so far.
         results: quality of each training (or, for the matrix products, operations).
     """
@@ -125,9 +125,9 @@ class Peer:
         self.name, self.num_threads = name, num_threads
         self.seconds: list[float] = []
         self.results: list[float] = []
-        # A file, because nobody reads along, and a full pipe would stop the peer.
+        # A file: a pipe that nobody reads would fill up and stop the peer.
         self.stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        root = str(SCRIPT.resolve().parent.parent)
+        root = str(SCRIPT.resolve().parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self.process = subprocess.Popen(
             [str(python), str(SCRIPT), name, str(num_threads), str(workload_file)],
@@ -202,7 +202,7 @@ def measure(
 
 
 def training_data(workload: Workload) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """Inputs scaled to [0, 1] and labels; random ones where the data set cannot be had."""
+    """Inputs scaled to [0, 1] and labels; random ones where the data set is not available."""
     try:
         dataset = load(workload.dataset)
     except (OSError, ValueError) as error:
@@ -226,7 +226,7 @@ def best_setting(peers: list[Peer], name: str) -> Peer | None:
 def summarize(
     name: str, peers: list[Peer], num_examples: int
 ) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
-    """Ratios and share of the peak as metrics, and a table of all settings."""
+    """Ratios and fraction of the peak as metrics, and a table of all settings."""
     ours = best_setting(peers, "jaxnet")
     assert ours is not None
     rows = [("peer", "version", "threads", "median s", "min s", "result", "times jaxnet")]
@@ -247,13 +247,13 @@ def summarize(
     if peak is not None:
         rates = np.array(peak.results) / np.array(peak.seconds)
         reached = WORKLOADS[name].flops(num_examples) / np.array(ours.seconds)
-        metrics[f"{name}: share of the matrix-product peak"] = statistics(reached / rates)
+        metrics[f"{name}: fraction of the matrix-product peak"] = statistics(reached / rates)
         metrics[f"{name}: matrix-product peak in GFLOP/s"] = statistics(rates / 1e9)
     return metrics, rows
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Run the experiment.
+    """Time every peer on the workloads.
 
     Returns:
         The summary, as it is written to `summary.json`: ratios over the rounds.
@@ -261,10 +261,11 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
         ValueError: a mistake in the options, or a peer that fails.
     """
-    require_positive(config, "repeats")
     if not os.access(config.torch_python, os.X_OK):
-        raise ValueError(f"torch_python: {config.torch_python} is no program that can be run")
-    RunDirectory.check(config)
+        raise ValueError(
+            f"torch_python: {config.torch_python} is not a program; name a Python interpreter"
+        )
+    check_directory(config)
     cores = os.cpu_count() or 1
     num_threads = (1, cores) if cores > 1 else (1,)
     metrics: dict[str, Any] = {}
@@ -272,12 +273,12 @@ def run(config: Config) -> dict[str, Any]:
     with stopwatch() as seconds:
         for name in ("small", "large") if config.workload == "all" else (config.workload,):
             peers, num_examples, remark = measure(name, config, num_threads)
-            found, rows = summarize(name, peers, num_examples)
-            metrics |= found
+            ratios, rows = summarize(name, peers, num_examples)
+            metrics |= ratios
             tables[name if remark is None else f"{name} ({remark})"] = rows
             print_table(rows)
             if remark:
                 print(remark)
     summary = {"metrics": metrics, "tables": tables, "params_sha256": [], "seconds": seconds}
-    with RunDirectory.open(config, "") as directory:
+    with open_directory(config, "") as directory:
         return finish(directory, config, summary | {"unit": "rounds"}, {})

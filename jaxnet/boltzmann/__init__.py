@@ -28,7 +28,7 @@ from jaxnet.boltzmann.annealing import (
 from jaxnet.boltzmann.learning import contrastive_divergence, persistent_contrastive_divergence
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.partition import log_partition
-from jaxnet.boltzmann.stacking import encode, fit_stack, stack, unroll
+from jaxnet.boltzmann.stacking import encode, fit_stack, stack, stack_stages, unroll
 from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "log_partition",
     "persistent_contrastive_divergence",
     "stack",
+    "stack_stages",
     "unroll",
 ]

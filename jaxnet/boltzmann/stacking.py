@@ -3,15 +3,13 @@
 import itertools
 from collections.abc import Callable, Sequence
 
-import jax
 from jaxtyping import Array, Float, Shaped
 
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.units import BERNOULLI, Unit
-from jaxnet.training.averages import evaluation_params
-from jaxnet.training.pure import fit
+from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner
-from jaxnet.typing import Metrics, Params
+from jaxnet.typing import Batch, Metrics, Params
 
 
 def stack(
@@ -67,6 +65,37 @@ def encode(
     return x
 
 
+def stack_stages(rbms: Sequence[RBM], learner: Callable[[RBM], Learner]) -> tuple[Stage, ...]:
+    """Stages that train machines one after the other, each on the hidden means of the one before.
+
+    `jaxnet.training.fit_stages` trains them in one pure function, `jaxnet.runs.train_stages` with
+    checkpoints. The data are `{"x": x}`.
+
+    Args:
+        rbms: machines as from `stack`.
+        learner: from a machine to its learner.
+
+    Returns:
+        One stage for each machine: `rbm_0`, `rbm_1`, ...
+
+    >>> import jaxnet as jn, optax
+    >>> from jaxnet import boltzmann
+    >>> def learner(rbm):
+    ...     objective = boltzmann.contrastive_divergence(rbm)
+    ...     return jn.gradient_learner(rbm.init, objective, optax.sgd(0.1))
+    >>> [stage.name for stage in stack_stages(stack([6, 4, 2]), learner)]
+    ['rbm_0', 'rbm_1']
+    """
+
+    def stage(index: int, rbm: RBM) -> Stage:
+        def hidden_means(previous: tuple[Params, ...], data: Batch) -> Batch:
+            return {"x": encode(rbms[:index], previous, data["x"])}
+
+        return Stage(f"rbm_{index}", lambda previous: learner(rbm), hidden_means if index else None)
+
+    return tuple(stage(index, rbm) for index, rbm in enumerate(rbms))
+
+
 def fit_stack(
     rbms: Sequence[RBM],
     learner: Callable[[RBM], Learner],
@@ -78,13 +107,13 @@ def fit_stack(
 ) -> tuple[tuple[Params, ...], tuple[Metrics, ...]]:
     """Train machines one after the other, each on the hidden means of the one before.
 
-    A pure function, as `fit` is, of which it is a fold. Hinton, Osindero, Teh (2006), "A fast
-    learning algorithm for deep belief nets", section 4, with the probabilities of the hidden units
-    as data, as Hinton and Salakhutdinov (2006) do.
+    `jaxnet.training.fit_stages` of `stack_stages`, a pure function. Hinton, Osindero, Teh (2006),
+    "A fast learning algorithm for deep belief nets", section 4, with the probabilities of the
+    hidden units as data, as Hinton and Salakhutdinov (2006) do.
 
     Args:
         rbms: machines as from `stack`.
-        learner: what trains each of them; Gaussian units need a rate ten to a hundred times
+        learner: from a machine to its learner; Gaussian units need a rate ten to a hundred times
             smaller than Bernoulli units.
         key: PRNG key.
         x: data.
@@ -109,19 +138,8 @@ def fit_stack(
     >>> [own["kernel"].shape for own in params], histories[0]["loss"].shape
     ([(6, 4), (4, 2)], (3,))
     """
-    params, histories = [], []
-    for index, rbm in enumerate(rbms):
-        state, history = fit(
-            learner(rbm),
-            jax.random.fold_in(key, index),
-            {"x": x},
-            batch_size=batch_size,
-            num_epochs=num_epochs,
-        )
-        params.append(evaluation_params(state))
-        histories.append(history)
-        x = rbm.hidden_mean(params[-1], x)
-    return tuple(params), tuple(histories)
+    stages = stack_stages(rbms, learner)
+    return fit_stages(stages, key, {"x": x}, num_epochs=num_epochs, batch_size=batch_size)
 
 
 def unroll(params: Sequence[Params]) -> dict[str, dict[str, dict[str, Array]]]:

@@ -1,109 +1,156 @@
-"""The run directory: what a run leaves behind, and nothing before it is certain to start."""
+"""The run directory: the files that a run leaves, and the lock that makes it its own."""
 
 import contextlib
-import dataclasses
 import datetime
 import json
 import os
+import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import filelock
-import numpy as np
 
 from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
 from jaxnet.runs.environment import cache_folder, differences, manifest
+from jaxnet.runs.records import flatten, json_values, read_json
 
 _LOCK, _PID = "run.lock", "run.pid"
 # A run that ended before its `config.json` was written has left nothing else.
 _BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json"}
+_RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
 class RunDirectory:
     """A directory that belongs to one run, and to one process at a time.
 
-    `manifest.json` and `config.json` are written when it is made, `metrics.jsonl` line by line,
-    `checkpoints/` while it trains, `summary.json`, `figures/` and `report.html` when it ends. Use
-    it as a context, which holds its lock.
+    `manifest.json` (environment) and `config.json` (options) are written when it is made,
+    `metrics.jsonl` line by line and `checkpoints/` during training, `summary.json` when the run
+    is finished. Use it as a context: it holds a lock, which the operating system releases when the
+    process ends. Made by `RunDirectory.open`.
 
     Attributes:
-        path: where it is.
-        experiment: name of the experiment.
-        resumed: whether an interrupted run continues in it.
-        run_path: the directory of the run of which this is a part; `path` where it is the whole.
+        path: the directory, or that of a stage in it.
+        run_path: the directory of the whole run.
+        name: name of the run, such as that of the experiment.
+        config: the options, as `config.json` holds them.
+        resumed: whether it holds an interrupted or finished run that is continued.
+        phases: the values of the option `num_epochs` in the earlier phases of a run that was
+            continued for more epochs.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "run")
+    ...     options = {"config": {"rate": 0.1}, "data_sha256": "abc"}
+    ...     with RunDirectory.open(path, name="example", **options) as directory:
+    ...         print(directory.resumed, sorted(file.name for file in path.glob("*.json")))
+    False ['config.json', 'manifest.json']
     """
 
     def __init__(
         self,
         path: Path,
-        experiment: str,
+        name: str,
+        config: Mapping[str, Any],
         *,
         resumed: bool,
-        lock: filelock.BaseFileLock,
+        lock: Any,
         run_path: Path | None = None,
+        phases: tuple[int, ...] = (),
     ) -> None:
         self.path = path
         self.run_path = path if run_path is None else run_path
-        self.experiment = experiment
+        self.name = name
+        self.config = dict(config)
         self.resumed = resumed
+        self.phases = phases
         self._lock = lock
 
     @classmethod
-    def check(cls, config: Any) -> None:
-        """Refuse a directory that cannot become a run's, without making it.
-
-        Raises:
-            ValueError: it is a file, holds something already, or cannot be written.
-        """
-        out = config.out
-        if out is None or getattr(config, "resume", None) is not None:
-            return
-        if out.exists() and not out.is_dir():
-            raise ValueError(f"out: {out} is a file; name a new or empty directory")
-        if out.is_dir():
-            _require_empty(out)
-        parent = next(path for path in (out, *out.absolute().parents) if path.exists())
-        if not parent.is_dir() or not _is_writable(parent):
-            raise ValueError(f"out: {out} cannot be written, because {parent} cannot")
-
-    @classmethod
-    def open(cls, config: Any, data_sha256: str) -> "RunDirectory":
-        """Make the directory of a new run, or open that of an interrupted one.
-
-        The backend is examined first: one that computes wrong sums trains nothing.
+    def check(cls, path: str | os.PathLike[str] | None, *, resume: bool | None = False) -> None:
+        """Check that a directory can become that of a run, without making it.
 
         Args:
-            config: the resolved config, a dataclass with `experiment`, `dataset`, `out` and, where
-                it can be resumed, `resume`.
-            data_sha256: hash of the data set.
+            path: the directory; None passes, as the default name is always new.
+            resume: as in `open`.
 
         Raises:
-            ValueError: as `check`; another process has it open; the data are not those that the
-                interrupted run had.
+            ValueError: it is a file, cannot be written, or holds something already.
+        """
+        if path is None or resume:
+            return
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file; name a new or empty directory")
+        if path.is_dir() and not (resume is None and (path / "config.json").exists()):
+            _require_empty(path)
+        parent = next(above for above in (path, *path.absolute().parents) if above.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise ValueError(f"{path} cannot be written, because {parent} cannot")
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None,
+        *,
+        name: str,
+        config: Mapping[str, Any],
+        data_sha256: str,
+        resume: bool | None = False,
+    ) -> "RunDirectory":
+        """Make the directory of a new run, or open that of an interrupted or finished one.
+
+        The backend is checked first (`jaxnet.doctor`): one that computes wrong sums trains nothing.
+
+        Args:
+            path: the directory; None makes `runs/NAME-TIME`.
+            name: name of the run, recorded as `experiment` in `config.json`.
+            config: the options that decide the result, as `json_values` takes them. Of a finished
+                run that is continued, `num_epochs` may be larger: `config.json` then holds the new
+                number, and the earlier ones as `phases`.
+            data_sha256: hash of the data, such as `jaxnet.checkpoint.params_sha256(data)`.
+            resume: False makes a new run, and the directory must be new or empty; True continues
+                the run in the directory; None does the one or the other.
+
+        Returns:
+            The directory, locked.
+
+        Raises:
+            ValueError: as `check`; another process has it open; the name, an option or the data
+                are not those of the run that is continued, which is named.
+            TypeError: an option that JSON cannot hold.
             jaxnet.doctor.UnsoundBackendError: a backend that computes wrong results.
         """
+        options = json_values(config)
+        for reserved in ("experiment", "phases"):
+            if reserved in options:
+                raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
         current = manifest(data_sha256)
-        resume = getattr(config, "resume", None)
-        if resume is not None:
-            directory = cls(resume, config.experiment, resumed=True, lock=_lock(resume))
+        if resume is None:
+            resume = path is not None and (Path(path) / "config.json").exists()
+        if resume and path is None:
+            raise ValueError("resume: name the directory of the run to continue")
+        if resume:
+            path = Path(path or "")
+            read_json(path / "config.json")
+            directory = cls(path, name, options, resumed=True, lock=_lock(path))
             with _released_on_error(directory):
                 directory._continue(current)
             return directory
-        cls.check(config)
-        out = config.out or _new_default(f"{config.experiment}-{config.dataset}")
+        cls.check(path)
+        path = new_directory(name) if path is None else Path(path)
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            directory = cls(out, config.experiment, resumed=False, lock=_lock(out))
+            path.mkdir(parents=True, exist_ok=True)
+            directory = cls(path, name, options, resumed=False, lock=_lock(path))
         except OSError as error:
-            raise ValueError(f"out: {out} cannot be made: {error.strerror or error}") from error
+            raise ValueError(f"{path} cannot be made: {error.strerror or error}") from error
         with _released_on_error(directory):
-            _require_empty(out)
-            directory._begin(config, current)
+            _require_empty(path)
+            directory.write_json("manifest.json", current | {"started": _now()})
+            # Last: a directory with a config is one that can be resumed.
+            directory.write_json("config.json", {"experiment": name} | options)
         return directory
 
     def __enter__(self) -> "RunDirectory":
@@ -118,23 +165,44 @@ class RunDirectory:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back."""
-        (self.path / _PID).unlink(missing_ok=True)
+        """Release the lock."""
+        (self.run_path / _PID).unlink(missing_ok=True)
         self._lock.release()
 
-    def part(self, name: str) -> "RunDirectory":
-        """A directory in it for a part of the run that is a training of its own."""
+    def stage(self, name: str) -> "RunDirectory":
+        """The directory of a named stage of the run, such as pretraining: a folder in it.
+
+        Args:
+            name: letters, digits, `-`, `_` and `.`; the same name gives the same folder.
+
+        Returns:
+            A directory with metrics and checkpoints of its own, under the same lock.
+
+        Raises:
+            ValueError: another name, or one of `checkpoints`, `figures` and `tensorboard`.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name in _RESERVED_STAGES:
+            raise ValueError(
+                f"name: a stage must be named by letters, digits, '-', '_' and '.', and not "
+                f"{', '.join(sorted(_RESERVED_STAGES))}, found {name!r}"
+            )
         path = self.path / name
         path.mkdir(exist_ok=True)
         return RunDirectory(
-            path, self.experiment, resumed=self.resumed, lock=self._lock, run_path=self.run_path
+            path,
+            self.name,
+            self.config,
+            resumed=self.resumed,
+            lock=self._lock,
+            run_path=self.run_path,
+            phases=self.phases,
         )
 
     def write_log(self, records: list[dict[str, Any]]) -> None:
-        """Write `metrics.jsonl` anew, with records of `metrics_record`."""
+        """Write `metrics.jsonl` from records of `metrics_record`; an earlier one is replaced."""
         self.write_text("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in records))
 
-    def log(self, record: dict[str, Any]) -> None:
+    def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to `metrics.jsonl`."""
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
@@ -145,21 +213,14 @@ class RunDirectory:
         (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a file of this name."""
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON object to the file of this name, whole or not at all."""
         self.write_text(name, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file of this name, whole or not at all."""
+        """Write text to the file of this name, whole or not at all."""
         with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-    def _begin(self, config: Any, current: dict[str, Any]) -> None:
-        self.write_json("manifest.json", current | {"started": _now()})
-        # Last: a directory with a config is one that can be resumed.
-        options = dataclasses.asdict(config)
-        options = {name: options[name] for name in options if name not in ("out", "resume")}
-        self.write_json("config.json", {"experiment": self.experiment} | options)
 
     def _continue(self, current: dict[str, Any]) -> None:
         recorded = read_json(self.path / "manifest.json")
@@ -169,69 +230,41 @@ class RunDirectory:
                 f"{current['data_sha256']}, expected {recorded.get('data_sha256')}; "
                 "restore them, or start a new run"
             )
+        self._compare_config()
         changed = differences(recorded, current)
         if changed:
             print(
-                "the environment has changed since the run was started, so its last bits may be "
-                f"others than without the interruption: {'; '.join(changed)}",
+                "warning: the environment has changed since the run was started, so its result "
+                f"may differ in the last bits: {'; '.join(changed)}",
                 file=sys.stderr,
                 flush=True,
             )
         sessions = [*recorded.get("resumed", []), {"at": _now(), "differences": changed}]
         self.write_json("manifest.json", recorded | {"resumed": sessions})
 
-
-def metrics_record(epoch: int, step: int, parts: dict[str, dict[str, np.ndarray]]) -> dict:
-    """A line of `metrics.jsonl`: the metrics of an epoch, one value for each seed.
-
-    >>> metrics_record(1, 28, {"train": {"loss": np.array([0.5, 0.25])}})
-    {'epoch': 1, 'step': 28, 'train': {'loss': [0.5, 0.25]}}
-    """
-    return {"epoch": epoch, "step": step} | {
-        part: {name: np.asarray(values).tolist() for name, values in metrics.items()}
-        for part, metrics in parts.items()
-    }
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a `metrics.jsonl`; a last line that was torn while it was written is left out.
-
-    Raises:
-        ValueError: another line that is no JSON object.
-    """
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line) if line else None
-            if record is not None and not isinstance(record, dict):
-                raise ValueError("no JSON object")
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise ValueError(f"{path}, line {number}: {error}; delete the line") from error
-        if record is not None:
-            records.append(record)
-    return records
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a run directory.
-
-    Raises:
-        ValueError: there is no such file, or it holds something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} does not exist; is {path.parent} the directory of a run?") from (
-            error
+    def _compare_config(self) -> None:
+        """Raise unless the options are those of the run; a finished one may get more epochs."""
+        recorded = read_json(self.path / "config.json")
+        self.phases = tuple(recorded.pop("phases", ()))
+        current = {"experiment": self.name} | self.config
+        before, now = flatten(recorded), flatten(current)
+        differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if not differing:
+            return
+        summary, option = self.path / "summary.json", differing[0]
+        if summary.exists() and len(differing) == 1 and option.split(".")[-1] == "num_epochs":
+            num_before, num_now = before.get(option), now.get(option)
+            if isinstance(num_before, int) and isinstance(num_now, int) and num_now > num_before:
+                self.phases = (*self.phases, num_before)
+                # First: without it the run is an unfinished one, whichever config it has.
+                summary.unlink()
+                self.write_json("config.json", current | {"phases": list(self.phases)})
+                return
+        values = [flat.get(option, "not given") for flat in (before, now)]
+        raise ValueError(
+            f"resume: the run in {self.path} has {option} {values[0]}, found {values[1]}; give the "
+            "options of that run, or name another directory"
         )
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds {type(content).__name__}, expected a JSON object")
-    return content
 
 
 @contextlib.contextmanager
@@ -243,12 +276,18 @@ def _released_on_error(directory: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _lock(path: Path) -> filelock.BaseFileLock:
-    """The lock of a directory; the operating system takes it from a process that dies.
+def _lock(path: Path) -> Any:
+    """Lock a directory; the operating system releases the lock of a process that ends.
 
     Raises:
-        ValueError: another process has it.
+        ValueError: another process holds it.
     """
+    try:
+        import filelock
+    except ImportError as error:
+        raise ImportError(
+            "jaxnet.runs needs the package filelock; run: pip install 'functional-jaxnet[runs]'"
+        ) from error
     lock = filelock.FileLock(path / _LOCK)
     try:
         lock.acquire(timeout=0)
@@ -265,21 +304,31 @@ def _lock(path: Path) -> filelock.BaseFileLock:
 
 def _require_empty(path: Path) -> None:
     tidy(path)
-    found = sorted(each.name for each in path.iterdir())
-    if set(found) - _BEGINNINGS:
-        name = next(name for name in found if name not in _BEGINNINGS)
+    others = sorted({file.name for file in path.iterdir()} - _BEGINNINGS)
+    if others:
         raise ValueError(
-            f"out: {path} already holds {name}, perhaps another run; name a new or empty "
-            "directory, or continue an interrupted run with --resume"
+            f"{path} already holds {others[0]}, perhaps another run; name a new or empty "
+            "directory, or continue an interrupted run (resume)"
         )
 
 
-def _is_writable(path: Path) -> bool:
-    return os.access(path, os.W_OK | os.X_OK)
+def new_directory(name: str) -> Path:
+    """Make a new directory `runs/NAME-TIME`; a number is appended where it exists.
 
+    Args:
+        name: what it begins with.
 
-def _new_default(name: str) -> Path:
-    """A new directory below `runs`."""
+    Returns:
+        Its path, relative to the working directory.
+
+    Raises:
+        ValueError: it cannot be made.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    ...     new_directory("example").name.startswith("example-")
+    True
+    """
     base = Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     candidate, number = base, 2
     while True:
@@ -289,7 +338,7 @@ def _new_default(name: str) -> Path:
         except FileExistsError:
             candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
         except OSError as error:
-            raise ValueError(f"out: {candidate} cannot be made: {error.strerror}") from error
+            raise ValueError(f"{candidate} cannot be made: {error.strerror}") from error
 
 
 def _now() -> str:

@@ -1,5 +1,6 @@
-"""The environment of a run: what the bits of its result depend on, fixed, recorded, compared."""
+"""The environment of a run, on which the last bits of its result depend."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -12,18 +13,27 @@ from typing import Any
 import jax
 
 _PACKAGES = ("functional-jaxnet", "jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn")
+_SOURCE = Path(__file__).resolve().parents[2]
 # On GPUs, sums in a fixed order and no choice of algorithms by timing; without effect elsewhere.
 _REPEATABLE = {"--xla_gpu_deterministic_ops": "true", "--xla_gpu_autotune_level": "0"}
 
 
 def fix_environment(num_threads: int | None) -> None:
-    """Fix what decides the last bits, before JAX starts its backend.
+    """Set the environment variables on which the last bits depend, before JAX starts its backend.
 
-    The thread pool of the CPU backend has the size that the environment variable NPROC names.
-    XLA_FLAGS gets the flags that make GPUs repeat themselves, unless it sets them otherwise.
+    NPROC is the size of the thread pool of the CPU backend. XLA_FLAGS gets the flags that make
+    programs on GPUs deterministic, unless it sets them already.
 
     Args:
-        num_threads: size of the thread pool; by default NPROC, else the processors available.
+        num_threads: size of the thread pool; None is NPROC, or else the number of processors that
+            are available.
+
+    Raises:
+        ValueError: NPROC is not a positive integer.
+
+    >>> fix_environment(available_threads())
+    >>> "--xla_gpu_deterministic_ops" in os.environ["XLA_FLAGS"]
+    True
     """
     os.environ["NPROC"] = str(num_threads or available_threads())
     flags = os.environ.get("XLA_FLAGS", "").split()
@@ -33,7 +43,10 @@ def fix_environment(num_threads: int | None) -> None:
 
 
 def available_threads() -> int:
-    """Size of the CPU backend's thread pool: NPROC, or the processors that this process may use.
+    """Size of the thread pool of the CPU backend.
+
+    Returns:
+        NPROC, or else the number of processors that this process may use.
 
     Raises:
         ValueError: NPROC is not a positive integer.
@@ -52,10 +65,11 @@ def available_threads() -> int:
 
 
 def cache_folder() -> Path:
-    """The user's folder for what may be computed again, such as the doctor's verdicts.
+    """The user's directory for results that can be computed again, such as those of the doctor.
 
-    `JAXNET_CACHE`, or the platform's cache folder (`XDG_CACHE_HOME`, `~/.cache`,
-    `~/Library/Caches`, `%LOCALAPPDATA%`) and `jaxnet` in it.
+    Returns:
+        `JAXNET_CACHE`, or the platform's cache folder (`XDG_CACHE_HOME`, `~/.cache`,
+        `~/Library/Caches`, `%LOCALAPPDATA%`) and `jaxnet` in it.
 
     >>> cache_folder().is_absolute()
     True
@@ -72,7 +86,18 @@ def cache_folder() -> Path:
 
 
 def manifest(data_sha256: str) -> dict[str, Any]:
-    """What the bits of a run depend on, to be written beside its result."""
+    """Describe the environment of this process, to be recorded with a result.
+
+    Args:
+        data_sha256: hash of the data.
+
+    Returns:
+        Versions, device, threads, flags, precision, commit of the source and command, ready for
+        JSON.
+
+    >>> manifest("abc")["data_sha256"]
+    'abc'
+    """
     packages = {}
     for name in _PACKAGES:
         try:
@@ -90,20 +115,21 @@ def manifest(data_sha256: str) -> dict[str, Any]:
         "x64": bool(jax.config.values["jax_enable_x64"]),
         "matmul_precision": jax.config.values["jax_default_matmul_precision"],
         "data_sha256": data_sha256,
-        "git_commit": _git_commit(),
+        "git_commit": _git_commit(_SOURCE),
+        "script_commit": _script_commit(),
         "command": [Path(sys.argv[0]).stem, *sys.argv[1:]],
     }
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """How another environment differs, in what may change the bits of a result.
+    """Name the differences between two environments that may change the last bits of a result.
 
     Args:
         recorded: the manifest of a run.
-        current: a manifest of now.
+        current: the manifest of this process.
 
     Returns:
-        A line for each difference, none where there is none.
+        A line for each difference.
 
     >>> differences({"num_threads": 2}, {"num_threads": 4})
     ['num_threads: 2 then, 4 now']
@@ -115,7 +141,7 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
     names = ("python", "platform", "device", "num_devices", "num_threads", "xla_flags", "x64")
     values = [
         (name, recorded.get(name), current.get(name))
-        for name in (*names, "matmul_precision", "data_sha256", "git_commit")
+        for name in (*names, "matmul_precision", "data_sha256", "git_commit", "script_commit")
     ]
     return [
         f"{name}: {before or 'none'} then, {now or 'none'} now"
@@ -125,7 +151,14 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
 
 
 def device_name() -> str:
-    """Kind of the device that computes, with the processor's model where it is a CPU."""
+    """Name of the default device, with the model of the processor where it is a CPU.
+
+    Returns:
+        Such as `NVIDIA H100 80GB HBM3` or `cpu: AMD EPYC 7B13`.
+
+    >>> isinstance(device_name(), str)
+    True
+    """
     device = jax.devices()[0]
     if device.platform != "cpu":
         return device.device_kind
@@ -137,9 +170,8 @@ def device_name() -> str:
     return f"cpu: {platform.processor() or platform.machine()}"
 
 
-def _git_commit() -> str | None:
-    """The commit of the source tree, with "+" where it has changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+def _git_commit(root: Path) -> str | None:
+    """The commit of a source tree, with "+" where it has changes; None outside a checkout."""
     if not (root / ".git").exists():
         return None
     try:
@@ -148,6 +180,17 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changed else "")
+
+
+def _script_commit() -> str | None:
+    """The commit of the tree of the script that runs, where that is not jaxnet's own."""
+    script = Path(sys.argv[0])
+    if not script.is_file():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        root = Path(_git(script.resolve().parent, "rev-parse", "--show-toplevel"))
+        return None if root == _SOURCE else _git_commit(root)
+    return None
 
 
 def _git(root: Path, *arguments: str) -> str:

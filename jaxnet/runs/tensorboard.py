@@ -1,13 +1,27 @@
 """Event files for TensorBoard, by the package tensorboardX."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
+def require_tensorboard() -> None:
+    """Raise unless event files can be written.
+
+    Raises:
+        ValueError: tensorboardX is not installed.
+    """
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise ValueError(
+            "tensorboard needs the package tensorboardX, which is not installed; "
+            "run: pip install 'functional-jaxnet[tensorboard]'"
+        )
+
+
 class EventWriter:
-    """Writes the metrics of each epoch, as mean and standard deviation over the networks.
+    """Writes the metrics of each epoch, as mean and standard deviation over the runs.
 
     Args:
         path: the run directory; the files go to `tensorboard/` in it.
@@ -20,7 +34,11 @@ class EventWriter:
         self._writer: Any = None
 
     def open(self, epoch: int) -> None:
-        """Begin; what an interrupted run wrote of epochs after this one is hidden."""
+        """Begin; what an interrupted run wrote of epochs after this one is hidden.
+
+        Args:
+            epoch: the last epoch that is done.
+        """
         if self._enabled:
             import tensorboardX
 
@@ -29,13 +47,13 @@ class EventWriter:
             )
 
     def write(self, epoch: int, parts: dict[str, dict[str, np.ndarray]]) -> None:
-        """Write the metrics of an epoch: part -> metric -> one value for each network."""
+        """Write the metrics of an epoch: part -> metric -> a scalar, or one value for each run."""
         if self._writer is None:
             return
         for part, metrics in parts.items():
             for name, values in metrics.items():
                 self._writer.add_scalar(f"{name}/{part}", np.mean(values), epoch)
-                if len(values) > 1:
+                if np.size(values) > 1:
                     self._writer.add_scalar(f"{name}/{part} (std)", np.std(values, ddof=1), epoch)
         self._writer.flush()
 

@@ -28,6 +28,7 @@ from jaxnet.training.sharding import (
     shard_runs,
 )
 from jaxnet.training.sources import balanced, in_order, side_by_side
+from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner, TrainState, fold_in_name
 from jaxnet.training.transforms import augmented_learner
 
@@ -37,6 +38,7 @@ __all__ = [
     "Best",
     "HostData",
     "Learner",
+    "Stage",
     "TrainState",
     "advance",
     "augmented_learner",
@@ -49,6 +51,7 @@ __all__ = [
     "evaluation_extra",
     "evaluation_params",
     "fit",
+    "fit_stages",
     "fold_in_name",
     "gradient_learner",
     "in_order",

@@ -19,15 +19,14 @@ def exact_gradient(rbm, params, x):
     def loss(params):
         return -rbm.log_probability(params, x, boltzmann.log_partition(rbm, params)).mean()
 
-    return jax.grad(loss)(params)
+    return jax.jit(jax.grad(loss))(params)
 
 
 def test_the_gradient_is_the_textbook_update(rbm, params, key):
     x = jax.random.bernoulli(key, 0.4, (6, 5)).astype(float)
-    gradient, metrics = jax.grad(boltzmann.contrastive_divergence(rbm, num_steps=3), has_aux=True)(
-        params, {"x": x}, key
-    )
-    ends = rbm.gibbs(params, x, key, num_steps=3)
+    objective = boltzmann.contrastive_divergence(rbm, num_steps=3)
+    gradient, metrics = jax.jit(jax.grad(objective, has_aux=True))(params, {"x": x}, key)
+    ends = jax.jit(functools.partial(rbm.gibbs, num_steps=3))(params, x, key)
     h, h_ends = rbm.hidden_mean(params, x), rbm.hidden_mean(params, ends)
     expected = {
         "kernel": -(x.T @ h - ends.T @ h_ends) / 6,
@@ -58,7 +57,7 @@ def test_many_steps_give_the_likelihood_gradient(rbm, key, random_params):
 def test_weight_zero_masks_an_example(rbm, params, key):
     x = jax.random.bernoulli(key, 0.4, (8, 5)).astype(float)
     weight = (jnp.arange(8) < 5).astype(float)
-    objective = boltzmann.contrastive_divergence(rbm)
+    objective = jax.jit(boltzmann.contrastive_divergence(rbm))
     loss, metrics = objective(params, {"x": x, "weight": weight}, key)
     other = objective(params, {"x": x.at[5:].set(0.3), "weight": weight}, key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), (loss, metrics), other)

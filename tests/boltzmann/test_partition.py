@@ -128,7 +128,7 @@ def test_annealed_importance_sampling_on_mnist(key, num_hidden):
     images = jnp.asarray(load("mnist").x[:2000].reshape(2000, 784))
     x = jax.random.bernoulli(key, images).astype(float)
     _, exact, estimate = train_and_estimate(
-        x, key, rbm=RBM(784, num_hidden), rate=0.05, num_epochs=5, num_betas=2000
+        x, key, rbm=RBM(784, num_hidden), rate=0.05, num_epochs=5, num_betas=1000
     )
     assert float(estimate.standard_error) < 0.5
     assert abs(estimate.log_partition - exact) < 3 * estimate.standard_error

@@ -45,19 +45,16 @@ def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
     means = [codes[labels == label].mean(axis=0) for label in range(K)]
     np.testing.assert_allclose(new.params["centers"], means, rtol=1e-3, atol=1e-4)
     old_adam, adam = (each.optimizer_state[0] for each in (state, new))
-    for old, found in ((old_adam.mu, adam.mu), (old_adam.nu, adam.nu)):
-        assert (old["centers"] != 0).all() and (found["centers"] == 0).all()
-        jax.tree.map(assert_identical, old["autoencoder"], found["autoencoder"])
+    for before, after in ((old_adam.mu, adam.mu), (old_adam.nu, adam.nu)):
+        assert (before["centers"] != 0).all() and (after["centers"] == 0).all()
+        jax.tree.map(assert_identical, before["autoencoder"], after["autoencoder"])
     assert adam.count == old_adam.count == 3
     # Another step has another draw.
     later = intervene(state._replace(step=state.step + 1), data)
     kernels = [each.params["autoencoder"]["encoder"]["dense_0"]["kernel"] for each in (new, later)]
     assert (kernels[0] != kernels[1]).any()
-    jax.tree.map(
-        assert_identical,
-        new.params["autoencoder"]["decoder"],
-        state.params["autoencoder"]["decoder"],
-    )
+    decoders = (each.params["autoencoder"]["decoder"] for each in (new, state))
+    jax.tree.map(assert_identical, *decoders)
 
 
 def test_errors_name_the_argument(data, key):

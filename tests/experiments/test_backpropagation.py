@@ -143,20 +143,27 @@ def test_the_command_prints_steps_and_learning(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--learning-rate", "0"], "learning_rate must be positive and finite, found 0.0"),
-        (["--learning-rate", "nan"], "learning_rate must be positive and finite, found nan"),
-        (["--num-steps", "0"], "num_steps must lie between 1 and 2147483647, found 0"),
+        (
+            ["--learning-rate", "0"],
+            "learning_rate must be greater than 0 and finite, or None, found 0.0",
+        ),
+        (
+            ["--learning-rate", "nan"],
+            "learning_rate must be greater than 0 and finite, or None, found nan",
+        ),
+        (["--num-steps", "0"], "num_steps must be an integer in [1, 2147483648), or None, found 0"),
     ],
 )
 def test_mistakes_are_one_line(options, message, capsys):
-    assert main(Config, run, options) == 2
-    assert capsys.readouterr().err == f"error: {message}\n"
+    assert main(backpropagation, options) == 2
+    remedy = "leave it out to use the default"
+    assert capsys.readouterr().err == f"error: {message}; {remedy}\n"
 
 
 def test_a_wrong_derivative_is_an_error(monkeypatch, capsys):
     def wrong(problem):
         return tuple(gradient * 1.001 for gradient in gradients_of_jax(problem))
 
-    monkeypatch.setattr("experiments.chain_rule.gradients_of_jax", wrong)
-    assert main(Config, backpropagation.run, ["--num-steps", "1"]) == 1
+    monkeypatch.setattr("experiments.backpropagation.chain_rule.gradients_of_jax", wrong)
+    assert main(backpropagation, ["--num-steps", "1"]) == 1
     assert "derivatives differ from jax.grad by 1.0e-03" in capsys.readouterr().err

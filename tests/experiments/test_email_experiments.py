@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from experiments.classification import cross_validation, evaluation
-from experiments.classification.experiment import Config, run
+from experiments.classification import experiment as classification
+from experiments.classification.experiment import run
 from experiments.clustering import experiment as clustering
+from experiments.protocol import configure
 
 CORPUS = Path(os.environ.get("JAXNET_DATA") or "missing", "spamassassin", "corpus.tar.xz")
 needs_corpus = pytest.mark.skipif(
@@ -19,22 +21,27 @@ needs_corpus = pytest.mark.skipif(
 
 def test_classification_of_a_few_emails(tmp_path, corpus):
     corpus.write(tmp_path)
-    options = {"dataset": "emails", "data_dir": tmp_path, "model": "linear", "num_epochs": 8}
+    options = {"dataset": "emails", "data_dir": tmp_path, "num_epochs": 8}
     options |= {"max_false_positive_rate": 0.05, "learning_rate": 0.05, "batch_size": 16}
-    nested = run(Config(**options, cross_validate=3, out=tmp_path / "nested"))
+
+    def config(name, **more):
+        return configure(classification, "linear", out=tmp_path / name, **options | more)
+
+    nested = run(config("nested", cross_validate=3))
     assert len(nested["params_sha256"]) == 6 and nested["num_seeds"] == 3
     found = {name: value["mean"] for name, value in nested["metrics"].items()}
     assert found["pooled_recall"] > 0.9 and found["recall"] > 0.9
     assert found["false_positive_rate"] <= 0.05 and "cost" not in found
-    single = run(Config(**options | {"max_false_positive_rate": 0.1}, out=tmp_path / "single"))
+    single = run(config("single", max_false_positive_rate=0.1))
     assert single["metrics"]["recall"]["mean"] > 0.9
 
 
 def test_clustering_of_a_few_emails_describes_the_clusters(tmp_path, corpus):
     corpus.write(tmp_path)
-    options = {"dataset": "emails", "data_dir": tmp_path, "method": "autoencoder_kmeans"}
+    options = {"dataset": "emails", "data_dir": tmp_path}
     options |= {"num_clusters": 2, "code_dim": 2, "batch_size": 16, "num_seeds": 1}
-    summary = clustering.run(clustering.Config(**options, out=tmp_path / "run"))
+    config = configure(clustering, "autoencoder_kmeans", out=tmp_path / "run", **options)
+    summary = clustering.run(config)
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
     assert 0 <= summary["metrics"]["nmi_of_groups"]["mean"] <= 1
     header, *groups = summary["tables"]["Clusters"]
@@ -47,7 +54,7 @@ def test_clustering_of_a_few_emails_describes_the_clusters(tmp_path, corpus):
 @pytest.mark.slow
 def test_spam_is_found_within_the_budget(tmp_path):
     options = {"dataset": "emails", "max_false_positive_rate": 0.003, "cross_validate": 5}
-    found = run(Config(**options, out=tmp_path / "run"))["metrics"]
+    found = run(configure(classification, out=tmp_path / "run", **options))["metrics"]
     assert found["false_positive_rate"]["mean"] <= 0.003
     assert found["recall"]["mean"] >= 0.9
     assert found["roc_auc"]["mean"] > 0.995

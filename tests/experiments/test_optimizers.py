@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from experiments import optimizers
 from experiments.command import main
 from experiments.optimizers import Config, run
 
@@ -27,6 +28,6 @@ def test_named_optimizers_train_side_by_side(tmp_path, capsys):
 )
 def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
     out = tmp_path / "run"
-    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    assert main(optimizers, [*options, "--out", str(out)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""The user's own table: train on it, predict with the run, be told what does not fit."""
+"""Predictions of finished runs for new rows: of users' tables, named data sets and images."""
 
 import json
 
@@ -8,7 +8,10 @@ import pytest
 
 from experiments import predict
 from experiments.classification import experiment as classification
+from experiments.clustering import experiment as clustering
 from experiments.command import main
+from experiments.protocol import configure
+from experiments.reconstruction import experiment as reconstruction
 from experiments.regression import experiment as regression
 
 QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
@@ -41,7 +44,8 @@ def trained(tmp_path_factory):
     """A finished run on a table with missing cells."""
     folder = tmp_path_factory.mktemp("own")
     with_gaps(flowers(300)).write_csv(folder / "flowers.csv")
-    config = classification.Config(
+    config = configure(
+        classification,
         data=folder / "flowers.csv",
         label="species",
         impute="median",
@@ -61,10 +65,15 @@ def write(frame, path):
     return path
 
 
+def predicted(run, data):
+    """The predictions of a run, as a table."""
+    return polars.DataFrame(predict.run(predict.Config(run=run, data=data)))
+
+
 def test_predictions_hold_class_probability_and_decision(trained, tmp_path):
     new = with_gaps(flowers(100, seed=1))
     data = write(new, tmp_path / "new.csv")
-    table = predict.run(predict.Config(run=trained, data=data))
+    table = predicted(trained, data)
     written = polars.read_csv(tmp_path / "new.predictions.csv")
     assert written.columns == [
         "class",
@@ -88,7 +97,7 @@ def test_predictions_hold_class_probability_and_decision(trained, tmp_path):
 def test_order_of_columns_and_presence_of_the_label_do_not_matter(trained, tmp_path):
     new = flowers(50, seed=2)
     tables = [
-        predict.run(predict.Config(run=trained, data=write(frame, tmp_path / f"{name}.csv")))
+        predicted(trained, write(frame, tmp_path / f"{name}.csv"))
         for name, frame in {
             "all": new,
             "reordered": new.select("color", "species", "size"),
@@ -118,7 +127,7 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
     for name, (frame, message) in cases.items():
         data = write(frame, tmp_path / f"{name}.csv")
         options = [str(trained), "--data", str(data)]
-        assert main(predict.Config, predict.run, options) == 2
+        assert main(predict, options) == 2
         error = capsys.readouterr().err
         with pytest.raises(AssertionError, match=message):
             raise AssertionError(error)
@@ -130,15 +139,22 @@ def test_mistakes_of_prediction(trained, tmp_path, capsys):
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"experiment": "classification", "dataset": "iris"}')
+    folded, speed = tmp_path / "folded", tmp_path / "speed"
+    for path, config in ((folded, '"classification", "cross_validate": 3'), (speed, '"speed"')):
+        path.mkdir()
+        (path / "config.json").write_text(f'{{"experiment": {config}}}')
     (tmp_path / "taken.csv").write_text("mine")
     for options, message in [
         ([tmp_path, "--data", data], "config.json does not exist"),
-        ([other, "--data", data], "holds no model"),
+        ([other, "--data", data], "holds no model, since the run is not finished"),
+        ([folded, "--data", data], "was a cross-validation, which trains a network for each fold"),
+        ([speed, "--data", data], "a run of 'speed', from which nothing is predicted"),
+        ([trained, "--data", data, "--out", tmp_path / "x.npz"], "predictions are a .csv file"),
         ([trained, "--data", tmp_path / "none.csv"], "there is no such file"),
         ([trained, "--data", data, "--out", tmp_path / "taken.csv"], "exists already"),
         ([trained, "--data", data, "--out", tmp_path / "no" / "x.csv"], "there is no folder"),
     ]:
-        assert main(predict.Config, predict.run, list(map(str, options))) == 2
+        assert main(predict, list(map(str, options))) == 2
         assert message in capsys.readouterr().err
     assert (tmp_path / "taken.csv").read_text() == "mine"
 
@@ -154,7 +170,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path, capsys):
         for file in ("config.json", "model.json", "model.safetensors"):
             content = (trained / file).read_bytes()
             (run / file).write_bytes(damage(content) if file == name else content)
-        assert main(predict.Config, predict.run, [str(run), "--data", str(data)]) == 2
+        assert main(predict, [str(run), "--data", str(data)]) == 2
         assert f"{run / name}" in capsys.readouterr().err
 
 
@@ -164,47 +180,73 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
     price = 3000 * area + 50_000 + 1000 * generator.normal(size=200)
     frame = polars.DataFrame({"area": area, "price": price})
     frame.write_parquet(tmp_path / "homes.parquet")
-    config = regression.Config(
-        data=tmp_path / "homes.parquet", label="price", num_seeds=2, out=tmp_path / "run"
+    config = configure(
+        regression,
+        data=tmp_path / "homes.parquet",
+        label="price",
+        num_seeds=2,
+        out=tmp_path / "run",
     )
     assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999
     new = write(polars.DataFrame({"area": [50.0, 100.0]}), tmp_path / "new.csv")
-    table = predict.run(predict.Config(run=tmp_path / "run", data=new))
+    table = predicted(tmp_path / "run", new)
     np.testing.assert_allclose(table["prediction"], [200_000, 350_000], rtol=0.01)
     assert table.columns == ["prediction", "std"]
 
 
-def test_named_tables_and_pictures_predict_too(tmp_path):
+def test_named_tables_and_images_predict_too(tmp_path):
     from experiments.data import load
 
-    config = classification.Config(dataset="iris", out=tmp_path / "iris", **QUICK)
+    config = configure(classification, dataset="iris", out=tmp_path / "iris", **QUICK)
     classification.run(config)
     iris = load("iris")
     new = polars.DataFrame(dict(zip(iris.feature_names, iris.x.T, strict=True)))
     data = write(new, tmp_path / "iris.csv")
-    table = predict.run(predict.Config(run=tmp_path / "iris", data=data))
+    table = predicted(tmp_path / "iris", data)
     labels = np.array(iris.class_names)[iris.y]
     assert (table["class"].to_numpy() == labels).mean() > 0.85
 
     digits = load("digits")
     for model in ("mlp", "cnn"):
-        options = QUICK | {"channels": (4,), "num_epochs": 10, "learning_rate": 1e-2}
-        config = classification.Config(model=model, out=tmp_path / model, **options)
+        options = QUICK | {"num_epochs": 10, "learning_rate": 1e-2}
+        options |= {"channels": (4,)} if model == "cnn" else {}
+        config = configure(classification, model, out=tmp_path / model, **options)
         classification.run(config)
         np.savez(tmp_path / f"{model}.npz", x=digits.x[:200, ..., 0])
-        pictures = predict.Config(run=tmp_path / model, data=tmp_path / f"{model}.npz")
-        table = predict.run(pictures)
+        table = predicted(tmp_path / model, tmp_path / f"{model}.npz")
         assert (table["class"].cast(int).to_numpy() == digits.y[:200]).mean() > 0.8
     np.savez(tmp_path / "bytes.npz", x=(16 * digits.x[:5]).astype(np.uint8))
     with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
         predict.run(predict.Config(run=tmp_path / "mlp", data=tmp_path / "bytes.npz"))
 
 
+def test_a_clustering_of_a_users_table_predicts_new_rows(tmp_path):
+    rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
+    (tmp_path / "table.csv").write_text("\n".join(["size,rest,kind", *rows]))
+    data = {"data": tmp_path / "table.csv", "num_clusters": 2}
+    clustering.run(configure(clustering, "gmm", num_seeds=1, out=tmp_path / "run", **data))
+    (tmp_path / "new.csv").write_text("rest,size,kind\n1,0.5,a\n0,10.5,b\n2,0.1,a\n")
+    found = predicted(tmp_path / "run", tmp_path / "new.csv")["cluster"].to_list()
+    assert found[0] == found[2] != found[1]
+
+
+def test_a_reconstruction_of_a_table_predicts_errors_and_codes(tmp_path):
+    rows = [f"{i},{i % 7 * 1000},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "table.csv").write_text("\n".join(["first,second,third", *rows]))
+    options = {"num_epochs": 200, "num_seeds": 2, "hidden_dims": (8,), "code_dim": 2}
+    config = configure(reconstruction, data=tmp_path / "table.csv", out=tmp_path / "run", **options)
+    reconstruction.run(config)
+    (tmp_path / "new.csv").write_text("first,second,third\n30,2000,a\n30,-900000,a\n")
+    table = predicted(tmp_path / "run", tmp_path / "new.csv")
+    assert table.columns == ["reconstruction_error", "std", "code 0", "code 1"]
+    assert table["reconstruction_error"].min() >= 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"data": "flowers.csv"}, "data needs --label"),
-        ({"label": "species"}, "label is for a table of your own"),
+        ({"label": "species"}, "label is for a user's table, found data set digits"),
         ({"data": "flowers.csv", "label": "specie"}, "did you mean 'species'"),
         ({"data": "none.csv", "label": "species"}, "there is no such file"),
         ({"data": "flowers.csv", "label": "species"}, r"2 cells are missing: \(row 4"),
@@ -213,8 +255,8 @@ def test_named_tables_and_pictures_predict_too(tmp_path):
             "impute takes medians from the training rows of one split",
         ),
         (
-            {"data": "flowers.csv", "label": "species", "impute": "median", "model": "cnn"},
-            "model cnn needs pictures",
+            {"data": "flowers.csv", "label": "species", "impute": "median", "method": "cnn"},
+            "model cnn needs images",
         ),
     ],
 )
@@ -222,9 +264,8 @@ def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
     with_gaps(flowers(100)).write_csv(tmp_path / "flowers.csv")
     if "data" in options:
         options = options | {"data": tmp_path / options["data"]}
-    config = classification.Config(out=tmp_path / "run", **options)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        classification.run(config)
+        classification.run(configure(classification, out=tmp_path / "run", **options))
     assert not (tmp_path / "run").exists()
 
 

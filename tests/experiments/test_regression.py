@@ -8,12 +8,14 @@ import pytest
 
 from experiments.command import main
 from experiments.data import load, split
-from experiments.regression.experiment import Config, run
+from experiments.protocol import configure
+from experiments.regression import experiment as regression
+from experiments.regression.experiment import run
 
 
 @pytest.mark.parametrize("dataset", ["line", "crop_yield"])
 def test_a_linear_model_finds_least_squares(dataset, tmp_path):
-    summary = run(Config(dataset=dataset, num_seeds=3, out=tmp_path / "run"))
+    summary = run(configure(regression, dataset=dataset, num_seeds=3, out=tmp_path / "run"))
     data = load(dataset)
     rows = split(data, seed=0).train
     design = np.column_stack([data.x[rows], np.ones(len(rows))]).astype(np.float64)
@@ -30,8 +32,10 @@ def test_a_linear_model_finds_least_squares(dataset, tmp_path):
 
 
 def test_an_mlp_on_diabetes_and_the_same_again(tmp_path):
-    options = {"dataset": "diabetes", "model": "mlp", "num_epochs": 5, "num_seeds": 2}
-    first, second = (run(Config(out=tmp_path / name, **options)) for name in "ab")
+    options = {"dataset": "diabetes", "num_epochs": 5, "num_seeds": 2}
+    first, second = (
+        run(configure(regression, "mlp", out=tmp_path / name, **options)) for name in "ab"
+    )
     assert first["params_sha256"] == second["params_sha256"]
     assert first["metrics"] == second["metrics"]
     assert "tables" not in first
@@ -49,13 +53,13 @@ def test_an_mlp_on_diabetes_and_the_same_again(tmp_path):
         (["--dataset", "diabets"], "unknown data set 'diabets'.*diabetes"),
         (["--dataset", "iris"], "iris.*classification"),
         (["--batch-size", "100000"], "batch_size must not exceed the"),
-        (["--model", "mlp", "--hidden-dims", "0"], "each at least 1, found"),
+        (["mlp", "--hidden-dims", "0"], "hidden_dims must be a list in which each is .* found 0"),
         (["--schedule", "cosine"], "takes no schedule"),
     ],
 )
 def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
     out = tmp_path / "run"
-    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    assert main(regression, [*options, "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1

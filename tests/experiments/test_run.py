@@ -1,173 +1,214 @@
-"""What every experiment shares: options, run directory, progress, report."""
+"""What all experiments share: recipes, options and their checks, names of data, the report."""
 
 import dataclasses
 import json
-import os
+import re
+import types
 
 import jax
 import numpy as np
 import pytest
+import tyro
 
-from experiments.classification.experiment import Config
-from experiments.command import statistics
-from experiments.options import TrainingConfig, resolve, seed_keys
-from experiments.recipes import classification_recipe
+from experiments.classification import experiment as classification
+from experiments.clustering import experiment as clustering
+from experiments.command import main, statistics
+from experiments.config import OptimizerOptions, RunOptions, methods
+from experiments.data import load
+from experiments.facts import facts_of, named_facts
+from experiments.protocol import EXPERIMENTS, configure, find_experiment
+from experiments.reconstruction import experiment as reconstruction
+from experiments.regression import experiment as regression
 from experiments.report.report import write_report
-from jaxnet.doctor import UnsoundBackendError
-from jaxnet.runs.directory import RunDirectory, metrics_record, read_log
-from jaxnet.runs.environment import available_threads, differences, fix_environment, manifest
-from jaxnet.runs.progress import Progress
+from experiments.training import open_directory, seed_keys
 
-RECIPE = {
-    "optimizer": "adam",
-    "learning_rate": 0.5,
-    "schedule": "cosine",
-    "weight_decay": 0.25,
-    "num_epochs": 7,
-    "batch_size": 8,
-    "num_seeds": 2,
+IMAGES = ("digits", "mnist", "fashion_mnist")
+TABLES = ("breast_cancer", "wine", "iris")
+DATASETS = {
+    "classification": (*IMAGES, *TABLES, "emails"),
+    "clustering": (*IMAGES, *TABLES, "emails", "mnist_test"),
+    "reconstruction": (*IMAGES, *TABLES),
+    "regression": ("line", "crop_yield", "diabetes"),
 }
 
 
-def test_a_recipe_fills_only_what_is_open():
-    config = resolve(TrainingConfig(dataset="digits", num_epochs=3), RECIPE)
-    assert (config.num_epochs, config.batch_size, config.learning_rate) == (3, 8, 0.5)
-    other = resolve(TrainingConfig(dataset="digits", optimizer="sgd"), RECIPE)
-    assert (other.learning_rate, other.weight_decay, other.batch_size) == (None, None, 8)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_recipe_is_a_config_of_its_data_set_and_method(name):
+    experiment = find_experiment(name)
+    for dataset in DATASETS[name]:
+        for method, kind in methods(experiment.Config).items():
+            config = configure(experiment, method, dataset=dataset)
+            assert config.dataset == dataset
+            chosen = config.model if hasattr(config, "model") else config.method
+            assert type(chosen) is kind and chosen.name == method
+            # As it is written to a run and read again.
+            record = json.loads(json.dumps(dataclasses.asdict(config)))
+            assert configure(experiment, method, **record_options(record, chosen)) == config
 
 
-@pytest.mark.parametrize("model", ["linear", "mlp", "cnn"])
-def test_every_recipe_is_complete(model):
-    names = {field.name for field in dataclasses.fields(TrainingConfig)}
-    for dataset in ("digits", "breast_cancer", "wine", "iris", "mnist", "fashion_mnist"):
-        recipe = classification_recipe(dataset, model)
-        assert {*RECIPE} <= {*recipe}
-        needed = {name: recipe[name] for name in RECIPE if name in names}
-        resolve(TrainingConfig(dataset=dataset), needed)
+def record_options(record, chosen):
+    """The options of a record, those of the method included, for `configure`."""
+    options = {name: value for name, value in record.items() if name not in ("model", "method")}
+    inner = record["model" if "model" in record else "method"]
+    assert inner.pop("name") == chosen.name
+    return options | inner
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "iris", "line", "diabetes"])
+def test_facts_known_in_advance_are_those_of_the_data(name):
+    assert named_facts(name) == facts_of(load(name))
+
+
+def test_the_default_of_python_is_that_of_the_command_line():
+    assert classification.Config() == configure(classification)
+    assert regression.Config() == configure(regression)
+    assert clustering.Config() == configure(clustering)
+    assert reconstruction.Config() == configure(reconstruction)
+
+
+def test_another_optimizer_has_its_own_rate_and_weight_decay():
+    adam = configure(reconstruction)
+    assert (adam.optimizer, adam.learning_rate, adam.weight_decay) == ("adamw", 4e-3, 0.3)
+    sgd = configure(reconstruction, optimizer="sgd")
+    assert (sgd.optimizer, sgd.learning_rate, sgd.weight_decay) == ("sgd", 0.1, None)
+    assert sgd.num_epochs == adam.num_epochs
+    given = configure(reconstruction, optimizer="sgd", learning_rate=0.5)
+    assert given.learning_rate == 0.5
+    assert configure(clustering, "dec", optimizer="sgd").method.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OptimizerOptions(num_epochs=0), "num_epochs must be at least 1, found 0"),
+        (lambda: OptimizerOptions(batch_size="most"), "batch_size must be .* or all, found most"),
+        (lambda: OptimizerOptions(learning_rate=float("nan")), "learning_rate must be .*found nan"),
+        (lambda: configure(classification, hidden_dims=(8, 0)), "hidden_dims must be .*found 8 0"),
+        (lambda: configure(classification, "mpl"), "unknown method 'mpl'; known: linear, mlp, cnn"),
+        (lambda: configure(classification, "linear", dropout=0.1), "dropout is not an option of"),
+        (lambda: configure(regression, num_epoch=3), "num_epoch is not an option of"),
+    ],
+)
+def test_options_are_checked_in_python_too(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_users_table_decides_what_depends_on_its_size(tmp_path):
+    rows = [f"{index},{index % 7},{'ab'[index % 2]}" for index in range(60)]
+    (tmp_path / "small.csv").write_text("\n".join(["x,y,kind", *rows]))
+    (tmp_path / "large.csv").write_text("\n".join(["x,y,kind", *rows * 400]))
+    small, large = (
+        configure(classification, data=tmp_path / name, label="kind")
+        for name in ("small.csv", "large.csv")
+    )
+    assert (small.batch_size, small.num_epochs, small.num_seeds) == (16, 60, 10)
+    assert (large.batch_size, large.num_epochs, large.num_seeds) == (256, 20, 3)
+    unlabelled = configure(clustering, data=tmp_path / "small.csv", label="kind")
+    assert unlabelled.num_clusters == 2
+    assert configure(clustering, data=tmp_path / "small.csv").num_clusters is tyro.MISSING
+
+
+def test_a_users_data_have_their_own_name_and_no_published_figures(tmp_path, capsys, monkeypatch):
+    """Also where the file is called as a data set is."""
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).uniform(size=(60, 4, 4))
+    np.savez("mnist.npz", x=images)
+    options = ["--num-seeds", "1", "--num-epochs", "1", "--hidden-dims", "4", "--code-dim", "2"]
+    assert main(reconstruction, ["--data", "mnist.npz", *options]) == 0
+    output = capsys.readouterr().out
+    assert "Reconstruction on mnist: mean" in output
+    assert "published" not in output
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("reconstruction-mnist-")
+    assert "Hinton" not in (run / "report.html").read_text()
+    assert json.loads((run / "summary.json").read_text())["published"] is None
+
+    table = [
+        "size,color",
+        *[f"{10 * (index % 2) + index / 100},{index % 3}" for index in range(40)],
+    ]
+    (tmp_path / "gardens.csv").write_text("\n".join(table))
+    options = ["--num-seeds", "1", "--num-clusters", "2", "--num-restarts", "1"]
+    assert main(clustering, ["kmeans", "--data", "gardens.csv", *options]) == 0
+    assert "Clustering on gardens: mean" in capsys.readouterr().out
+    (run,) = (tmp_path / "runs").glob("clustering-*")
+    assert run.name.startswith("clustering-gardens-")
+    assert "Clustering on gardens" in (run / "report.html").read_text()
+    assert "digits" not in (run / "report.html").read_text()
+    assert "<p>One seed.</p>" in (run / "report.html").read_text()
+
+
+def test_published_figures_stand_beside_their_data_set(tmp_path):
+    assert "Simard" in load_published("mnist", "classification", tmp_path)
+    assert "Hinton" in load_published("mnist", "reconstruction", tmp_path)
+
+
+def load_published(name, experiment, tmp_path):
+    try:
+        return load(name).published[experiment]
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FakeConfig(RunOptions):
+    """Count."""
+
+    experiment = "fake"
+    error: str = ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, 0),
+        (ValueError("a mistake"), 2),
+        (OSError("a full disk"), 2),
+        (FloatingPointError("a divergence"), 1),
+    ],
+)
+def test_the_exit_status_tells_mistakes_from_numerical_failures(error, status, capsys):
+    def run(config):
+        if error is not None:
+            raise error
+
+    assert main(types.SimpleNamespace(Config=FakeConfig, run=run), ["--num-seeds", "3"]) == status
+    assert capsys.readouterr().err == ("" if error is None else f"error: {error}\n")
 
 
 def test_statistics_are_those_of_a_sample():
     values = np.random.default_rng(0).normal(size=9)
-    found = statistics(values)
-    assert found["mean"] == pytest.approx(np.mean(values))
-    assert found["std"] == pytest.approx(np.std(values, ddof=1))
+    computed = statistics(values)
+    assert computed["mean"] == pytest.approx(np.mean(values))
+    assert computed["std"] == pytest.approx(np.std(values, ddof=1))
     assert statistics(np.array([2.0]))["std"] == 0.0
 
 
 def test_every_network_has_a_key_of_its_own():
-    def keys(seed, num_seeds):
-        config = TrainingConfig(dataset="digits", seed=seed, num_seeds=num_seeds)
-        return jax.random.key_data(seed_keys(config)).tolist()
+    def keys(seed, num_seeds, name=None):
+        config = classification.Config(seed=seed, num_seeds=num_seeds)
+        return jax.random.key_data(seed_keys(config, name)).tolist()
 
     few, many = keys(0, 3), keys(0, 5)
     assert many[:3] == few
-    assert len({*map(tuple, many + keys(1, 5))}) == 10
-
-
-def test_a_run_directory_belongs_to_one_run(tmp_path):
-    out = tmp_path / "deep" / "run"
-    config = Config(out=out)
-    RunDirectory.check(config)
-    assert not out.exists()
-    with RunDirectory.open(config, "abc") as directory:
-        assert not directory.resumed
-        directory.log(metrics_record(1, 28, {"train": {"loss": np.array([0.5, 0.25])}}))
-        directory.log(metrics_record(2, 56, {"train": {"loss": np.array([0.25, 0.125])}}))
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert lines[1] == {"epoch": 2, "step": 56, "train": {"loss": [0.25, 0.125]}}
-    assert json.loads((out / "config.json").read_text())["dataset"] == "digits"
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match=r"already holds .*--resume"):
-        RunDirectory.open(config, "abc")
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    resumed = dataclasses.replace(config, resume=out)
-    with pytest.raises(ValueError, match="the data have changed"):
-        RunDirectory.open(resumed, "other")
-    with RunDirectory.open(resumed, "abc") as directory:
-        assert directory.resumed
-        with pytest.raises(ValueError, match="in use by process"):
-            RunDirectory.open(resumed, "abc")
-    manifest = json.loads((out / "manifest.json").read_text())
-    assert [each["differences"] for each in manifest["resumed"]] == [[]]
-
-
-def test_what_cannot_become_a_run_directory_is_refused(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("mine")
-    with pytest.raises(ValueError, match="is a file"):
-        RunDirectory.check(Config(out=file))
-    with pytest.raises(ValueError, match="cannot be written"):
-        RunDirectory.check(Config(out=file / "run"))
-    assert file.read_text() == "mine"
-
-
-def test_a_backend_that_computes_wrong_sums_trains_nothing(tmp_path, monkeypatch):
-    def refuse(*, cache):
-        raise UnsoundBackendError("wrong sums")
-
-    monkeypatch.setattr("experiments.run_directory.require_sound_backend", refuse)
-    with pytest.raises(UnsoundBackendError):
-        RunDirectory.open(Config(out=tmp_path / "run"), "abc")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_torn_last_line_of_the_log_is_left_out(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
-    assert read_log(path) == [{"epoch": 1}, {"epoch": 2}]
-    path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
-    with pytest.raises(ValueError, match="line 2"):
-        read_log(path)
-
-
-def test_the_environment_is_fixed_and_compared(monkeypatch):
-    monkeypatch.setenv("NPROC", "3")
-    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_autotune_level=4")
-    fix_environment(None)
-    assert os.environ["NPROC"] == "3"
-    assert os.environ["XLA_FLAGS"].split() == [
-        "--xla_gpu_autotune_level=4",
-        "--xla_gpu_deterministic_ops=true",
-    ]
-    fix_environment(5)
-    assert available_threads() == 5
-    now = manifest("abc")
-    assert differences(now, now) == []
-    then = now | {"packages": now["packages"] | {"jaxlib": "0.9.0"}, "num_threads": 64}
-    jaxlib = now["packages"]["jaxlib"]
-    assert differences(then, now) == [
-        f"jaxlib: 0.9.0 then, {jaxlib} now",
-        "num_threads: 64 then, 5 now",
-    ]
-    monkeypatch.setenv("NPROC", "many")
-    with pytest.raises(ValueError, match="NPROC must be a positive integer, found 'many'"):
-        available_threads()
-
-
-def test_progress_is_plain_lines_without_a_terminal(capsys):
-    with Progress(2, 10, 100) as progress:
-        progress.step(5)
-        progress.epoch(10, {"train": {"loss": np.array([1.0, 3.0])}})
-        progress.epoch(20, {"train": {"loss": np.array([1.0, 2.0])}})
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("epoch 1/2")
-    assert "train loss 2" in lines[0]
-    assert "\x1b" not in "".join(lines)
+    uses = many + keys(1, 5) + keys(0, 5, "probe") + keys(0, 5, "start")
+    assert len({*map(tuple, uses)}) == 20
 
 
 def test_the_report_shows_text_as_text(tmp_path):
-    config = Config(dataset="<b>digits</b>", out=tmp_path / "run")
+    config = classification.Config(dataset="<b>digits</b>", out=tmp_path / "run")
     summary = {
         "metrics": {"accuracy": {"mean": 0.5, "std": 0.1}},
         "num_seeds": 2,
         "published": "1 < 2 & so on",
         "seconds": {"total": 1.0},
     }
-    with RunDirectory.open(config, "abc") as directory:
+    with open_directory(config, "abc") as directory:
         write_report(directory, title="A & B", summary=summary, captions={})
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<b>digits" not in page
     assert "&lt;b&gt;digits" in page
     assert "1 &lt; 2 &amp; so on" in page
     assert "0.5000" in page
+    assert re.search(r"<h1>A &amp; B</h1>", page)

@@ -37,9 +37,9 @@ def test_ratios_hold_each_peer_at_its_best_setting():
     assert best_setting(peers, "PyTorch") is None
     metrics, rows = summarize("small", peers, num_examples=1797)
     assert metrics["small: time of scikit-learn / time of jaxnet"]["values"] == [4.0, 2.0, 4.0]
-    share = WORKLOADS["small"].flops(1797) / 1e12
-    reached = metrics["small: share of the matrix-product peak"]["values"]
-    assert reached == pytest.approx([share, share / 3, share])
+    fraction = WORKLOADS["small"].flops(1797) / 1e12
+    reached = metrics["small: fraction of the matrix-product peak"]["values"]
+    assert reached == pytest.approx([fraction, fraction / 3, fraction])
     assert ("PyTorch", "not installed", "1", "", "", "", "") in rows
     assert not any("PyTorch" in name for name in metrics)
 
@@ -77,12 +77,12 @@ def test_clustering_peers_reach_the_same_inertia(tmp_path, monkeypatch):
     ("options", "message"),
     [
         (["--repeats", "0"], "repeats must be at least 1, found 0"),
-        (["--torch-python", "nowhere/python"], "torch_python: nowhere/python is no program"),
+        (["--torch-python", "nowhere/python"], "torch_python: nowhere/python is not a program"),
     ],
 )
 def test_mistakes_are_one_line(options, message, capsys, tmp_path):
     out = tmp_path / "run"
-    assert main(Config, speed.run, [*options, "--out", str(out)]) == 2
+    assert main(speed, [*options, "--out", str(out)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
     assert not out.exists()
 

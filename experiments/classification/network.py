@@ -1,0 +1,59 @@
+"""The networks of experiments.classification, and how they learn."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+import jaxnet as jn
+from experiments.classification.config import Cnn, Config, Linear
+from experiments.training import config_optimizer
+
+
+def arrange(config: Config, x: np.ndarray) -> np.ndarray:
+    """Examples with the axes that the model takes: images for a cnn, vectors for all others."""
+    return x if isinstance(config.model, Cnn) else x.reshape(len(x), -1)
+
+
+def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> jn.Network:
+    """The network of a config; two classes have one logistic output.
+
+    Args:
+        config: the options.
+        in_shape: shape of one example; only a cnn keeps the axes of an image.
+        num_classes: number of classes.
+
+    Raises:
+        ValueError: more stages of a cnn than an image can be halved.
+    """
+    num_outputs, model = 1 if num_classes == 2 else num_classes, config.model
+    if isinstance(model, Cnn):
+        return jn.cnn(
+            in_shape,
+            model.channels,
+            [*model.hidden_dims, num_outputs],
+            dropout=model.dropout,
+            convs_per_stage=model.convs_per_stage,
+        )
+    in_dim = math.prod(in_shape)
+    if isinstance(model, Linear):
+        return jn.mlp([in_dim, num_outputs])
+    dims = [in_dim, *model.hidden_dims, num_outputs]
+    return jn.mlp(dims, dropout=model.dropout, input_dropout=model.input_dropout)
+
+
+def build_learner(
+    config: Config, network: jn.Network, num_classes: int, num_train: int
+) -> jn.Learner:
+    """The learner of a config for a number of training examples.
+
+    Raises:
+        ValueError: as `config_optimizer`.
+    """
+    if num_classes == 2:
+        objective = jn.binary_classification(network)
+    else:
+        objective = jn.classification(network, label_smoothing=config.label_smoothing)
+    if config.l2_weight:
+        objective = jn.with_l2(objective, config.l2_weight)
+    return jn.gradient_learner(network.init, objective, config_optimizer(config, num_train))

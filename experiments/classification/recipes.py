@@ -1,0 +1,85 @@
+"""Default configs of experiments.classification by data set and model.
+
+Values were chosen on validation data, never on the test set. Results: docs/results.md.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.classification.config import Cnn, Config, Linear, Mlp
+from experiments.facts import Facts, batch_size_for, is_large
+
+
+def recipe(
+    facts: Facts, method: str | None = None, given: Mapping[str, Any] | None = None
+) -> Config:
+    """The default config for a data set and a model.
+
+    Args:
+        facts: sizes of the data set.
+        method: name of the model; None is mlp.
+        given: options that are given; no default depends on them.
+
+    >>> from experiments.facts import named_facts
+    >>> recipe(named_facts("digits")).model
+    Mlp(name='mlp', hidden_dims=(512,), dropout=0.4, input_dropout=0.0)
+    """
+    name = method or "mlp"
+    config = Config(
+        dataset=facts.name or Config().dataset,
+        model={
+            "linear": Linear(),
+            "mlp": Mlp(hidden_dims=(128,), dropout=0.0),
+            "cnn": Cnn(channels=(16, 32), hidden_dims=(128,), dropout=0.0),
+        }[name],
+        label_smoothing=0.0,
+    )
+    if not facts.name:
+        return _user_recipe(config, facts)
+    return dataclasses.replace(config, **_named(facts.name, name))
+
+
+def _user_recipe(config: Config, facts: Facts) -> Config:
+    """For a user's table: the larger, the larger its batches and the fewer its epochs."""
+    model = config.model
+    if not isinstance(model, Linear):
+        model = dataclasses.replace(model, dropout=0.1)
+    large = {"num_epochs": 20, "num_seeds": 3} if is_large(facts) else {}
+    batch_size = batch_size_for(facts.num_examples)
+    return dataclasses.replace(config, model=model, batch_size=batch_size, **large)
+
+
+def _named(dataset: str, model: str) -> dict[str, Any]:
+    """What differs from the defaults for a named data set."""
+    wide = Mlp(hidden_dims=(512, 512), dropout=0.3, input_dropout=0.1)
+    deep = Cnn(channels=(16, 32, 64), convs_per_stage=2, hidden_dims=(), dropout=0.2)
+    match dataset, model:
+        case "digits", "mlp":
+            return {"model": Mlp(hidden_dims=(512,), dropout=0.4), "label_smoothing": 0.1}
+        case "digits", "cnn":
+            return {"model": Cnn(hidden_dims=(64,), dropout=0.2), "num_epochs": 30}
+        case "breast_cancer", "linear":
+            return {"l2_weight": 1e-2, "batch_size": 32}
+        case "breast_cancer", "mlp":
+            model_options = Mlp(hidden_dims=(64,), dropout=0.2)
+            return {"model": model_options, "l2_weight": 1e-2, "batch_size": 32}
+        case "wine", "mlp":
+            return {"model": Mlp(hidden_dims=(64,), dropout=0.2), "batch_size": 16}
+        case "iris", "mlp":
+            model_options = Mlp(hidden_dims=(32,), dropout=0.0)
+            return {"model": model_options, "batch_size": 16, "learning_rate": 1e-2}
+        case "emails", "linear":
+            return {"learning_rate": 2e-2, "num_epochs": 15, "num_seeds": 5}
+        case "emails", "mlp":
+            options = {"learning_rate": 5e-3, "num_epochs": 10, "num_seeds": 5}
+            return {"model": Mlp(hidden_dims=(32,), dropout=0.5)} | options
+        case "mnist", "linear":
+            return {"num_epochs": 20, "batch_size": 128, "num_seeds": 3}
+        case "mnist" | "fashion_mnist", "mlp":
+            num_epochs = 20 if dataset == "mnist" else 30
+            options = {"learning_rate": 1e-3, "batch_size": 128, "num_seeds": 1}
+            return {"model": wide, "num_epochs": num_epochs} | options
+        case "mnist" | "fashion_mnist", "cnn":
+            return {"model": deep, "num_epochs": 15, "batch_size": 128, "num_seeds": 1}
+    return {}

@@ -1,0 +1,92 @@
+"""What recipes need to know about data: sizes and kinds, without the examples themselves."""
+
+import math
+from typing import NamedTuple
+
+from experiments.data import Dataset
+
+
+class Facts(NamedTuple):
+    """Sizes and kinds of a data set.
+
+    Attributes:
+        num_examples: examples of all parts together.
+        in_shape: shape of one example.
+        num_classes: classes of the labels; 0 where there are none.
+        name: name of a named data set; "" for a user's file, which has no recipe of its own.
+        is_text: whether the features are weights of words.
+        num_groups: finer classes than the labels; 0 where there are none.
+    """
+
+    num_examples: int
+    in_shape: tuple[int, ...]
+    num_classes: int = 0
+    name: str = ""
+    is_text: bool = False
+    num_groups: int = 0
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the examples are images."""
+        return len(self.in_shape) == 3
+
+    @property
+    def num_features(self) -> int:
+        """Numbers in one example."""
+        return math.prod(self.in_shape)
+
+
+# Known in advance, so that `--help` neither reads nor downloads a data set.
+_NAMED = {
+    "digits": Facts(1797, (8, 8, 1), 10),
+    "breast_cancer": Facts(569, (30,), 2),
+    "wine": Facts(178, (13,), 3),
+    "iris": Facts(150, (4,), 3),
+    "mnist": Facts(70_000, (28, 28, 1), 10),
+    "mnist_test": Facts(10_000, (28, 28, 1), 10),
+    "fashion_mnist": Facts(70_000, (28, 28, 1), 10),
+    "olivetti_faces": Facts(400, (64, 64, 1), 40),
+    "emails": Facts(5841, (6224,), 2, is_text=True, num_groups=5),
+    "line": Facts(200, (1,)),
+    "crop_yield": Facts(400, (3,)),
+    "diabetes": Facts(442, (10,)),
+}
+
+
+def facts_of(dataset: Dataset) -> Facts:
+    """The facts of a data set that is loaded."""
+    return Facts(
+        len(dataset.x),
+        dataset.x.shape[1:],
+        dataset.num_classes,
+        name=dataset.name if dataset.is_named else "",
+        is_text=dataset.is_text,
+        num_groups=len(dataset.group_names),
+    )
+
+
+def named_facts(name: str) -> Facts | None:
+    """The facts of a named data set; None where they are not known in advance.
+
+    >>> named_facts("digits").is_image, named_facts("wine").num_features
+    (True, 13)
+    """
+    facts = _NAMED.get(name)
+    return None if facts is None else facts._replace(name=name)
+
+
+def batch_size_for(num_examples: int) -> int:
+    """Batch size for a user's table: the larger the table, the larger its batches.
+
+    >>> [batch_size_for(rows) for rows in (150, 5_000, 200_000)]
+    [16, 64, 1024]
+    """
+    batch_size = 16
+    while batch_size < 1024 and batch_size * 100 < num_examples:
+        batch_size *= 2
+    return batch_size
+
+
+def is_large(facts: Facts) -> bool:
+    """Whether a user's table is so large that few epochs and seeds are enough."""
+    return facts.num_examples > 20_000

@@ -1,0 +1,178 @@
+"""From a config to data that are loaded, checked, split and scaled; nothing is written."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+from experiments.config import DataOptions, RunOptions
+from experiments.data import (
+    Dataset,
+    Split,
+    Standardization,
+    holds_images,
+    load,
+    load_labelled_images,
+    load_table,
+    split,
+)
+from experiments.facts import named_facts
+from experiments.training import check_directory
+from jaxnet import runs
+
+Task = Literal["classification", "regression"]
+Config = TypeVar("Config", bound=RunOptions)
+
+
+class Prepared(NamedTuple, Generic[Config]):
+    """What a run starts from.
+
+    Attributes:
+        config: the config with the name of the data, absolute paths and the number of threads.
+        dataset: the data as they were loaded.
+        parts: the split; where the data are not split, all examples are the training part.
+        inputs: what scales the inputs, fitted on the training part.
+        x: all examples, scaled, `(n, ...)`.
+    """
+
+    config: Config
+    dataset: Dataset
+    parts: Split
+    inputs: Standardization
+    x: np.ndarray
+
+
+def prepare(
+    config: Config,
+    *,
+    load: Callable[[Config], Dataset],
+    check: Callable[[Config, Dataset], None],
+    fit: Callable[[Config, Dataset, np.ndarray], Standardization] | None,
+    scale: Callable[[Config, Standardization, np.ndarray], np.ndarray],
+    divide: bool = True,
+) -> Prepared[Config]:
+    """Load, check, split and scale the data of a run.
+
+    Args:
+        config: the options.
+        load: the data set of a config.
+        check: raises where options do not fit the data.
+        fit: what scales the inputs, fitted on some rows; None leaves them as they are.
+        scale: examples as the networks take them.
+        divide: whether to split the data into training, validation and test parts.
+
+    Returns:
+        Data and config.
+
+    Raises:
+        ValueError: a mistake in the options or the data; nothing was written.
+    """
+    check_directory(config)
+    dataset = load(config)
+    config = _resolve(config, dataset)
+    check(config, dataset)
+    rows = np.arange(len(dataset.x))
+    parts = split(dataset, seed=config.seed) if divide else Split(rows, rows[:0], rows[:0])
+    if fit is None:
+        unscaled = Standardization(np.zeros((), np.float32), np.ones((), np.float32))
+        return Prepared(config, dataset, parts, unscaled, dataset.x)
+    inputs = fit(config, dataset, parts.train)
+    return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.x))
+
+
+def _resolve(config: Config, dataset: Dataset) -> Config:
+    """Name the data, and the files by paths that hold wherever the run is resumed from."""
+    paths = {
+        name: value.absolute()
+        for name, value in vars(config).items()
+        if isinstance(value, Path) and name not in ("out", "resume")
+    }
+    return resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+
+
+def resolve_threads(config: Config) -> Config:
+    """Record the size of the thread pool, which the command line has fixed by now.
+
+    Raises:
+        ValueError: another size than the pool has.
+    """
+    threads = runs.available_threads()
+    if config.num_threads not in (None, threads):
+        raise ValueError(
+            f"num_threads is {config.num_threads}, but this process computes with {threads}; "
+            f"set NPROC={config.num_threads} before Python starts"
+        )
+    return dataclasses.replace(config, num_threads=threads)
+
+
+def is_text(config: DataOptions) -> bool:
+    """Whether the features of the data of a config are weights of words."""
+    facts = named_facts(config.dataset) if config.data is None else None
+    return facts is not None and facts.is_text
+
+
+def load_labelled(config: Any, *, task: Task) -> Dataset:
+    """The named data set of a config or the user's table, with labels or targets.
+
+    Args:
+        config: `DataOptions`, and the seed of the split.
+        task: what is predicted.
+
+    Raises:
+        ValueError: as `load` and `load_table`; options of a table without one.
+        FileNotFoundError: there is no such file.
+    """
+    if config.data is None:
+        return _load_named(config, task)
+    if config.label is None:
+        raise ValueError(
+            f"data needs --label, the column of {config.data} to predict, found none; name it"
+        )
+    return _load_table(config, config.data, task)
+
+
+def load_unlabelled(config: Any) -> Dataset:
+    """The named data set of a config, or the user's images or table, whose labels are optional.
+
+    Args:
+        config: `DataOptions`, and the seed of the split.
+
+    Raises:
+        ValueError: as `load`, `load_table` and `load_labelled_images`; options of a table
+            without one.
+        FileNotFoundError: there is no such file.
+    """
+    if config.data is None:
+        return _load_named(config, "classification")
+    if holds_images(config.data):
+        for name in ("impute", "ignore", "categories"):
+            if getattr(config, name):
+                raise ValueError(
+                    f"{name} is for a table, and {config.data} holds images; leave it out"
+                )
+        return load_labelled_images(config.data, label=config.label)
+    return _load_table(config, config.data, "classification")
+
+
+def _load_named(config: DataOptions, task: Task) -> Dataset:
+    for name in ("label", "impute", "ignore", "categories"):
+        if getattr(config, name):
+            raise ValueError(
+                f"{name} is for a user's table, found data set {config.dataset}; name the file of "
+                "the table with --data"
+            )
+    return load(config.dataset, task=task, data_dir=config.data_dir)
+
+
+def _load_table(config: Any, path: Path, task: Task) -> Dataset:
+    return load_table(
+        path,
+        label=config.label,
+        task=task,
+        seed=config.seed,
+        impute=config.impute,
+        ignore=config.ignore,
+        categories=config.categories,
+    )

@@ -1,0 +1,203 @@
+"""The training script of the README, killed and stopped at random moments, and run again."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxnet.checkpoint import Checkpoints
+from jaxnet.runs import compare_runs
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## Your own training script")[2]
+SCRIPT = SECTION.partition("```python\n")[2].partition("```")[0]
+RUN = "digits-run"
+STEPS_PER_EPOCH = 28
+
+pytestmark = pytest.mark.crash
+
+
+def steps(folder):
+    return Checkpoints(folder / RUN / "checkpoints").steps() or [0]
+
+
+@pytest.fixture(scope="module")
+def whole(scripts, tmp_path_factory):
+    """The run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    scripts(SCRIPT, folder)
+    return folder / RUN
+
+
+def test_kill_9_at_random_moments(whole, scripts, tmp_path):
+    generator = random.Random(0)
+    interrupted = set()
+    for kill in range(10):
+        before = steps(tmp_path)[-1]
+        process = scripts.start(SCRIPT, tmp_path)
+        if kill % 4 == 0:
+            # Before or at the beginning of the training.
+            time.sleep(generator.uniform(0.0, 4.0))
+        else:
+            process.wait_until(lambda before=before: steps(tmp_path)[-1] > before)
+            # Inside a step, inside a save, between the two.
+            time.sleep(generator.uniform(0.0, 0.06))
+        process.end()
+        interrupted.add(steps(tmp_path)[-1])
+    assert not (tmp_path / RUN / "summary.json").exists()
+    assert len(interrupted) >= 5
+    assert any(step % STEPS_PER_EPOCH for step in interrupted), "inside an epoch"
+    assert "resuming at step" in scripts(SCRIPT, tmp_path)
+    assert compare_runs(whole, tmp_path / RUN) == ()
+    hidden = [
+        path.name for path in (tmp_path / RUN / "checkpoints").iterdir() if path.name[0] == "."
+    ]
+    assert not hidden, "leftovers of the killed saves are gone"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_exits(number, status, whole, scripts, tmp_path):
+    process = scripts.start(SCRIPT, tmp_path)
+    process.wait_until(lambda: steps(tmp_path)[-1] > 0)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status, process.output()
+    last = steps(tmp_path)[-1]
+    assert f"interrupted at step {last}; run the script again to continue" in process.output()
+    assert f"resuming at step {last}" in scripts(SCRIPT, tmp_path)
+    assert compare_runs(whole, tmp_path / RUN) == ()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("context", ["deferred_interruption", "immediate_interruption"])
+def test_a_second_signal_exits_at_once(context, number, status):
+    code = f"""
+import signal, time
+from jaxnet.runs import Interrupted, {context}
+with {context}():
+    try:
+        signal.raise_signal({int(number)})
+    except Interrupted:
+        pass
+    print("saving", flush=True)
+    signal.raise_signal({int(number)})
+    print("not reached", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (status, "saving\n"), done.stderr
+
+
+def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, scripts, tmp_path):
+    process = scripts.start(SCRIPT, tmp_path)
+    process.wait_until(lambda: len(steps(tmp_path)) > 1)
+    process.end()
+    newest = tmp_path / RUN / "checkpoints" / f"{steps(tmp_path)[-1]:08d}"
+    file = max((path for path in newest.rglob("*") if path.is_file()), key=os.path.getsize)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+    output = scripts(SCRIPT, tmp_path)
+    assert f"checkpoints/{newest.name} is corrupt" in output
+    assert "an older one is used" in output
+    assert compare_runs(whole, tmp_path / RUN) == ()
+
+
+def test_two_processes_do_not_share_a_run(scripts, tmp_path):
+    first = scripts.start(SCRIPT, tmp_path)
+    first.wait_until(lambda: steps(tmp_path)[-1] > 0)
+    assert f"is in use by process {first.pid}" in scripts(SCRIPT, tmp_path, status=1)
+    # The lock of a dead process is taken over.
+    first.end()
+    assert "resuming at step" in scripts(SCRIPT, tmp_path)
+
+
+FULL_DISK = """
+import resource, signal
+from jaxnet.checkpoint import Checkpoints
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save, saved = Checkpoints.save, []
+
+def limited(*arguments, **options):
+    if len(saved) == NUM_SAVES:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, 6_000))
+    save(*arguments, **options)
+    saved.append(arguments)
+
+Checkpoints.save = limited
+"""
+
+
+@pytest.mark.parametrize("num_saves", [0, 5])
+def test_a_full_disk_costs_no_checkpoint(num_saves, whole, scripts, tmp_path):
+    full = FULL_DISK.replace("NUM_SAVES", str(num_saves))
+    output = scripts(
+        full + SCRIPT, tmp_path, status=1, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1e9"
+    )
+    assert "could not be written" in output
+    assert bool(steps(tmp_path)[-1]) == bool(num_saves)
+    scripts(SCRIPT, tmp_path)
+    assert compare_runs(whole, tmp_path / RUN) == ()
+
+
+EVERY_OPTIMIZER = """
+import hashlib, json, sys, warnings
+import jax, numpy as np
+import jaxnet as jn
+from jaxnet.checkpoint import params_sha256, restore, save
+from sklearn.datasets import load_digits
+
+mode, folder = sys.argv[1:]
+warnings.filterwarnings("ignore", ".*deprecated", DeprecationWarning)
+images, labels = load_digits(return_X_y=True)
+data = {"x": images[:192].astype("float32") / 16, "y": labels[:192].astype("int32")}
+network = jn.mlp([64, 8, 10], dropout=0.2)
+hashes = {}
+for name in jn.optimizer_names():
+    learner = jn.gradient_learner(
+        network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
+    )
+    start = jax.vmap(learner.init)(jax.random.split(jax.random.key(1), 2))
+    start = (start, jn.training.begin_epoch(learner, start, data, batch_size=32))
+
+    def advance(state, *pieces):
+        for num_steps in pieces:
+            state = jn.training.advance(learner, *state, data, batch_size=32, num_steps=num_steps)
+        return state
+
+    if mode == "begun":
+        begun, whole = advance(start, 3), advance(start, 6, 6)
+        save(f"{folder}/{name}", begun)
+        hashes[name] = params_sha256(begun), params_sha256(whole)
+    else:
+        # Saved by another process, inside the first epoch and inside a cycle of lookahead or SAM.
+        hashes[name] = params_sha256(advance(restore(f"{folder}/{name}", like=start), 3, 6))
+print(json.dumps(hashes))
+"""
+
+
+def test_resume_under_every_optimizer(scripts, tmp_path):
+    def run(mode):
+        done = subprocess.run(
+            [sys.executable, "-c", EVERY_OPTIMIZER, mode, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=400,
+            # Compiled as fast as programs of the tests themselves: there are hundreds.
+            env=scripts.environment
+            | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+            | {"XLA_FLAGS": os.environ["XLA_FLAGS"]},
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    begun, resumed = run("begun"), run("resumed")
+    assert len(begun) >= 40
+    first, whole = ({name: pair[index] for name, pair in begun.items()} for index in range(2))
+    assert not {name for name in whole if whole[name] == first[name]}
+    assert whole == resumed

@@ -1,0 +1,110 @@
+"""Stages: the pure fold, and the watched one that restores what is finished."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+from jaxnet import boltzmann
+from jaxnet.runs import RunDirectory, TrainOptions, train_stages
+from jaxnet.training import Stage, fit_stages
+
+RBMS = boltzmann.stack([8, 6, 5, 3], code=boltzmann.GAUSSIAN)
+
+
+def rbm_learner(rbm):
+    return jn.gradient_learner(
+        rbm.init, boltzmann.contrastive_divergence(rbm), optax.sgd(0.05, momentum=0.5)
+    )
+
+
+STAGES = boltzmann.stack_stages(RBMS, rbm_learner)
+
+
+@pytest.fixture(scope="module")
+def data():
+    x = np.random.default_rng(0).random((40, 8)) < 0.3
+    return {"x": jnp.asarray(x, jnp.float32)}
+
+
+def open_directory(path):
+    return RunDirectory.open(path, name="test", config={}, data_sha256="abc", resume=None)
+
+
+@pytest.mark.parametrize("num_runs", [None, 2])
+def test_watched_stages_equal_the_pure_ones(num_runs, data, tmp_path):
+    key = jax.random.key(0)
+    keys = key if num_runs is None else jax.random.split(key, num_runs)
+
+    def fit(key, data):
+        return fit_stages(STAGES, key, data, num_epochs=3, batch_size=10)
+
+    pure = fit if num_runs is None else jax.vmap(fit, (0, None))
+    params, histories = jax.jit(pure)(keys, data)
+    with open_directory(tmp_path / "run") as directory:
+        results = train_stages(
+            directory, STAGES, keys, data, batches=10, options=TrainOptions(num_epochs=3)
+        )
+    for stage, history, result in zip(params, histories, results, strict=True):
+        for expected, leaf in zip(
+            jax.tree.leaves(stage), jax.tree.leaves(result.params), strict=True
+        ):
+            np.testing.assert_allclose(leaf, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            result.history["squared_reconstruction_error"]["train"],
+            history["squared_reconstruction_error"].T,
+            rtol=1e-4,
+        )
+
+
+def test_interrupted_stages_continue_and_finished_ones_are_restored(data, tmp_path, capsys):
+    keys = jax.random.split(jax.random.key(1), 2)
+    options = TrainOptions(num_epochs=2)
+
+    def train(path, stages=STAGES):
+        with open_directory(path) as directory:
+            return train_stages(directory, stages, keys, data, batches=10, options=options)
+
+    def stop(previous, data):
+        raise KeyboardInterrupt
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", [*STAGES[:2], STAGES[2]._replace(data=stop)])
+    capsys.readouterr()
+    results = train(tmp_path / "run")
+    # Only the last stage takes steps.
+    assert capsys.readouterr().out.count("epoch 2/2") == 1
+    assert [result.state_sha256 for result in results] == [each.state_sha256 for each in whole]
+
+
+def test_a_step_that_depends_on_the_stages_before_is_rejected(data, tmp_path):
+    """It would be the step of one run for all runs of a batch."""
+    network = jn.dense(8, 8)
+
+    def first(previous):
+        return jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+
+    def second(previous):
+        def objective(params, batch, key):
+            target = network.apply(previous[0], batch["x"])
+            return jnp.mean((network.apply(params, batch["x"]) - target) ** 2), {}
+
+        return jn.gradient_learner(network.init, objective, optax.sgd(0.1))
+
+    stages = [Stage("first", first), Stage("second", second)]
+    keys, data = jax.random.split(jax.random.key(0), 2), data | {"y": data["x"]}
+    with (
+        open_directory(tmp_path / "run") as directory,
+        pytest.raises(ValueError, match="stage 'second': only init of the learner may depend"),
+    ):
+        train_stages(directory, stages, keys, data, batches=10, options=TrainOptions(num_epochs=1))
+
+
+def test_mistakes_are_named(data):
+    with pytest.raises(ValueError, match="two are named 'rbm_0'"):
+        fit_stages([STAGES[0]] * 2, jax.random.key(0), data, num_epochs=1, batch_size=10)
+    with pytest.raises(ValueError, match="one for each of the 3 stages, found 2"):
+        fit_stages(STAGES, jax.random.key(0), data, num_epochs=(1, 2), batch_size=10)
