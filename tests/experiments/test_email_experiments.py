@@ -108,7 +108,10 @@ def test_a_threshold_within_a_budget_of_none_is_finite():
         ({"max_false_positive_rate": 1.0}, r"a number in \(0, 1\), or None, found 1"),
         ({"max_false_positive_rate": 0.1, "dataset": "iris"}, "for two classes, iris has 3"),
         ({"max_false_positive_rate": 0.1, "cross_validate": 2}, "at least 3 folds"),
-        ({"max_false_positive_rate": 0.1, "false_positive_cost": 2.0}, "and so do costs; leave one out"),
+        (
+            {"max_false_positive_rate": 0.1, "false_positive_cost": 2.0},
+            "and so do costs; leave one out",
+        ),
         ({"max_false_positive_rate": 0.001}, "at least 999 negative examples"),
     ],
 )
