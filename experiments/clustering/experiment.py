@@ -28,13 +28,15 @@ import jax.numpy as jnp
 import jaxnet as jn
 from experiments.clustering import outputs
 from experiments.clustering.config import Config, Deep, GaussianMixture, KMeans, N2d
-from experiments.clustering.inputs import fit_inputs, load_data, output_mean, scale_inputs
+from experiments.clustering.inputs import fit_inputs, load_data, scale_inputs
 from experiments.clustering.methods import Method, build_method, cluster, start_all
-from experiments.clustering.prediction import build_network, predict
+from experiments.clustering.prediction import build_network, output_mean, predict
 from experiments.clustering.recipes import recipe
 from experiments.clustering.scores import final_metrics, scores
 from experiments.command import finish, stopwatch
-from experiments.data import Dataset
+from experiments.data import (
+    Dataset,
+)
 from experiments.model import SavedModel, save_model
 from experiments.prepare import prepare
 from experiments.summary import summarize

@@ -1,10 +1,8 @@
-"""The inputs of experiments.clustering: the data set, and how its examples are scaled."""
+"""The data of experiments.clustering, and how they are scaled."""
 
 import dataclasses
 import math
-from collections.abc import Callable
 
-import jax
 import numpy as np
 
 from experiments.clustering.config import Config, GaussianMixture, KMeans
@@ -40,11 +38,6 @@ def load_data(config: Config) -> Dataset:
     )
 
 
-def output_mean(config: Config) -> Callable[[jax.Array], jax.Array]:
-    """From outputs to reconstructed examples in [0, 1]; weights of words are not bounded by 1."""
-    return (lambda outputs: outputs) if is_text(config) else jax.nn.sigmoid
-
-
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
     """What scales the features: pixels and fractions stay as they are, others get one scale.
 
@@ -58,7 +51,7 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
         return fit_idf(x)
     if x.min() >= 0 and x.max() <= 1:
         return Standardization(np.zeros(x.shape[1:], np.float32), np.ones(x.shape[1:], np.float32))
-    return fit_unit_interval(x) if _is_deep(config) else fit_standardization(x)
+    return fit_unit_interval(x) if is_deep(config) else fit_standardization(x)
 
 
 def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
@@ -71,8 +64,9 @@ def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.n
     if not is_text(config):
         return x
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return x * np.float32(math.sqrt(x.shape[1])) if _is_deep(config) else x
+    return x * np.float32(math.sqrt(x.shape[1])) if is_deep(config) else x
 
 
-def _is_deep(config: Config) -> bool:
+def is_deep(config: Config) -> bool:
+    """Whether the method trains a network."""
     return not isinstance(config.method, KMeans | GaussianMixture)

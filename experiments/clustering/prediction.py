@@ -10,10 +10,16 @@ import numpy as np
 import jaxnet as jn
 from experiments.clustering import embedding
 from experiments.clustering.config import Config, N2d
-from experiments.clustering.inputs import load_data, output_mean, scale_inputs
+from experiments.clustering.inputs import load_data, scale_inputs
 from experiments.clustering.methods import Clustered, build_method, cluster, find_mixture
 from experiments.model import SavedModel
+from experiments.prepare import is_text
 from experiments.training import seed_keys
+
+
+def output_mean(config: Config) -> Callable[[jax.Array], jax.Array]:
+    """From outputs to reconstructed examples in [0, 1]; weights of words are not bounded by 1."""
+    return (lambda outputs: outputs) if is_text(config) else jax.nn.sigmoid
 
 
 class _Start:
