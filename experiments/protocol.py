@@ -14,6 +14,8 @@ from experiments.model import SavedModel
 
 # What a file names is looked up here and never imported otherwise.
 EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
+# Commands of a single module that leave a run directory too.
+MODULES = ("optimizers",)
 
 
 class Command(Protocol):
@@ -74,8 +76,8 @@ def find_experiment(name: str) -> Any:
     Raises:
         KeyError: there is no experiment of this name.
     """
-    if name == "optimizers":
-        return importlib.import_module("experiments.optimizers")
+    if name in MODULES:
+        return importlib.import_module(f"experiments.{name}")
     if name not in EXPERIMENTS:
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")

@@ -26,7 +26,7 @@ def changed(row, column, value):
         (GOOD, [1, 1, 1, 1], 2, "y: every label is 1; .* at least two classes"),
         (GOOD, [[0], [1], [0], [1]], 2, r"one integer for each example, found shape \(4, 1\)"),
         (GOOD, [0, 1, 0], 2, "x holds 4 examples and y 3"),
-        (GOOD, np.array(1), 2, "x holds 4 examples and y none"),
+        (GOOD, np.array(1), 2, r"y holds no examples \(shape \(\)\)"),
         (GOOD[:0], None, None, r"x holds no examples \(shape \(0, 2\)\)"),
         (np.array(3.0), None, None, r"x holds no examples \(shape \(\)\)"),
         ([["a"], ["b"]], None, None, "x: features must be numbers, found dtype <U1"),

@@ -17,20 +17,18 @@ Published: on MNIST, all 70 000 images, DEC 0.843 (Xie, Girshick, Farhadi 2016),
 al. 2017), DCN with soft resets 0.964 (Miklautz et al. 2025). Measured figures: docs/results.md.
 """
 
-import dataclasses
 import functools
 import importlib.util
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import jaxnet as jn
 from experiments.clustering import outputs
 from experiments.clustering.config import Config, Deep, GaussianMixture, KMeans, N2d
+from experiments.clustering.inputs import fit_inputs, load_data, scale_inputs
 from experiments.clustering.methods import Method, build_method, cluster, start_all
 from experiments.clustering.prediction import build_network, output_mean, predict
 from experiments.clustering.recipes import recipe
@@ -38,15 +36,9 @@ from experiments.clustering.scores import final_metrics, scores
 from experiments.command import finish, stopwatch
 from experiments.data import (
     Dataset,
-    Standardization,
-    fit_idf,
-    fit_standardization,
-    fit_unit_interval,
-    load,
-    standardize,
 )
 from experiments.model import SavedModel, save_model
-from experiments.prepare import is_text, load_unlabelled, prepare
+from experiments.prepare import prepare
 from experiments.summary import summarize
 from experiments.training import (
     batch_size,
@@ -71,26 +63,6 @@ __all__ = [
     "run",
     "scale_inputs",
 ]
-
-
-def load_data(config: Config) -> Dataset:
-    """The data set of a config, whose labels only evaluate.
-
-    Raises:
-        ValueError: there is no such data set, or its data cannot be used.
-    """
-    if config.dataset != "mnist_test" or config.data is not None:
-        return load_unlabelled(config)
-    whole = load("mnist", data_dir=config.data_dir)
-    test = slice(len(whole.x) - whole.num_official_test, None)
-    return dataclasses.replace(
-        whole,
-        name="mnist_test",
-        x=whole.x[test],
-        y=whole.y[test],
-        num_official_test=0,
-        published={},
-    )
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -210,39 +182,6 @@ def _deep_training(
         )
 
     return train
-
-
-def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
-    """What scales the features: pixels and fractions stay as they are, others get one scale.
-
-    Networks reconstruct numbers in [0, 1]; k-means and mixtures take features of equal variance.
-    Words get their TF-IDF weights.
-    """
-    x = dataset.x[rows].reshape(len(rows), -1)
-    if dataset.is_image:
-        return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
-    if dataset.is_text:
-        return fit_idf(x)
-    if x.min() >= 0 and x.max() <= 1:
-        return Standardization(np.zeros(x.shape[1:], np.float32), np.ones(x.shape[1:], np.float32))
-    return fit_unit_interval(x) if _is_deep(config) else fit_standardization(x)
-
-
-def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
-    """Examples as vectors; those of texts get the length 1, so that distances are those of angles.
-
-    Networks start from features whose mean square is 1, and for them a text has the length of the
-    square root of the number of words.
-    """
-    x = standardize(fitted, x.reshape(len(x), -1))
-    if not is_text(config):
-        return x
-    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return x * np.float32(math.sqrt(x.shape[1])) if _is_deep(config) else x
-
-
-def _is_deep(config: Config) -> bool:
-    return not isinstance(config.method, KMeans | GaussianMixture)
 
 
 def prediction_suffix(model: SavedModel) -> str:

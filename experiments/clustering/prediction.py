@@ -10,6 +10,7 @@ import numpy as np
 import jaxnet as jn
 from experiments.clustering import embedding
 from experiments.clustering.config import Config, N2d
+from experiments.clustering.inputs import load_data, scale_inputs
 from experiments.clustering.methods import Clustered, build_method, cluster, find_mixture
 from experiments.model import SavedModel
 from experiments.prepare import is_text
@@ -89,14 +90,12 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
 
 def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered:
     """Clusters by N2D: UMAP is fitted again on the codes of the run, and embeds the new ones."""
-    from experiments.clustering import experiment
-
     options = config.method
     assert isinstance(options, N2d)
     method = build_method(config, model.in_shape, mean=output_mean(config))
     network = method.network
     assert network is not None
-    of_run = experiment.scale_inputs(config, model.inputs, experiment.load_data(config).x)
+    of_run = scale_inputs(config, model.inputs, load_data(config).x)
     embedded, memberships = [], []
     for index, key in enumerate(seed_keys(config, "start")):
         params = jax.tree.map(lambda leaf, i=index: leaf[i], model.params)

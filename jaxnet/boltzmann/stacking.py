@@ -23,6 +23,9 @@ def stack(
         code: kind of the units of the last layer; `GAUSSIAN` for the linear code of an
             autoencoder. All others are Bernoulli.
 
+    Returns:
+        The machines, the one on the data first.
+
     Raises:
         ValueError: fewer than two sizes, a size below 1.
 
@@ -54,6 +57,9 @@ def encode(
         rbms: machines as from `stack`, or the first few of them.
         params: their parameters.
         x: data.
+
+    Returns:
+        The means, in [0, 1] for Bernoulli units.
 
     >>> rbms = stack([6, 4, 2])
     >>> params = [rbm.init(jax.random.key(0)) for rbm in rbms]

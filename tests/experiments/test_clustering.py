@@ -80,6 +80,7 @@ def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path):
     np.testing.assert_allclose(columns["membership"], memberships.max(axis=0))
 
 
+@pytest.mark.crash
 def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_path):
     options = ["dcn", "--hidden-dims", 8, "--code-dim", 3, "--num-seeds", 2]
     options += ["--pretrain-epochs", 2, "--num-epochs", 3, "--reset", "--reset-every", 1]

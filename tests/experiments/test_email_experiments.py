@@ -83,7 +83,7 @@ def test_thresholds_never_see_their_test_fold():
     assert len(plan.pairs) == 12 and plan.rows(0).shape == (20, 90)
     for (one, other), train in zip(plan.pairs, plan.trains[8:], strict=True):
         assert not {*train} & {*plan.tests[one], *plan.tests[other]} and len(train) == 60
-    indices, _ = cross_validation.padded(plan.judged)
+    indices, _ = cross_validation.padded(plan.evaluated)
     outputs = (np.arange(12)[:, None] * 1000 + indices)[..., None].astype(np.float32)
     values, weights = cross_validation.out_of_fold(plan, outputs, 120)
     for fold, test in enumerate(plan.tests):
@@ -105,14 +105,18 @@ def test_a_threshold_within_a_budget_of_none_is_finite():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"max_false_positive_rate": 1.0}, r"must lie in \(0, 1\), found 1.0"),
+        ({"max_false_positive_rate": 1.0}, r"a number in \(0, 1\), or None, found 1"),
         ({"max_false_positive_rate": 0.1, "dataset": "iris"}, "for two classes, iris has 3"),
         ({"max_false_positive_rate": 0.1, "cross_validate": 2}, "at least 3 folds"),
-        ({"max_false_positive_rate": 0.1, "false_positive_cost": 2.0}, "as costs do; use one"),
+        (
+            {"max_false_positive_rate": 0.1, "false_positive_cost": 2.0},
+            "and so do costs; leave one out",
+        ),
         ({"max_false_positive_rate": 0.001}, "at least 999 negative examples"),
     ],
 )
 def test_rates_that_do_not_fit_leave_nothing(tmp_path, options, match):
     with pytest.raises(ValueError, match=match):
-        run(Config(**{"dataset": "breast_cancer"} | options, out=tmp_path / "run"))
+        options = {"dataset": "breast_cancer"} | options
+        run(configure(classification, out=tmp_path / "run", **options))
     assert not (tmp_path / "run").exists()

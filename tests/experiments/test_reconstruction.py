@@ -1,5 +1,6 @@
-"""The reconstruction command: what it leaves behind, what it refuses, what it is held against."""
+"""The reconstruction command: the files of a run, predictions, mistakes, comparison with PCA."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -8,15 +9,23 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from experiments import predict
 from experiments.command import main
 from experiments.data import load, split
-from experiments.reconstruction.experiment import Config, run
+from experiments.protocol import configure
+from experiments.reconstruction import experiment as reconstruction
+from experiments.reconstruction.experiment import run
 from jaxnet.checkpoint import Checkpoints
 
 QUICK = {"num_epochs": 2, "num_seeds": 2, "code_dim": 4}
 MODELS = {
     "autoencoder": {"hidden_dims": (16,), "loss": "bernoulli", "tied": False},
-    "denoising": {"hidden_dims": (16,), "channels": (4, 8), "noise_kind": "gaussian"},
+    "denoising": {
+        "hidden_dims": (16,),
+        "channels": (4, 8),
+        "noise_kind": "gaussian",
+        "tied": False,
+    },
     "sparse": {"hidden_dims": (), "sparsity_penalty": "l1", "linear_probe": True},
     "contractive": {"hidden_dims": (16, 8)},
     "vae": {"hidden_dims": (16,), "binarize": True, "likelihood_samples": 20},
@@ -39,8 +48,8 @@ def runs(tmp_path_factory):
     def finish(model):
         if model not in finished:
             out, file = folder / model, folder / f"{model}.npz"
-            config = Config(model=model, out=out, export_features=file, **QUICK, **MODELS[model])
-            summary = run(config)
+            options = QUICK | MODELS[model] | {"export_features": file}
+            summary = run(configure(reconstruction, model, out=out, **options))
             with np.load(file) as arrays:
                 finished[model] = out, summary, dict(arrays)
         return finished[model]
@@ -74,8 +83,8 @@ def test_the_run_directory_keeps_the_contract(model, runs):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_exported_features_are_codes_of_all_pictures(model, runs):
-    _, _, arrays = runs(model)
+def test_codes_of_all_images_are_exported_and_predicted(model, runs, tmp_path):
+    out, _, arrays = runs(model)
     digits = load("digits")
     assert arrays["codes"].shape == (2, 1797, 4)
     assert np.isfinite(arrays["codes"]).all()
@@ -83,6 +92,16 @@ def test_exported_features_are_codes_of_all_pictures(model, runs):
     np.testing.assert_array_equal(arrays["labels"], digits.y)
     for name, part in split(digits, seed=0)._asdict().items():
         np.testing.assert_array_equal(np.flatnonzero(arrays["split"] == name), part)
+    x = digits.x[100:160]
+    np.savez(tmp_path / "new.npz", x=x)
+    predict.run(predict.Config(run=out, data=tmp_path / "new.npz"))
+    with np.load(tmp_path / "new.predictions.npz") as written:
+        predicted = dict(written)
+    assert {*predicted} == {"codes", "reconstruction_errors", "reconstructions"}
+    np.testing.assert_allclose(predicted["codes"], arrays["codes"][:, 100:160], atol=1e-5)
+    assert predicted["reconstructions"].shape == (2, 60, 8, 8, 1)
+    errors = ((predicted["reconstructions"] - x) ** 2).sum(axis=(2, 3, 4))
+    np.testing.assert_allclose(predicted["reconstruction_errors"], errors, rtol=1e-4)
 
 
 def test_pca_beside_it_is_that_of_scikit_learn(runs):
@@ -108,20 +127,20 @@ def test_a_bound_lies_below_the_likelihood(runs):
 
 
 def test_the_default_recipe_halves_the_error_of_pca(tmp_path):
-    summary = run(Config(num_seeds=1, out=tmp_path / "run"))
+    summary = run(configure(reconstruction, num_seeds=1, out=tmp_path / "run"))
     assert summary["metrics"]["relative_to_pca"]["mean"] < 0.5
 
 
 def test_a_code_as_large_as_the_picture_has_a_warning_and_no_ratio(tmp_path):
-    config = Config(
-        hidden_dims=(), code_dim=70, num_epochs=1, num_seeds=1, tied=False, out=tmp_path / "run"
-    )
+    options = {"hidden_dims": (), "code_dim": 70, "num_epochs": 1, "num_seeds": 1, "tied": False}
+    config = configure(reconstruction, out=tmp_path / "run", **options)
     with pytest.warns(UserWarning, match="the code has 70 numbers and the input 64"):
         summary = run(config)
     assert set(summary["metrics"]) == {"squared_error", "pca_squared_error"}
     assert summary["metrics"]["pca_squared_error"]["mean"] < 1e-6
 
 
+@pytest.mark.crash
 def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_path):
     options = ["--hidden-dims", 16, "--num-seeds", 2, "--num-epochs", 4, "--patience", 100]
     whole, other, file = tmp_path / "whole", tmp_path / "other", tmp_path / "codes.npz"
@@ -150,47 +169,50 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_pat
     ("options", "message"),
     [
         (["--dataset", "digit"], "unknown data set 'digit'.*digits"),
-        (["--dataset", "wine", "--channels", "4"], "channels need pictures, and wine is a table"),
-        (["--channels", "4", "--tied", "True"], "tied is for dense layers, found channels too"),
-        (["--model", "vae", "--channels", "4"], "channels is for model .*, found model vae"),
-        (["--noise-kind", "gaussian"], "noise_kind is for model denoising"),
-        (["--sparsity-penalty", "l1"], "sparsity_penalty is for model sparse"),
-        (["--binarize", "True"], "binarize is for model vae or rbm, found model autoencoder"),
-        (["--model", "rbm", "--gibbs-steps", "0"], "gibbs_steps must be at least 1, found 0"),
-        (["--model", "rbm", "--persistent-chains", "-1"], "num_chains must be at least 1"),
-        (["--pretrain-epochs", "3"], "pretrain_epochs is for model deep_belief"),
-        (["--model", "deep_belief", "--pretrain-epochs", "0"], "pretrain_epochs must be at least"),
-        (["--model", "deep_belief", "--pretrain-rate", "0"], "pretrain_rate must be greater than"),
-        (["--model", "rbm", "--compare-optimizers", "sgd"], "compare_optimizers is for model auto"),
+        (["--dataset", "wine", "--channels", "4"], "channels need images, and wine is a table"),
+        (["--channels", "4", "--tied"], "tied is for dense layers, found channels too"),
+        (["vae", "--channels", "4"], "channels is not an option of method vae"),
+        (["--noise-kind", "gaussian"], "unrecognized options: --noise-kind, gaussian"),
+        (["--sparsity-penalty", "l1"], "unrecognized options: --sparsity-penalty, l1"),
+        (["--binarize"], "unrecognized options: --binarize"),
+        (["rbm", "--gibbs-steps", "0"], "gibbs_steps must be at least 1, found 0"),
+        (["rbm", "--persistent-chains", "-1"], "persistent_chains must be at least 0, found -1"),
+        (["--pretrain-epochs", "3"], "unrecognized options: --pretrain-epochs, 3"),
+        (["deep_belief", "--pretrain-epochs", "0"], "pretrain_epochs must be at least"),
+        (["deep_belief", "--pretrain-rate", "0"], "pretrain_rate must be greater than"),
+        (
+            ["rbm", "--compare-optimizers", "sgd"],
+            "compare_optimizers needs a loss, and model rbm has",
+        ),
         (["--compare-optimizers", "adma"], "unknown optimizer 'adma'; did you mean adam"),
         (["--data", "no.npz"], "no.npz: there is no such file"),
         (["--dataset", "diabetes"], "diabetes.*regression"),
         (["--code-dim", "0"], "code_dim must be at least 1, found 0"),
-        (["--hidden-dims", "0"], "dims must hold .* found .64, 0, 10."),
+        (["--hidden-dims", "0"], "hidden_dims must be a list in which each is at least 1, found 0"),
         (["--batch-size", "100000"], "batch_size must not exceed the 1149 training examples"),
         (["--learning-rate", "0"], "learning_rate must be greater than 0"),
-        (["--noise", "0.1"], "noise is for model denoising, found model autoencoder"),
-        (["--model", "denoising", "--noise", "1"], r"rate must lie in \[0, 1\), found 1"),
-        (["--sparsity", "1"], "sparsity is for model sparse, found model autoencoder"),
-        (["--sparsity-target", "0.1"], "sparsity_target is for model sparse"),
-        (["--model", "sparse", "--sparsity", "-1"], "strength must not be negative, found -1"),
-        (["--model", "sparse", "--sparsity-target", "1"], r"target must lie in \(0, 1\), found 1"),
-        (["--contraction", "1"], "contraction is for model contractive"),
-        (["--model", "contractive", "--contraction", "-1"], "strength must not be negative"),
-        (["--model", "rbm", "--hidden-dims", "8"], "hidden_dims is for model autoencoder or"),
-        (["--model", "vae", "--loss", "squared"], "loss is for model .*, found model vae"),
-        (["--model", "vae", "--tied", "True"], "tied is for model .*, found model vae"),
-        (["--likelihood-samples", "10"], "likelihood_samples is for model vae"),
-        (["--model", "vae", "--likelihood-samples", "-1"], "likelihood_samples must not be neg"),
-        (["--ais-betas", "10"], "ais_betas is for model rbm, found model autoencoder"),
-        (["--model", "rbm", "--ais-betas", "3"], "ais_betas must be 0 or at least 4, found 3"),
+        (["--noise", "0.1"], "unrecognized options: --noise, 0.1"),
+        (["denoising", "--noise", "1"], r"rate must lie in \[0, 1\), found 1"),
+        (["--sparsity-weight", "1"], "unrecognized options: --sparsity-weight, 1"),
+        (["--sparsity-target", "0.1"], "unrecognized options: --sparsity-target, 0.1"),
+        (["sparse", "--sparsity-weight", "-1"], "sparsity_weight must be at least 0 .*found -1"),
+        (["sparse", "--sparsity-target", "1"], r"must be a number in \(0, 1\), found 1"),
+        (["--contraction-weight", "1"], "unrecognized options: --contraction-weight, 1"),
+        (["contractive", "--contraction-weight", "-1"], "contraction_weight must be at least 0"),
+        (["rbm", "--hidden-dims", "8"], "unrecognized options: --hidden-dims, 8"),
+        (["vae", "--loss", "squared"], "unrecognized options: --loss, squared"),
+        (["vae", "--tied"], "unrecognized options: --tied"),
+        (["--likelihood-samples", "10"], "unrecognized options: --likelihood-samples, 10"),
+        (["vae", "--likelihood-samples", "-1"], "likelihood_samples must be at least 0"),
+        (["--ais-betas", "10"], "unrecognized options: --ais-betas, 10"),
+        (["rbm", "--ais-betas", "3"], "ais_betas must be 0 or at least 4, found 3"),
         (["--export-features", "codes.csv"], r"must be a file that ends in .npz, found codes.csv"),
         (["--export-features", "no/where.npz"], "export_features: there is no folder .*no"),
     ],
 )
 def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
     out = tmp_path / "run"
-    assert main(Config, run, [*options, "--out", str(out)]) == 2
+    assert main(reconstruction, [*options, "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(f"error: .*{message}.*\n", error), error
     assert not out.exists()
@@ -199,39 +221,43 @@ def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
 def test_an_exported_file_is_not_overwritten(capsys, tmp_path):
     file, out = tmp_path / "codes.npz", tmp_path / "run"
     file.write_text("mine")
-    assert main(Config, run, ["--export-features", str(file), "--out", str(out)]) == 2
+    assert main(reconstruction, ["--export-features", str(file), "--out", str(out)]) == 2
     assert "codes.npz exists already" in capsys.readouterr().err
     assert file.read_text() == "mine"
     assert not out.exists()
 
 
-def test_pictures_of_ones_own_need_no_labels(tmp_path, capsys):
+def test_a_users_images_need_no_labels(tmp_path, capsys):
     rng, out = np.random.default_rng(0), tmp_path / "run"
     x = rng.uniform(size=(60, 4, 4))
     np.savez(tmp_path / "own.npz", x=x, kind=np.arange(60) % 3, bytes=np.uint8(255 * x))
     options = {"num_epochs": 1, "num_seeds": 1, "code_dim": 2, "hidden_dims": (8,)}
-    run(Config(data=tmp_path / "own.npz", label="kind", linear_probe=True, out=out, **options))
+    options |= {"data": tmp_path / "own.npz", "label": "kind", "linear_probe": True}
+    run(configure(reconstruction, out=out, **options))
     assert (out / "figures" / "class_errors.png").exists()
-    refused = tmp_path / "refused"
-    arguments = ["--data", str(tmp_path / "own.npz"), "--out", str(refused)]
+    rejected = tmp_path / "rejected"
+    arguments = ["--data", str(tmp_path / "own.npz"), "--out", str(rejected)]
     for more, message in (
-        (["--linear-probe"], "linear_probe learns from labels"),
+        (["--linear-probe"], "linear_probe learns labels, and own has none"),
         (["--label", "no"], "there is no array `no` of labels"),
         (["--impute", "median"], "impute is for a table"),
     ):
-        assert main(Config, run, [*arguments, *more]) == 2
+        assert main(reconstruction, [*arguments, *more]) == 2
         assert message in capsys.readouterr().err
-        assert not refused.exists()
+        assert not rejected.exists()
     np.savez(tmp_path / "bytes.npz", x=np.uint8(255 * x))
-    assert main(Config, run, ["--data", str(tmp_path / "bytes.npz"), "--out", str(refused)]) == 2
+    assert (
+        main(reconstruction, ["--data", str(tmp_path / "bytes.npz"), "--out", str(rejected)]) == 2
+    )
     assert "divide bytes by 255" in capsys.readouterr().err
 
 
-def test_a_table_of_ones_own_is_put_into_the_unit_interval(tmp_path):
+def test_a_users_table_is_scaled_to_the_unit_interval(tmp_path):
     table, out = tmp_path / "own.csv", tmp_path / "run"
     rows = [f"{i},{i % 7 * 1000},{'ab'[i % 2]}" for i in range(60)]
     table.write_text("\n".join(["first,second,third", *rows]))
-    summary = run(Config(data=table, num_epochs=1, num_seeds=2, hidden_dims=(8,), out=out))
+    options = {"num_epochs": 1, "num_seeds": 2, "hidden_dims": (8,)}
+    summary = run(configure(reconstruction, data=table, out=out, **options))
     assert summary["metrics"]["squared_error"]["mean"] < 4, "at most 1 for each of 4 features"
     assert {path.stem for path in (out / "figures").iterdir()} == {
         "learning_curves",
@@ -243,7 +269,8 @@ def test_a_table_of_ones_own_is_put_into_the_unit_interval(tmp_path):
 def test_optimizers_are_compared_at_their_best_rates(tmp_path):
     out, names = tmp_path / "run", ("adam", "sgd", "lbfgs")
     options = {"num_epochs": 2, "num_seeds": 2, "hidden_dims": (), "code_dim": 4}
-    summary = run(Config(compare_optimizers=names, out=out, **options))
+    config = configure(reconstruction, compare_optimizers=names, out=out, **options)
+    summary = run(config)
     assert list(summary["metrics"]) == [f"{name}_squared_error" for name in names]
     assert summary["rates"]["lbfgs"] is None
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -255,3 +282,11 @@ def test_optimizers_are_compared_at_their_best_rates(tmp_path):
             best = record["rates"][losses[-1].mean(axis=-1).argmin()]
             assert summary["rates"][record["optimizer"]] == pytest.approx(best)
     assert {path.stem for path in (out / "figures").iterdir()} == {"optimizers", "rates"}
+    # As if it had been interrupted after the first optimizer.
+    (out / "summary.json").unlink()
+    log = (out / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (out / "metrics.jsonl").write_text(log[0])
+    again = run(dataclasses.replace(config, out=None, resume=out))
+    assert again["state_sha256"] == summary["state_sha256"]
+    assert again["metrics"] == summary["metrics"]
+    assert (out / "metrics.jsonl").read_text().startswith(log[0])

@@ -1,0 +1,72 @@
+"""The data of experiments.clustering, and how they are scaled."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from experiments.clustering.config import Config, GaussianMixture, KMeans
+from experiments.data import (
+    Dataset,
+    Standardization,
+    fit_idf,
+    fit_standardization,
+    fit_unit_interval,
+    load,
+    standardize,
+)
+from experiments.prepare import is_text, load_unlabelled
+
+
+def load_data(config: Config) -> Dataset:
+    """The data set of a config, whose labels only evaluate.
+
+    Raises:
+        ValueError: there is no such data set, or its data cannot be used.
+    """
+    if config.dataset != "mnist_test" or config.data is not None:
+        return load_unlabelled(config)
+    whole = load("mnist", data_dir=config.data_dir)
+    test = slice(len(whole.x) - whole.num_official_test, None)
+    return dataclasses.replace(
+        whole,
+        name="mnist_test",
+        x=whole.x[test],
+        y=whole.y[test],
+        num_official_test=0,
+        published={},
+    )
+
+
+def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
+    """What scales the features: pixels and fractions stay as they are, others get one scale.
+
+    Networks reconstruct numbers in [0, 1]; k-means and mixtures take features of equal variance.
+    Words get their TF-IDF weights.
+    """
+    x = dataset.x[rows].reshape(len(rows), -1)
+    if dataset.is_image:
+        return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
+    if dataset.is_text:
+        return fit_idf(x)
+    if x.min() >= 0 and x.max() <= 1:
+        return Standardization(np.zeros(x.shape[1:], np.float32), np.ones(x.shape[1:], np.float32))
+    return fit_unit_interval(x) if is_deep(config) else fit_standardization(x)
+
+
+def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
+    """Examples as vectors; those of texts get the length 1, so that distances are those of angles.
+
+    Networks start from features whose mean square is 1, and for them a text has the length of the
+    square root of the number of words.
+    """
+    x = standardize(fitted, x.reshape(len(x), -1))
+    if not is_text(config):
+        return x
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return x * np.float32(math.sqrt(x.shape[1])) if is_deep(config) else x
+
+
+def is_deep(config: Config) -> bool:
+    """Whether the method trains a network."""
+    return not isinstance(config.method, KMeans | GaussianMixture)
