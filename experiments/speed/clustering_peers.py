@@ -11,7 +11,7 @@ import numpy as np
 
 Workload = dict[str, Any]
 Train = Callable[[int], Callable[[], float]]
-"""Trains from a seed; what it returns computes a quality of the result, untimed."""
+"""Trains from a seed and returns a function that computes a quality of the result, untimed."""
 
 
 def jaxnet_kmeans(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, Train]:
@@ -25,8 +25,8 @@ def jaxnet_kmeans(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str
     data = jnp.asarray(x)
 
     def train(seed: int) -> Callable[[], float]:
-        found = jax.block_until_ready(run(data, jnp.asarray(_centers(workload, x, seed))))
-        return lambda: float(found.inertia)
+        result = jax.block_until_ready(run(data, jnp.asarray(_centers(workload, x, seed))))
+        return lambda: float(result.inertia)
 
     return f"jax {jax.__version__}", train
 
@@ -41,8 +41,8 @@ def scikit_learn_kmeans(workload: Workload, x: np.ndarray, y: np.ndarray) -> tup
 
     def train(seed: int) -> Callable[[], float]:
         centers = _centers(workload, x, seed)
-        found = kmeans(len(centers), init=centers, n_init=1, tol=1e-4).fit(x)
-        return lambda: float(cast(float, found.inertia_))
+        fitted = kmeans(len(centers), init=centers, n_init=1, tol=1e-4).fit(x)
+        return lambda: float(cast(float, fitted.inertia_))
 
     return f"scikit-learn {sklearn.__version__}", train
 
@@ -70,9 +70,9 @@ def jaxnet_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, T
         learner = jn.gradient_learner(network.init, objective, optax.adam(1e-3))
         params = jn.fit(learner, key, {"x": data["x"]}, **options)[0].params
         start_key, key = jax.random.split(key)
-        found = clustering.cluster_codes(start_key, network.encode, params, data["x"], 10)
+        fitted = clustering.cluster_codes(start_key, network.encode, params, data["x"], 10)
         learner = jn.gradient_learner(
-            lambda _: {"autoencoder": params, "centers": found.centers},
+            lambda _: {"autoencoder": params, "centers": fitted.centers},
             clustering.with_targets(
                 clustering.deep_embedded_clustering(network), num_examples=len(x)
             ),
@@ -102,7 +102,7 @@ def clustpy_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, 
     def train(seed: int) -> Callable[[], float]:
         # It prints its progress, where the peer's answers belong.
         with contextlib.redirect_stdout(io.StringIO()):
-            found = DEC(
+            fitted = DEC(
                 10,
                 batch_size=workload["batch_size"],
                 pretrain_epochs=workload["num_epochs"],
@@ -113,7 +113,7 @@ def clustpy_dec(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[str, 
 
         def accuracy() -> float:
             counts = np.zeros((10, 10))
-            np.add.at(counts, (y, found.labels_), 1)
+            np.add.at(counts, (y, fitted.labels_), 1)
             return float(counts[linear_sum_assignment(-counts)].sum() / len(y))
 
         return accuracy

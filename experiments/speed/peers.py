@@ -1,10 +1,10 @@
-"""One peer of experiments.speed in a process of its own: it trains whenever it is told to.
+"""A peer of experiments.speed in a separate process, which trains on demand.
 
-    python speed_peers.py PEER NUM_THREADS WORKLOAD.json
+    python peers.py PEER NUM_THREADS WORKLOAD.json
 
 The process loads the data, warms up (compiles) and prints one JSON line; then, for every line it
 reads, it trains once from new initial weights and prints another. Each peer imports only what it
-needs, so PyTorch may live in another environment, beside nothing but NumPy.
+needs, so PyTorch may be in another environment that has only NumPy besides.
 """
 
 import itertools
