@@ -61,6 +61,7 @@ def encode(
     Returns:
         The means, in [0, 1] for Bernoulli units.
 
+    >>> import jax
     >>> rbms = stack([6, 4, 2])
     >>> params = [rbm.init(jax.random.key(0)) for rbm in rbms]
     >>> encode(rbms, params, jax.numpy.ones((5, 6))).shape
@@ -132,7 +133,7 @@ def fit_stack(
     Raises:
         ValueError: as `fit`.
 
-    >>> import jaxnet as jn, optax
+    >>> import jax, jaxnet as jn, optax
     >>> from jaxnet import boltzmann
     >>> def learner(rbm):
     ...     objective = boltzmann.contrastive_divergence(rbm)
@@ -169,6 +170,7 @@ def unroll(params: Sequence[Params]) -> dict[str, dict[str, dict[str, Array]]]:
     Raises:
         ValueError: no machine.
 
+    >>> import jax
     >>> params = [rbm.init(jax.random.key(0)) for rbm in stack([6, 4, 2])]
     >>> unrolled = unroll(params)
     >>> [unrolled["decoder"][name]["kernel"].shape for name in ("dense_0", "dense_1")]
