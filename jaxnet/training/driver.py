@@ -119,7 +119,7 @@ def begin_epoch(
     if isinstance(data, HostData):
         _reject_batches(batch_size, batches)
         num_steps, batch = data.steps_per_epoch, data.peek(_position(state))
-        step = _over_runs(lambda state, batch: learner.step(state, batch)[1], state, None)
+        step = _over_runs(lambda state, batch: learner.step(state, batch)[1], state, (0, None))
         shapes = jax.eval_shape(step, state, batch)
     else:
         source = resolve_batches(batch_size, batches)
@@ -129,7 +129,7 @@ def begin_epoch(
         def first_step(state: TrainState, data: PyTree[Any]) -> Metrics:
             return learner.step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
 
-        step = _over_runs(first_step, state, 0 if source.per_run else None)
+        step = _over_runs(first_step, state, (0, 0 if source.per_run else None))
         shapes = jax.eval_shape(step, state, data)
     return jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, num_steps), leaf.dtype), shapes)
 
@@ -249,24 +249,22 @@ def _advance(
     *,
     batches: Batches,
 ) -> tuple[TrainState, Metrics]:
-    def run(state: TrainState, data: PyTree[Any], metrics: Metrics) -> tuple[TrainState, Metrics]:
-        # The bounds are the same for all runs of a batch, and so it stays one loop.
-        return run_steps(learner, state, metrics, data, batches=batches, start=start, stop=stop)
-
-    return _over_runs(run, state, 0 if batches.per_run else None)(state, data, metrics)
+    # The bounds are the same for all runs of a batch, and so it stays one loop.
+    run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
+    return _over_runs(run, state, (0, 0, 0 if batches.per_run else None))(state, metrics, data)
 
 
 @functools.partial(jax.jit, static_argnames=("hook", "per_run"))
 def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
     apply = functools.partial(apply_hook, hook)
-    return _over_runs(apply, state, 0 if per_run else None)(state, data)
+    return _over_runs(apply, state, (0, 0 if per_run else None))(state, data)
 
 
 @functools.partial(jax.jit, static_argnames="learner")
 def _host_step(
     learner: Learner, state: TrainState, metrics: Metrics, batch: Batch, index: Array | int
 ) -> tuple[TrainState, Metrics]:
-    state, values = _over_runs(learner.step, state, None)(state, batch)
+    state, values = _over_runs(learner.step, state, (0, None))(state, batch)
 
     def fill(row: Array, value: Array) -> Array:
         return row.at[..., index].set(value)
@@ -275,16 +273,9 @@ def _host_step(
 
 
 def _over_runs(
-    function: Callable[..., Any], state: TrainState, data_axis: int | None
+    function: Callable[..., Any], state: TrainState, in_axes: tuple[int | None, ...]
 ) -> Callable[..., Any]:
-    """The function of a state, the data and perhaps metrics, mapped over the runs of a batch."""
+    """The function of a state and more arguments, mapped over the runs of a batch of states."""
     for _ in range(state.step.ndim):
-        function = _vmap(function, data_axis)
+        function = jax.vmap(function, in_axes)
     return function
-
-
-def _vmap(function: Callable[..., Any], data_axis: int | None) -> Callable[..., Any]:
-    def mapped(state: TrainState, data: PyTree[Any], *metrics: Metrics) -> Any:
-        return jax.vmap(function, (0, data_axis, *[0] * len(metrics)))(state, data, *metrics)
-
-    return mapped
