@@ -125,7 +125,7 @@ class _Shuffled:
             )
         if length % self.num_shards:
             raise ValueError(
-                f"shuffled: {length} examples are no multiple of num_shards, {self.num_shards}; "
+                f"shuffled: {length} examples are not a multiple of num_shards, {self.num_shards}; "
                 "leave some out, or pad with examples of weight 0"
             )
         return length // self.num_shards // (self.batch_size // self.num_shards)
@@ -176,7 +176,7 @@ def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
         different lengths, and for a batch size larger than the data.
 
     Raises:
-        ValueError: a number below 1, a batch size that is no multiple of `num_shards`.
+        ValueError: a number below 1, a batch size that is not a multiple of `num_shards`.
 
     >>> batches = shuffled(3)
     >>> order = batches.plan({"x": jnp.zeros(7)}, jax.random.key(0), 3)

@@ -83,7 +83,7 @@ def shard_runs(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
         The same arrays, each device with its part of the runs.
 
     Raises:
-        ValueError: a number of runs that is no multiple of the devices along `run`.
+        ValueError: a number of runs that is not a multiple of the devices along `run`.
 
     >>> keys = jax.random.split(jax.random.key(0), 4)
     >>> shard_runs(keys, device_mesh()).shape
@@ -103,7 +103,7 @@ def shard_examples(data: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
         The same arrays, each device with its part of the examples.
 
     Raises:
-        ValueError: a number of examples that is no multiple of the devices along `data`.
+        ValueError: a number of examples that is not a multiple of the devices along `data`.
 
     >>> shard_examples({"x": np.ones((4, 2))}, device_mesh())["x"].shape
     (4, 2)
@@ -127,7 +127,7 @@ def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
         A learner with the same states and metrics.
 
     Raises:
-        ValueError: (of `step`) a batch whose size is no multiple of the devices along `data`.
+        ValueError: (of `step`) a batch whose size is not a multiple of the devices along `data`.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(2, 1)

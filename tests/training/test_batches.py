@@ -174,7 +174,7 @@ def test_errors_name_the_argument(key):
         fit()
     with pytest.raises(ValueError, match="expected one of batch_size and batches, found both"):
         fit(batch_size=2, batches=shuffled(2))
-    with pytest.raises(ValueError, match="4 examples are no multiple of num_shards, 3"):
+    with pytest.raises(ValueError, match="4 examples are not a multiple of num_shards, 3"):
         fit(batches=shuffled(3, num_shards=3))
     with pytest.raises(ValueError, match="4 time steps are too few for 2 sequences of 3"):
         fit(batches=in_order(2, length=3))

@@ -29,7 +29,7 @@ def deep_clustering_network(
     There `s` is that of the last visit to the example; here that of its code as it is.
 
     Args:
-        network: the autoencoder, trained beforehand to rebuild its input.
+        network: the autoencoder, trained beforehand to reconstruct its input.
         reconstruction: an objective on the autoencoder's parameters, such as
             `jaxnet.reconstruction(network)`.
         strength: factor of the distances, at least 0; may be traced.

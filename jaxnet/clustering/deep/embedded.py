@@ -32,7 +32,7 @@ def deep_embedded_clustering(
     embedding for clustering analysis", eq. 2; there the sum over the examples, here the mean.
 
     Args:
-        network: the autoencoder, trained beforehand to rebuild its input.
+        network: the autoencoder, trained beforehand to reconstruct its input.
         degrees_of_freedom: of the Student t kernel.
 
     Returns:

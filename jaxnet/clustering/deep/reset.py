@@ -41,7 +41,7 @@ def soft_reset(
         key: decides the fresh parameters.
         params: the parameters.
         init: where they come from, such as `network.init`.
-        factor: 1 leaves the parameters as they are, 0 starts anew; may be traced.
+        factor: 1 leaves the parameters as they are, 0 starts again; may be traced.
         where: `(path, leaf) -> bool`, which parameters are blended, such as
             `hidden_encoder_layers(network)`; by default all.
 
@@ -81,7 +81,7 @@ def hidden_encoder_layers(network: Autoencoder) -> Where:
         `(path, leaf) -> bool` for `soft_reset`.
 
     Raises:
-        ValueError: an encoder that is no chain, or has a single layer with parameters.
+        ValueError: an encoder that is not a chain, or has a single layer with parameters.
 
     >>> import jaxnet as jn
     >>> where = hidden_encoder_layers(jn.autoencoders.mlp_autoencoder([4, 3, 2]))
