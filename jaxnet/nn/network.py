@@ -71,8 +71,8 @@ class StatefulNetwork:
             return params, self.init_extra(params, key)
 
         def apply(params: Params, x: Any, /, *, key: Array | None = None) -> Any:
-            own, extra = params
-            return self.apply(own, extra, x, key=None)[0]
+            network_params, extra = params
+            return self.apply(network_params, extra, x, key=None)[0]
 
         return Network(init, apply, self.name)
 

@@ -20,16 +20,14 @@ class _InOrder:
     length: int
     per_run: bool = False
 
-    def _window(self, data: PyTree[Any]) -> int:
-        return num_examples(data) // self.batch_size // self.length
-
     def num_steps(self, data: PyTree[Any]) -> int:
-        if (steps := self._window(data)) < 1:
+        num_steps = num_examples(data) // self.batch_size // self.length
+        if num_steps < 1:
             raise ValueError(
                 f"in_order: {num_examples(data)} time steps are too few for {self.batch_size} "
                 f"sequences of {self.length}"
             )
-        return steps
+        return num_steps
 
     def plan(self, data: PyTree[Any], key: Array, epoch: Array | int) -> Plan:
         return ()
@@ -155,8 +153,8 @@ class _SideBySide:
         lengths = self._lengths(data)
         batch = {}
         for name, batches in self.sources:
-            own = jax.tree.map(lambda leaf, n=name: leaf[index // lengths[n]], plan[name])
-            batch[name] = batches.take(data[name], own, index % lengths[name])
+            current = jax.tree.map(lambda leaf, n=name: leaf[index // lengths[n]], plan[name])
+            batch[name] = batches.take(data[name], current, index % lengths[name])
         return batch
 
 
