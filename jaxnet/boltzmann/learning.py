@@ -20,8 +20,8 @@ def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
     `v_i p(h|v_i)^T - v_i^k p(h|v_i^k)^T`, with hidden probabilities for the statistics and sampled
     visible units (Hinton 2002; Hinton 2010, section 3). Every optimizer may use it.
 
-    The loss is that difference. It is not a likelihood, does not fall as training goes on, and is near
-    zero when it begins and when it ends. The log-likelihood comes from `log_partition` or
+    The loss is that difference. It is not a likelihood, does not fall as training goes on, and is
+    near zero when it begins and when it ends. The log-likelihood comes from `log_partition` or
     `annealed_importance_sampling`.
 
     Args:
