@@ -160,7 +160,7 @@ def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
 def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
     num_devices = mesh.shape[axis]
 
-    def place(leaf: Array) -> Array:
+    def place(leaf: Any) -> Array:
         if leaf.shape[0] % num_devices:
             raise ValueError(
                 f"{leaf.shape[0]} {what} cannot be spread evenly over the {num_devices} devices "
