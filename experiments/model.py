@@ -178,17 +178,3 @@ def stacked_sha256(params: Any) -> list[str]:
         params_sha256(jax.tree.map(lambda leaf, index=index: leaf[index], params))
         for index in range(num_networks)
     ]
-
-
-def stacked_shapes(network: Any, num_networks: int) -> Any:
-    """Shapes and dtypes of the parameters of a batch of networks.
-
-    Args:
-        network: a `jaxnet.Network`.
-        num_networks: number of networks.
-
-    Returns:
-        A pytree of `jax.ShapeDtypeStruct`, `(num_networks, ...)` each.
-    """
-    keys = jax.random.split(jax.random.key(0), num_networks)
-    return jax.eval_shape(jax.vmap(network.init), keys)

@@ -56,27 +56,27 @@ class HostData:
             ValueError: an iterator that ends.
         """
         if step != self._position:
-            self._iterator, self._position = self.iterate(step), step
-            self._next = self._read(step)
-        batch, self._position = self._next, step + 1
-        if batch is None:
-            batch = self._read(step)
-        try:
-            self._next = jax.device_put(next(self._iterator))
-        except StopIteration:
-            # An error only if somebody asks for it.
-            self._next = None
+            self._iterator = self.iterate(step)
+            self._position, self._next = step, _read(self._iterator)
+        batch = _required(self._next, step)
+        self._position, self._next = step + 1, _read(self._iterator)
         return batch
 
     def peek(self, step: int) -> Batch:
         """The batch of a step, from an iterator of its own."""
-        return jax.device_put(next(self.iterate(step)))
+        return _required(_read(self.iterate(step)), step)
 
-    def _read(self, step: int) -> Batch:
-        try:
-            return jax.device_put(next(self._iterator))
-        except StopIteration:
-            raise ValueError(
-                f"HostData: the iterator ended at step {step}; it must go on for all epochs, such "
-                "as a Grain data set after `.repeat()`"
-            ) from None
+
+def _read(iterator: Iterator[Batch]) -> Batch | None:
+    """The next batch on the device; None at the end, an error only if that batch is asked for."""
+    batch = next(iterator, None)
+    return None if batch is None else jax.device_put(batch)
+
+
+def _required(batch: Batch | None, step: int) -> Batch:
+    if batch is None:
+        raise ValueError(
+            f"HostData: the iterator ended at step {step}; it must go on for all epochs, such as a "
+            "Grain data set after `.repeat()`"
+        )
+    return batch
