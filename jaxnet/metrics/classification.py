@@ -10,9 +10,11 @@ from jaxnet.metrics.weighting import (
     BinaryLabels,
     as_float,
     example_weights,
-    require_shape,
+    require_logits,
+    require_vectors,
     weighted_mean,
 )
+from jaxnet.objectives.weighting import require_shape
 
 
 def _nan_where_undefined(
@@ -49,6 +51,7 @@ def accuracy(
 
     Source: `sklearn.metrics.accuracy_score`.
     """
+    require_logits("accuracy", "logits", logits)
     require_shape("accuracy", "labels", labels, logits.shape[:1])
     weight = example_weights("accuracy", len(logits), weight)
     hits = jnp.argmax(logits, axis=-1) == labels
@@ -86,6 +89,7 @@ def top_k_accuracy(
     Source: Russakovsky et al. (2015), "ImageNet Large Scale Visual Recognition Challenge",
     section 4.1 (as an error, with k = 5).
     """
+    require_logits("top_k_accuracy", "logits", logits)
     num_classes = logits.shape[-1]
     require_integer(
         "top_k_accuracy",
@@ -139,6 +143,7 @@ def confusion_matrix(
         1,
         remedy="pass the number of classes of the data",
     )
+    require_vectors("confusion_matrix", labels=labels)
     require_shape("confusion_matrix", "predictions", predictions, labels.shape)
     weight = example_weights("confusion_matrix", len(labels), weight)
     true_classes = jax.nn.one_hot(labels, num_classes, dtype=weight.dtype) * weight[:, None]
@@ -173,6 +178,7 @@ def log_loss(
 
     Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.108.
     """
+    require_logits("log_loss", "logits", logits)
     require_shape("log_loss", "labels", labels, logits.shape[:1])
     weight = example_weights("log_loss", len(logits), weight)
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(as_float(logits), labels)
@@ -205,6 +211,7 @@ def binary_log_loss(
 
     Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.90.
     """
+    require_vectors("binary_log_loss", logit=logit)
     require_shape("binary_log_loss", "labels", labels, logit.shape)
     weight = example_weights("binary_log_loss", len(logit), weight)
     losses = optax.losses.sigmoid_binary_cross_entropy(as_float(logit), as_float(labels))
@@ -245,6 +252,7 @@ def expected_calibration_error(
     Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
     """
     require_integer("expected_calibration_error", "num_bins", num_bins, 1, remedy="15 is customary")
+    require_logits("expected_calibration_error", "probabilities", probabilities)
     require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
     weight = example_weights("expected_calibration_error", len(probabilities), weight)
     confidences = as_float(jnp.max(probabilities, axis=-1))

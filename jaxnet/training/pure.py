@@ -12,6 +12,7 @@ from jaxnet._checks import is_hidden, require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
+from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -76,7 +77,7 @@ def fit(
     source.num_steps(data)
     # `init` is not a part of the program, which may serve other first states.
     run = compiled_for(learner.step, _fit, source, num_epochs, scheduled)
-    return run(learner.init(key), data)
+    return run(on_mesh_of(data, learner.init(key)), data)
 
 
 def _fit(
@@ -187,7 +188,7 @@ def run_epoch(
     (5, ())
     """
     source, data = resolve_batches(batch_size, batches), as_arrays("run_epoch", "data", data)
-    return _run_epoch(learner.step, state, data, source)
+    return _run_epoch(learner.step, on_mesh_of(data, state), data, source)
 
 
 def _run_epoch(
@@ -254,6 +255,7 @@ def run_steps(
     data = as_arrays("run_steps", "data", data)
     num_steps = batches.num_steps(data)
     require_metrics("run_steps", metrics["loss"].shape[-1], num_steps)
+    state, metrics = on_mesh_of(data, (state, metrics))
     known = not is_hidden(start) and not is_hidden(stop)
     if known and not 0 <= start < stop <= num_steps:
         raise ValueError(

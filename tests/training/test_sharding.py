@@ -14,6 +14,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxnet as jn
+from jaxnet._compiled import compiled_for
 from jaxnet.training import driver
 from jaxnet.training.sharding import (
     data_parallel,
@@ -40,7 +41,8 @@ def train(num_devices, num_shards, data, key):
     state = replicate(learner.init(key), mesh)
     metrics = jn.training.begin_epoch(learner, state, data, batches=batches)
     length = batches.num_steps(data)
-    program = driver._advance.lower(learner, state, metrics, data, 0, length, batches=batches)
+    advance = compiled_for(learner.step, driver._advance, batches=batches)
+    program = advance.lower(state, metrics, data, 0, length)
     state, _ = jn.training.advance(learner, state, metrics, data, num_steps=length, batches=batches)
     return state, COLLECTIVE.findall(program.compile().as_text())
 
@@ -100,7 +102,8 @@ def test_runs_spread_over_devices_without_communication(digits, key):
     spread, data = shard_runs(states, mesh), replicate(digits["train"], mesh)
     batches = jn.training.shuffled(100)
     metrics = jn.training.begin_epoch(LEARNER, spread, data, batches=batches)
-    program = driver._advance.lower(LEARNER, spread, metrics, data, 0, 14, batches=batches)
+    advance = compiled_for(LEARNER.step, driver._advance, batches=batches)
+    program = advance.lower(spread, metrics, data, 0, 14)
     assert not COLLECTIVE.findall(program.compile().as_text())
     state, _ = next(jn.epochs(LEARNER, spread, data, batch_size=100))
     kernel = state.params["dense_0"]["kernel"]
