@@ -1,5 +1,7 @@
 """Metrics of classifiers, from predicted classes, logits or probabilities."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -101,7 +103,7 @@ def top_k_accuracy(
     )
     require_shape("top_k_accuracy", "labels", labels, logits.shape[:1])
     weight = example_weights("top_k_accuracy", len(logits), weight)
-    _, top_classes = jax.lax.top_k(logits, k)
+    _, top_classes = jax.lax.top_k(logits, operator.index(k))
     hits = jnp.any(top_classes == labels[:, None], axis=-1)
     return weighted_mean(_nan_where_undefined(hits, logits), weight)
 
@@ -146,6 +148,7 @@ def confusion_matrix(
     require_vectors("confusion_matrix", labels=labels)
     require_shape("confusion_matrix", "predictions", predictions, labels.shape)
     weight = example_weights("confusion_matrix", len(labels), weight)
+    num_classes = operator.index(num_classes)
     true_classes = jax.nn.one_hot(labels, num_classes, dtype=weight.dtype) * weight[:, None]
     predicted_classes = jax.nn.one_hot(predictions, num_classes, dtype=weight.dtype)
     # Accelerators round the factors of a matrix product by default, here the weights.
@@ -255,6 +258,7 @@ def expected_calibration_error(
     require_logits("expected_calibration_error", "probabilities", probabilities)
     require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
     weight = example_weights("expected_calibration_error", len(probabilities), weight)
+    num_bins = operator.index(num_bins)
     confidences = as_float(jnp.max(probabilities, axis=-1))
     hits = as_float(jnp.argmax(probabilities, axis=-1) == labels)
     bins = jnp.clip(jnp.ceil(confidences * num_bins) - 1, 0, num_bins - 1).astype(int)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from jaxnet._checks import is_hidden, require_positive
+from jaxnet._checks import is_hidden, require_integer, require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
@@ -256,12 +256,15 @@ def run_steps(
     num_steps = batches.num_steps(data)
     require_metrics("run_steps", metrics["loss"].shape[-1], num_steps)
     state, metrics = on_mesh_of(data, (state, metrics))
-    known = not is_hidden(start) and not is_hidden(stop)
-    if known and not 0 <= start < stop <= num_steps:
-        raise ValueError(
-            f"start and stop must lie in an epoch of {num_steps} steps, with start before stop, "
-            f"found {start} and {stop}"
-        )
+    require_integer("run_steps", "start", start, 0)
+    require_integer("run_steps", "stop", stop, 1)
+    if not is_hidden(start) and not is_hidden(stop):
+        start, stop = operator.index(start), operator.index(stop)
+        if not 0 <= start < stop <= num_steps:
+            raise ValueError(
+                f"start and stop must lie in an epoch of {num_steps} steps, with start before "
+                f"stop, found {start} and {stop}"
+            )
     plan = batches.plan(data, state.key, state.step // num_steps)
 
     def step(index: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:

@@ -190,6 +190,9 @@ def refresh_targets(
         A hook `(state, data) -> state` for learners of `with_targets`, which reads `data["x"]`. An
         example counts in the frequencies of the clusters by `data["weight"]`, where there is one.
 
+    Raises:
+        ValueError: degrees of freedom that are not above 0, a batch size below 1.
+
     >>> import jax, jaxnet as jn
     >>> identity = jn.activation(lambda x: x)
     >>> network = jn.autoencoders.autoencoder(identity, identity)
@@ -199,6 +202,9 @@ def refresh_targets(
     >>> [round(value, 3) for value in state.extra[0].tolist()]
     [0.9, 0.1]
     """
+
+    require_above_zero("refresh_targets", degrees_of_freedom=degrees_of_freedom)
+    require_positive("refresh_targets", batch_size=batch_size)
 
     def refresh(state: TrainState, data: Batch) -> TrainState:
         params, data = evaluation_params(state), masked(data)
