@@ -6,7 +6,6 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -779,13 +778,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def as_users_run():
-    """Without the type checks of the tests, which would see some of these values first."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
+pytestmark = pytest.mark.usefixtures("as_users_run")
 
 
 def names(entry):

@@ -87,6 +87,7 @@ def test_steps_keep_the_key_and_the_types_of_the_state(name, key):
     assert all(jnp.isfinite(value) for value in metrics.values())
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 def test_a_state_of_every_optimizer_may_be_donated(key):
     params = {"dense": {"kernel": jnp.ones((4, 3)), "bias": jnp.zeros(3)}}
     for name in jn.optimizer_names():

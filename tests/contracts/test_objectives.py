@@ -45,14 +45,14 @@ def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_wrong_batches_raise_before_compilation(name, key):
+def test_wrong_batches_raise_before_compilation(name, key, as_users_run):
     objective, init, shapes = OBJECTIVES[name]
     params = jax.eval_shape(init, key)
     for shape in ((), (1,), (N + 1,), (N, 11)):
         batch = shapes | {"weight": jax.ShapeDtypeStruct(shape, jnp.float32)}
         with pytest.raises(ValueError, match=rf"weight has shape \({(shape and shape[0]) or ''}"):
             jax.eval_shape(objective, params, batch, key)
-    with pytest.raises(ValueError, match="has no entry 'x', found .*'weight'"):
+    with pytest.raises(ValueError, match=r"has no entry 'x', found .*'weight'"):
         jax.eval_shape(objective, params, {n: s for n, s in shapes.items() if n != "x"}, key)
     for entry in ("y", "p"):
         if entry in shapes:
