@@ -66,7 +66,7 @@ def test_parallel_concatenates(key):
     np.testing.assert_array_equal(y[:, :4], jn.dense(3, 4).apply(params["wide"], jnp.ones((5, 3))))
 
 
-def test_what_is_not_a_network_raises():
+def test_what_is_not_a_network_raises(as_users_run):
     layer, state = jn.dense(2, 3), jn.nn.StatefulNetwork(jnp.zeros, jnp.zeros, jnp.zeros)
     for build, message in (
         (lambda: jn.chain(layer, jax.nn.relu), r"chain: part 1 is a .*jaxnet.activation"),

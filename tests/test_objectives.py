@@ -219,7 +219,7 @@ def test_wrong_labels_raise_with_both_shapes(outputs, y, message):
             )
 
 
-def test_shapes_that_would_broadcast_raise(key):
+def test_shapes_that_would_broadcast_raise(key, as_users_run):
     network = jn.Network(lambda key: {}, lambda params, x, *, key=None: x)
     x = jnp.ones((4, 3, 2))
     for y in (jnp.ones((4, 2, 3)), jnp.ones((4, 6)), jnp.ones(4), jnp.ones((1, 3, 2))):

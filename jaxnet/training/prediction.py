@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jaxnet.typing import Apply, Params
 
 
 def predict(
-    apply: Apply, params: Params, x: PyTree[Shaped[Array, "..."]], *, batch_size: int = 1024
+    apply: Apply, params: Params, x: PyTree[Any], *, batch_size: int = 1024
 ) -> PyTree[Shaped[Array, "..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 

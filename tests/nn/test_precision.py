@@ -39,7 +39,7 @@ def test_accuracy_counts_exactly_where_outputs_are_in_bfloat16():
 
 
 def test_what_cannot_be_transformed_raises():
-    with pytest.raises(TypeError, match="dtype is .*int.*, expected floats"):
+    with pytest.raises(TypeError, match=r"dtype is .*int.*, expected floats"):
         jn.compute_in(jn.dense(2, 1), jnp.int32)
     network = jn.autoencoders.mlp_autoencoder([4, 2])
     with pytest.raises(TypeError, match="network is a Autoencoder, whose methods"):

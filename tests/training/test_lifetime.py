@@ -1,4 +1,4 @@
-"""Compiled functions are freed with what they were compiled for, and serve it as long as it lives."""
+"""Compiled functions live as long as what they were compiled for, and serve it all that time."""
 
 import gc
 import weakref

@@ -112,22 +112,29 @@ def test_runs_spread_over_devices_without_communication(digits, key):
 
 
 @needs_two_devices
-@pytest.mark.parametrize("num_shards", [1, 2])
-def test_explicit_mesh_axes(num_shards, digits, key):
-    data = jax.tree.map(lambda leaf: leaf[:1000], digits["train"])
-    batches = jn.training.shuffled(100, num_shards=num_shards)
-
-    def run(key, data):
-        return jn.fit(LEARNER, key, data, batches=batches, num_epochs=1)
-
-    expected, _ = jax.jit(run)(key, data)
+@pytest.mark.parametrize(("spec", "num_shards"), [((), 1), (("data",), 1), (("data",), 2)])
+def test_explicit_mesh_axes(spec, num_shards, key):
+    """The default of `jax.make_mesh`, with and without a mesh in the context."""
+    network = jn.dense(3, 2)
+    learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    x = jax.random.normal(key, (20, 3))
+    data, batches = {"x": x, "y": x[:, :2]}, jn.training.shuffled(4, num_shards=num_shards)
+    expected, _ = jn.fit(learner, key, data, batches=batches, num_epochs=1)
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
-    spec = PartitionSpec() if num_shards == 1 else PartitionSpec("data")
+    sharded = jax.device_put(data, NamedSharding(mesh, PartitionSpec(*spec)))
+    states = [
+        jn.fit(learner, key, sharded, batches=batches, num_epochs=1)[0],
+        next(jn.epochs(learner, learner.init(key), sharded, batches=batches))[0],
+    ]
     with jax.set_mesh(mesh):
-        state, _ = jax.jit(run)(key, jax.device_put(data, NamedSharding(mesh, spec)))
-    np.testing.assert_allclose(
-        state.params["dense_0"]["kernel"], expected.params["dense_0"]["kernel"], atol=1e-5
-    )
+        states.append(jn.fit(learner, key, sharded, batches=batches, num_epochs=1)[0])
+    for state in states:
+        np.testing.assert_allclose(
+            state.params["kernel"], expected.params["kernel"], rtol=1e-4, atol=1e-6
+        )
+    for batch_size in (8, 5):
+        found = jn.predict(network.apply, expected.params, sharded["x"], batch_size=batch_size)
+        np.testing.assert_allclose(found, network.apply(expected.params, x), rtol=1e-4, atol=1e-5)
 
 
 def test_errors_name_what_does_not_fit(key):
