@@ -216,6 +216,7 @@ def masked(batch: Batch) -> Batch:
         raise ValueError(
             "weight has shape (), expected one number for each example, or for each element"
         )
+    weight = widen(weight)
     present = (weight > 0).any(axis=tuple(range(1, weight.ndim)))
     return {
         name: leaf if name == "weight" else masked_rows(leaf, present)
@@ -249,7 +250,7 @@ def masked_rows(tree: PyTree[Any], weight: Array) -> Any:
             )
         if leaf.shape[: weight.ndim] != weight.shape:
             return leaf
-        mask = (weight > 0).reshape(weight.shape + (1,) * (leaf.ndim - weight.ndim))
+        mask = (widen(weight) > 0).reshape(weight.shape + (1,) * (leaf.ndim - weight.ndim))
         return jnp.where(mask, leaf, jnp.zeros_like(leaf))
 
     return jax.tree.map(keep, tree)
