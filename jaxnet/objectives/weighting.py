@@ -23,7 +23,9 @@ def widen(values: ArrayLike) -> Array:
     (dtype('float32'), dtype('float32'))
     """
     values = jnp.asarray(values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    # Not `promote_types`, which rejects integers where dtypes promote strictly.
+    is_wide = jnp.issubdtype(values.dtype, jnp.inexact) and values.dtype.itemsize >= 4
+    return values if is_wide else values.astype(jnp.float32)
 
 
 def require_shape(
