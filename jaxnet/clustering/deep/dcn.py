@@ -12,7 +12,7 @@ from jaxnet.clustering.deep.codes import flat_codes
 from jaxnet.clustering.kmeans import assign
 from jaxnet.clustering.minibatch import move_centers
 from jaxnet.nn.network import Network
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.weighting import masked, require_entry, weighted_mean
 from jaxnet.optim.adapters import require_no_average, update_params
 from jaxnet.training.averages import evaluation_params
 from jaxnet.training.learner import gradient_learner
@@ -64,6 +64,9 @@ def deep_clustering_network(
     require_not_negative("deep_clustering_network", strength=strength)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
+        require_entry("deep_clustering_network", batch, "x")
+
         def of_view(
             x: Array, labels: Array | None, key: Array | None
         ) -> tuple[tuple[Array, Metrics], Array]:
@@ -145,6 +148,7 @@ def deep_clustering_network_learner(
         return state._replace(extra=jnp.full(len(centers), initial_count, centers.dtype))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        batch = masked(batch)
         # Not the centers after the step, which weight decay may have moved.
         centers = evaluation_params(state)["centers"]
         counts = state.extra
