@@ -86,7 +86,7 @@ def conv(
         images, kernel = x.astype(dtype), params["kernel"].astype(dtype)
         if x.ndim != 4:
             images = images.reshape(-1, *x.shape[-3:])
-        if algorithm == "convolution":
+        if algorithm == "convolution" or (algorithm == "auto" and _is_on_explicit_axes(images)):
             y = convolution(images, kernel)
         elif algorithm == "cpu":
             y = cpu(images, kernel)
@@ -107,3 +107,8 @@ def conv(
         return convolve(images, kernel, strides, ((top, bottom), (left, right)))
 
     return Network(init, apply, "conv")
+
+
+def _is_on_explicit_axes(x: Array) -> bool:
+    """Whether explicit axes of a mesh spread an array; the algorithm for CPU would cut it."""
+    return any(axis is not None for axis in jax.typeof(x).sharding.spec)
