@@ -66,6 +66,7 @@ def deep_clustering_network(
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         batch = masked(batch)
         require_entry("deep_clustering_network", batch, "x")
+        centers = jax.lax.stop_gradient(params["centers"])
 
         def of_view(
             x: Array, labels: Array | None, key: Array | None
@@ -79,7 +80,6 @@ def deep_clustering_network(
             metrics = metrics | {"squared_distance": distance}
             return (loss + strength / 2 * distance, metrics), labels
 
-        centers = jax.lax.stop_gradient(params["centers"])
         if augmentation is None or key is None:
             return of_view(batch["x"], None, key)[0]
         draw_key, changed_key, key = jax.random.split(key, 3)
