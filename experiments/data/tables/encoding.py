@@ -134,23 +134,18 @@ def _letters(path: Path, encoding: str) -> str | None:
         return None
 
 
-def _fraction(pattern: str, letters: str) -> float:
-    """Of the letters and ideographs."""
-    return len(re.findall(pattern, letters)) / max(1, len(re.findall(r"[^\W\d_]", letters)))
+def _words(letters: str) -> list[str]:
+    """The letters and ideographs."""
+    return re.findall(r"[^\W\d_]", letters)
 
 
 def _most_likely(path: Path) -> str:
     """The first encoding whose letters are those of a language."""
-    for encoding, pattern, least in (
-        ("cp949", "[가-힣]", 0.8),
-        ("cp932", "[ぁ-ヿ]", 0.2),
-        ("euc_jp", "[ぁ-ヿ]", 0.2),
-    ):
-        letters = _letters(path, encoding)
-        if letters and encoding == "cp949":
-            # Without the syllables that hardly any word has, which are bytes of Japanese text.
-            letters = letters.encode("euc_kr", "replace").decode("euc_kr").replace("?", "豈")
-        if letters and _fraction(pattern, letters) >= least:
+    if _common(path, "cp949") >= 0.8:
+        return "cp949"
+    for encoding in ("cp932", "euc_jp"):
+        letters = _letters(path, encoding) or ""
+        if len(_words(letters)) <= 5 * len(kana := re.findall("[ぁ-ヿ]", letters)) and kana:
             return encoding
     chinese = {name: _common(path, name) for name in ("gb18030", "big5")}
     best = max(chinese, key=lambda name: chinese[name])
@@ -161,15 +156,23 @@ def _most_likely(path: Path) -> str:
     return "cp1252" if _letters(path, "cp1252") is not None else "latin-1"
 
 
+# Encoding -> the one without rare letters, and the first bytes of common ones: Hangul syllables, and
+# the more frequent half of the ideographs.
+_COMMON = {
+    "cp949": ("cp949", 0xB0, 0xC8),
+    "gb18030": ("gb2312", 0xB0, 0xD7),
+    "big5": ("big5", 0xA4, 0xC6),
+}
+
+
 def _common(path: Path, encoding: str) -> float:
-    """The fraction of the letters that are among the common Chinese characters of an encoding."""
-    letters = _letters(path, encoding)
-    if not letters:
-        return 0.0
-    narrow, first, last = ("gb2312", 0xB0, 0xD7) if encoding == "gb18030" else ("big5", 0xA4, 0xC6)
-    characters = re.findall(r"[^\W\d_]", letters)
-    codes = [character.encode(narrow, "ignore") for character in characters]
-    common = [code for code in codes if len(code) == 2 and first <= code[0] <= last]
+    """The fraction of the letters that are common ones of an encoding."""
+    letters = _words(_letters(path, encoding) or "")
+    narrow, first, last = _COMMON[encoding]
+    codes = [letter.encode(narrow, "ignore") for letter in letters]
+    # The second byte of rare syllables is lower.
+    least = 0x40 if encoding == "big5" else 0xA1
+    common = [c for c in codes if len(c) == 2 and first <= c[0] <= last and c[1] >= least]
     return len(common) / max(1, len(codes))
 
 
