@@ -87,9 +87,8 @@ def read_numbers(
         mark, certain = _decimal_mark(values, unit, given, saved)
     except _NotOneNotationError as error:
         if saved is not None or (is_mostly and not isinstance(error, _NamesError)):
-            raise ValueError(
-                f"column {column.name!r} {error}, or leave it out (--ignore {column.name})"
-            ) from None
+            leave = "" if saved else f", or leave the column out (--ignore {column.name})"
+            raise ValueError(f"column {column.name!r} {error}{leave}") from None
         return polars.Series(column.name, [None] * len(column), polars.Float64), Notation()
     group, decimal = (",", ".") if mark == "point" else (".", ",")
     digits = values["number"].str.replace_all(group, "", literal=True)
