@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-
 # Of the standard deviation: how far float32 may move a number before that is noticed.
 _MAX_ROUNDING = 1e-3
 

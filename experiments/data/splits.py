@@ -91,9 +91,9 @@ def _require_members(dataset: Dataset) -> None:
     if rare:
         more = ", ..." if len(rare) > _NUM_SHOWN else ""
         raise ValueError(
-            f"{', '.join(rare[:_NUM_SHOWN])}{more} in {dataset.name}, and each class needs at least "
-            "3, one each for training, validation and test; add examples, join the class with "
-            "another, or remove its rows"
+            f"{', '.join(rare[:_NUM_SHOWN])}{more} in {dataset.name}, and each class needs at "
+            "least 3, one each for training, validation and test; add examples, join the class "
+            "with another, or remove its rows"
         )
 
 

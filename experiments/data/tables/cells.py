@@ -171,7 +171,9 @@ def mark_missing(column: polars.Series, marks: Collection[str]) -> polars.Series
         return column
     values = polars.Series(list(marks), dtype=polars.String).cast(polars.Float64, strict=False)
     values = values.drop_nulls().drop_nans()
-    return column.set(column.is_in(values.implode()), None) if len(values) else column
+    if not len(values):
+        return column
+    return column.set(column.cast(polars.Float64).is_in(values.implode()), None)
 
 
 def is_code(column: polars.Series) -> bool:

@@ -162,9 +162,11 @@ def _normalized(cells: polars.Series) -> polars.Series:
     text = polars.select(
         polars.when(month.is_null()).then(text).otherwise(text.str.replace(_MONTHS, "\x00"))
     ).to_series()
-    text = polars.DataFrame({"text": text, "month": month.fill_null("")}).select(
-        polars.col("text").str.replace("\x00", polars.col("month"), literal=True)
-    ).to_series()
+    text = (
+        polars.DataFrame({"text": text, "month": month.fill_null("")})
+        .select(polars.col("text").str.replace("\x00", polars.col("month"), literal=True))
+        .to_series()
+    )
     text = text.str.replace(r"(?i)(?:\s*)([ap])\.?m\.?$", " ${1}M").str.replace(r" aM$", " AM")
     text = text.str.replace(r" pM$", " PM").str.replace(r"(:\d{2}),(\d)", "$1.$2")
     return text.str.replace_all(r"[,\s]+", " ").str.replace(r"(\d)(?:st|nd|rd|th)\b", "$1")
@@ -195,8 +197,8 @@ def _dates(
     if len(fits) == 2 and not (orders[DAY_FIRST] == orders[MONTH_FIRST]).all():
         if known not in fits:
             raise ValueError(
-                f"column {name!r} holds {cells.filter(numeric)[0]!r}, where it is open which number "
-                "is the day; say it with --date-format %d/%m/%Y or --date-format %m/%d/%Y"
+                f"column {name!r} holds {cells.filter(numeric)[0]!r}, where it is open which "
+                "number is the day; say it with --date-format %d/%m/%Y or --date-format %m/%d/%Y"
             )
         fits = [known]
     order = fits[0] if fits else DAY_FIRST
@@ -223,7 +225,9 @@ def _offsets(zones: polars.Series) -> polars.Series:
 def _of_format(cells: polars.Series, name: str) -> polars.Series:
     has_time = any(mark in name for mark in ("%H", "%I", "%T"))
     has_date = any(mark in name for mark in ("%d", "%j", "%Y", "%y", "%b", "%B", "%m", "%F", "%D"))
-    kind = polars.Datetime("us") if has_date and has_time else polars.Date if has_date else polars.Time
+    kind = (
+        polars.Datetime("us") if has_date and has_time else polars.Date if has_date else polars.Time
+    )
     try:
         return cells.str.strip_chars().str.strptime(kind, name, strict=False)
     except polars.exceptions.PolarsError as error:

@@ -187,7 +187,9 @@ class _Columns:
     def frame(self) -> polars.DataFrame:
         """All rows. The pieces are given up."""
         self._store()
-        return polars.DataFrame([self._join(name, self._pieces.pop(name)) for name in [*self._pieces]])
+        return polars.DataFrame(
+            [self._join(name, self._pieces.pop(name)) for name in [*self._pieces]]
+        )
 
     def _store(self) -> None:
         self.num_rows += len(self._rows)
@@ -207,7 +209,11 @@ class _Columns:
             return polars.concat(frames, how="vertical_relaxed").to_series()
         # Text in a later piece: all cells are text.
         joined = [texts(piece).fill_null("") for piece in pieces]
-        return _stored_once(polars.concat(joined)) if joined else polars.Series(name, [], polars.String)
+        return (
+            _stored_once(polars.concat(joined))
+            if joined
+            else polars.Series(name, [], polars.String)
+        )
 
 
 def _plain_numbers(cells: polars.Series) -> polars.Series | None:

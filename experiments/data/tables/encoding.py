@@ -1,4 +1,4 @@
-"""The encoding of a text file: by its byte order mark, as UTF-8, or by the letters it would hold."""
+"""The encoding of a text file: by its byte order mark, as UTF-8, or by the letters it holds."""
 
 import codecs
 import re
@@ -156,8 +156,8 @@ def _most_likely(path: Path) -> str:
     return "cp1252" if _letters(path, "cp1252") is not None else "latin-1"
 
 
-# Encoding -> the one without rare letters, and the first bytes of common ones: Hangul syllables, and
-# the more frequent half of the ideographs.
+# Encoding -> the one without rare letters, and the first bytes of common ones: Hangul syllables,
+# and the more frequent half of the ideographs.
 _COMMON = {
     "cp949": ("cp949", 0xB0, 0xC8),
     "gb18030": ("gb2312", 0xB0, 0xD7),

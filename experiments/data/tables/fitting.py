@@ -1,4 +1,4 @@
-"""Columns of a table fitted: categories of all rows, values for missing cells of the training rows."""
+"""Fit columns: categories on all rows, values for missing cells on the training rows."""
 
 import math
 from typing import Literal
@@ -52,9 +52,9 @@ def fit_column(
     if column.dtype.is_temporal():
         values = to_numbers(column)
         part, fill = part_of(column), _fill(to_numbers(train), impute)
-        offset = 0.0 if part == "time" else math.floor(values.min() or 0)  # pyright: ignore[reportArgumentType]
+        offset = 0.0 if part == "time" else float(np.floor(values.drop_nulls().to_numpy()).min())
         form = "" if reading is None else reading.date_format
-        return Date(column.name, part, fill, indicator, float(offset), form)
+        return Date(column.name, part, fill, indicator, offset, form)
     values = texts(column).drop_nulls().unique().sort().to_list()
     if len(values) > MAX_CATEGORIES:
         raise ValueError(

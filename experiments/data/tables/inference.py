@@ -27,6 +27,9 @@ _SENTINELS = [sign * (10.0**k - 1) for k in range(1, 9) for sign in (1, -1)]
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 
 
+_PLAIN = Notation()
+
+
 class Reading(NamedTuple):
     """A column and how its cells were read.
 
@@ -40,7 +43,7 @@ class Reading(NamedTuple):
     """
 
     values: polars.Series
-    notation: Notation = Notation()
+    notation: Notation = _PLAIN
     date_format: str = ""
     notes: tuple[str, ...] = ()
     is_open: bool = False
@@ -128,7 +131,9 @@ def _not_text(text: polars.Series, options: TableOptions, role: Role) -> Reading
         if is_plain_number(read).sum() == num_cells:
             return _of_numbers(read, False, notation, _first(cells, read, is_number))
         if (dates := read_dates(cells, given=options.date_format)) is not None:
-            return Reading(dates.values, date_format=dates.format, notes=(_dates_note(dates.values),))
+            return Reading(
+                dates.values, date_format=dates.format, notes=(_dates_note(dates.values),)
+            )
         is_number = is_plain_number(read)
     if 2 * is_number.sum() >= num_cells:
         name = text.name
@@ -142,7 +147,7 @@ def _not_text(text: polars.Series, options: TableOptions, role: Role) -> Reading
 
 
 def _of_numbers(
-    values: polars.Series, is_open: bool, notation: Notation = Notation(), note: str = ""
+    values: polars.Series, is_open: bool, notation: Notation = _PLAIN, note: str = ""
 ) -> Reading:
     if values.dtype.is_temporal():
         return Reading(values, notes=(_dates_note(values),))
@@ -247,7 +252,10 @@ def _booleans(text: polars.Series) -> polars.Series:
 def _require_categories(text: polars.Series) -> None:
     if text.dtype != polars.String:
         return
-    num_cells, different = len(text) - text.null_count(), text.drop_nulls().unique(maintain_order=True)
+    num_cells, different = (
+        len(text) - text.null_count(),
+        text.drop_nulls().unique(maintain_order=True),
+    )
     if len(different) < _MIN_TEXTS or 2 * len(different) <= num_cells:
         return
     dates = ", say the format of dates with --date-format" if looks_like_dates(text) else ""

@@ -115,8 +115,8 @@ def read_targets(label: polars.Series) -> Float[np.ndarray, " n"]:
         kind = "dates" if label.dtype.is_temporal() else "Booleans"
         kind = "text" if label.dtype == polars.String else kind
         raise ValueError(
-            f"label {label.name!r} holds {kind} ({_shown(label)}), expected numbers; to predict a class use "
-            "experiments.classification"
+            f"label {label.name!r} holds {kind} ({_shown(label)}), expected numbers; to predict "
+            "a class use experiments.classification"
         )
     values = numbers(label).to_numpy()
     return values if needs_float64(values) else values.astype(np.float32)

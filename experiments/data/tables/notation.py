@@ -72,8 +72,8 @@ def read_numbers(
         Float64, null where a cell is missing or not a number, and the notation.
 
     Raises:
-        ValueError: at least half of the cells are numbers, and these have decimal points and commas,
-            or either, or several units; or a unit differs from the saved one.
+        ValueError: at least half of the cells are numbers, and these have decimal points and
+            commas, or either, or several units; or a unit differs from the saved one.
 
     >>> read_numbers(polars.Series("price", ["1.234,50 €", "− 3 €", "x"]))[0].to_list()
     [1234.5, -3.0, None]
@@ -123,7 +123,11 @@ def _parts(cells: polars.Series) -> polars.DataFrame:
     number = number.str.replace_all("[ ']", "")
     kind = polars.lit(None, polars.String)
     for name, pattern in reversed(_KINDS):
-        kind = polars.when(polars.col("number").str.contains(pattern)).then(polars.lit(name)).otherwise(kind)
+        kind = (
+            polars.when(polars.col("number").str.contains(pattern))
+            .then(polars.lit(name))
+            .otherwise(kind)
+        )
     frame = parts.with_columns(
         number=number,
         spaced=spaced,

@@ -201,7 +201,9 @@ class Preprocessing:
             x[:, part] = column.features(values)
             start = part.stop
             if values.null_count():
-                notes.append(_add(row_notes, column.name, values.is_null(), f"missing, {column.fill} used"))
+                notes.append(
+                    _add(row_notes, column.name, values.is_null(), f"missing, {column.fill} used")
+                )
             if isinstance(column, Category) and (unseen := column.unseen(values)).any():
                 notes.append(self._add_unseen(row_notes, column, values, unseen))
         return Features(x, row_notes, notes)
@@ -236,10 +238,11 @@ class Preprocessing:
         cells = values.filter(unseen).unique(maintain_order=True).to_list()
         if self.unseen == "reject":
             row = int(unseen.arg_true()[0])
+            known = ", ".join(column.values[:20]) + (", ..." if len(column.values) > 20 else "")
             raise ValueError(
                 f"column {column.name!r} holds {cells[0]!r} in row {row + 1} (counted from 1 below "
                 f"the header), which the training data do not contain ({unseen.sum()} such cells); "
-                f"known: {', '.join(column.values[:20])}{', ...' if len(column.values) > 20 else ''}"
+                f"known: {known}; correct it, or predict with --unseen other"
             )
         note = _add(row_notes, column.name, unseen, "not in the training data")
         return f"{note} ({listed(cells)})"

@@ -151,8 +151,7 @@ def load_features(
         path: a file as for `read_table`; it may lack the label and the ignored columns, and have
             more columns.
         preprocessing: of the training data.
-        options: columns to ignore, the encoding, the decimal mark and more marks of missing cells
-            of this file.
+        options: columns to ignore, the encoding, and more marks of missing cells of this file.
         carry: columns that are taken over as they are, such as an identifier.
 
     Returns:
@@ -198,15 +197,16 @@ def _clean(options: TableOptions) -> TableOptions:
     """With names of columns as they are in a table that was read."""
     from experiments.data.tables.cells import clean_name
 
-    names = {
-        field: tuple(dict.fromkeys(map(clean_name, getattr(options, field))))
-        for field in ("ignore", "categories")
-    }
-    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(TableOptions)}
-    return TableOptions(**(values | names))
+    ignore, categories = (
+        tuple(dict.fromkeys(map(clean_name, names)))
+        for names in (options.ignore, options.categories)
+    )
+    return dataclasses.replace(options, ignore=ignore, categories=categories)
 
 
-def _without_empty(frame: polars.DataFrame, label: str | None) -> tuple[polars.DataFrame, list[str]]:
+def _without_empty(
+    frame: polars.DataFrame, label: str | None
+) -> tuple[polars.DataFrame, list[str]]:
     """Without the columns of features in which no cell has a value, and a note for each."""
     is_empty = [
         column.name
