@@ -1,6 +1,7 @@
 """Dates and times of day as people write them, and the features that a network takes of them."""
 
 import datetime
+import re
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -228,13 +229,12 @@ def _of_format(cells: polars.Series, name: str) -> polars.Series:
     kind = (
         polars.Datetime("us") if has_date and has_time else polars.Date if has_date else polars.Time
     )
-    try:
-        return cells.str.strip_chars().str.strptime(kind, name, strict=False)
-    except polars.exceptions.PolarsError as error:
+    marks = re.findall(r"%[-_0]?\.?[0-9]?(.?)", name)
+    if not marks or not set(marks) <= set("YymdebBhjaAHIMSpPfzTRFD%"):
         raise ValueError(
-            f"date_format {name!r} is not a format ({str(error).splitlines()[0]}); write it as "
-            "%d/%m/%Y"
-        ) from error
+            f"date_format {name!r} is not a format of dates; write it as %d/%m/%Y or %Y%m%d"
+        )
+    return cells.str.strip_chars().str.strptime(kind, name, strict=False)
 
 
 def _whole(values: polars.Series) -> polars.Series:

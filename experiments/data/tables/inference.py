@@ -14,6 +14,7 @@ from experiments.data.tables.cells import (
     listed,
     mark_missing,
     numbers,
+    texts,
 )
 from experiments.data.tables.dates import looks_like_dates, part_of, read_dates, to_numbers
 from experiments.data.tables.notation import Notation, read_numbers
@@ -28,6 +29,7 @@ _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 
 
 _PLAIN = Notation()
+_TEXT = (polars.String, polars.Enum)
 
 
 class Reading(NamedTuple):
@@ -79,7 +81,10 @@ def infer(
     >>> infer(polars.Series("price", ["$ 1.50", "$ 2", "NA"]), TableOptions()).values.to_list()
     [1.5, 2.0, None]
     """
+    if column.name in options.categories and not isinstance(column.dtype, _TEXT):
+        return Reading(texts(mark_missing(column, options.missing)))
     if column.dtype.is_numeric():
+        numbers(column)
         return _of_numbers(_number_or_date(mark_missing(column, options.missing), options), is_open)
     if column.dtype == polars.Duration:
         notes = ("durations are numbers of hours",)
@@ -88,22 +93,24 @@ def infer(
         return Reading(column, notes=(_dates_note(column),))
     if column.dtype == polars.Boolean:
         return Reading(column)
-    text = _unquoted(column.cast(polars.String))
+    text = _unquoted(written := column.cast(polars.String))
     na_is_code = "NA" not in options.missing and bool((text == "NA").any()) and is_code(text)
     marks = {*MISSING, *options.missing} - ({"NA"} if na_is_code else set())
-    text = mark_missing(text, marks)
     kept_note = (
         "NA is a category, since the others are codes of two letters, too; say --missing NA if it "
         "marks missing cells"
     )
     notes = (kept_note,) if na_is_code else ()
+    if role == "feature" and not text.equals(written):
+        notes += ("the single quotation marks around its cells are left out",)
+    text = mark_missing(text, marks)
     if column.name in options.categories:
         return Reading(text, notes=notes)
     if text.null_count() == len(text):
         return Reading(text.cast(polars.Float64))
     reading = None if is_declared and _are_plain(text) else _not_text(text, options, role)
     if reading is not None:
-        return reading
+        return reading._replace(notes=reading.notes + notes)
     if role == "feature":
         text = _booleans(text)
         _require_categories(text)

@@ -102,7 +102,7 @@ def load_table(
         )
         fitted = dataclasses.replace(
             fitted,
-            encoding=table.encoding,
+            encoding=None if (table.encoding or "utf").startswith("utf") else table.encoding,
             num_columns=len(table.names) if options.header == "none" else None,
         )
         notes = (*table.notes, *dropped, *similar_classes(class_names))

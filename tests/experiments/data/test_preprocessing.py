@@ -158,12 +158,17 @@ def test_missing_cells_are_rejected_and_named(file, rejects):
     rejects(file("a,kind\n1,u\n,v\n"), "1 cell is missing: (row 2, column 'a'); ", ignore=[])
 
 
-@pytest.mark.parametrize("rest", ["", "2"])
-def test_a_column_missing_in_every_training_row_is_rejected(file, rest, load, rejects):
+def test_a_column_without_any_value_is_dropped(file, load):
+    dataset = load(file("a,b,kind\n1,,u\n2,NA,v\n"), ignore=[])
+    assert dataset.feature_names == ("a",)
+    assert dataset.notes == ("fruit.csv: column 'b' has no values; dropped",)
+
+
+def test_a_column_missing_in_every_training_row_is_rejected(file, load, rejects):
     labels = ["u", "v"] * 20
     dataset = load(file("a,kind\n" + "".join(f"1,{label}\n" for label in labels)), ignore=[])
     train = set(split(dataset, seed=3).train.tolist())
-    lines = [f"1,{'' if i in train else rest},{label}\n" for i, label in enumerate(labels)]
+    lines = [f"1,{'' if i in train else 2},{label}\n" for i, label in enumerate(labels)]
     path = file("a,b,kind\n" + "".join(lines))
     rejects(path, "column 'b' is missing in every training row", ignore=[], impute="median")
 
@@ -227,7 +232,7 @@ def test_cells_are_read_as_the_fitted_columns_say(file, load):
     dataset = load(file(train), ignore=[], categories=["code"], impute="median")
     new = file("code,size,color\n01,,1\n2.0,?,1\n,NA,\n", "new.csv")
     assert dataset.feature_names[:4] == ("code=01", "code=2", "code=x", "size")
-    median = dataset.preprocessing.columns[1].median
+    median = dataset.preprocessing.columns[1].fill
     assert load_features(new, dataset.preprocessing).tolist() == [
         [1, 0, 0, median, 1, 0, 0],
         [0, 1, 0, median, 1, 0, 0],
@@ -275,7 +280,12 @@ def test_json_is_plain(fitted):
 NUMBER = {"kind": "number", "name": "a", "fill": 1.5}
 CATEGORY = {"kind": "category", "name": "b", "values": ["u", "v"], "fill": "u"}
 DATE = {"kind": "date", "name": "d", "part": "date", "fill": 19723.0, "offset": 19723.0}
-SAVED = {"columns": [NUMBER, CATEGORY, DATE], "label": "y", "class_names": ["0", "1"], "ignored": ["c"]}
+SAVED = {
+    "columns": [NUMBER, CATEGORY, DATE],
+    "label": "y",
+    "class_names": ["0", "1"],
+    "ignored": ["c"],
+}
 
 
 @pytest.mark.parametrize(
