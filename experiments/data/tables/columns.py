@@ -211,6 +211,13 @@ class Date:
     kind: Literal["date"] = "date"
 
     @property
+    def shown_fill(self) -> str:
+        """What a missing cell becomes, as it is written."""
+        if self.fill is None or self.part == "time":
+            return f"{self.fill} hours"
+        return str(np.datetime64(int(self.fill), "D"))
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """One for each feature."""
         first = f"{self.name} (hours)"

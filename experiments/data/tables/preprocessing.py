@@ -201,8 +201,9 @@ class Preprocessing:
             x[:, part] = column.features(values)
             start = part.stop
             if values.null_count():
+                fill = column.shown_fill if isinstance(column, Date) else column.fill
                 notes.append(
-                    _add(row_notes, column.name, values.is_null(), f"missing, {column.fill} used")
+                    _add(row_notes, column.name, values.is_null(), f"missing, {fill} used")
                 )
             if isinstance(column, Category) and (unseen := column.unseen(values)).any():
                 notes.append(self._add_unseen(row_notes, column, values, unseen))

@@ -1,7 +1,6 @@
 """A table from a CSV, Parquet or NPZ file: named columns of numbers, dates, Booleans or text."""
 
 import dataclasses
-import gc
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -99,7 +98,6 @@ def read_table(
         table = dataclasses.replace(
             table, frame=polars.DataFrame(columns), notes=tuple(notes), readings=readings
         )
-        gc.collect()
         return table
 
 
