@@ -19,7 +19,7 @@ import polars
 from experiments.data.tables.cells import texts
 from experiments.data.tables.header import name_columns
 
-_CELLS_AT_ONCE = 400_000
+_CELLS_AT_ONCE = 1_000_000
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 # More values than this are stored as text.
 _MAX_STORED_ONCE = 50_000
@@ -198,9 +198,10 @@ class _Columns:
             cells = polars.Series(name, [row[i] for row in self._rows], dtype=polars.String)
             cells = cells.str.strip_chars()
             piece = None if name in self._as_text else _plain_numbers(cells)
-            if name in self.thousands and (piece is None or not _may_be_thousands(cells)):
+            # Only points can separate thousands, and integers have none.
+            if piece is None or (piece.dtype.is_float() and not _may_be_thousands(cells)):
                 self.thousands.discard(name)
-            self._pieces[name].append(_stored_once(cells) if piece is None else piece)
+            self._pieces[name].append(stored_once(cells) if piece is None else piece)
         self._rows = []
 
     def _join(self, name: str, pieces: list[polars.Series]) -> polars.Series:
@@ -210,23 +211,22 @@ class _Columns:
         # Text in a later piece: all cells are text.
         joined = [texts(piece).fill_null("") for piece in pieces]
         return (
-            _stored_once(polars.concat(joined))
-            if joined
-            else polars.Series(name, [], polars.String)
+            stored_once(polars.concat(joined)) if joined else polars.Series(name, [], polars.String)
         )
 
 
 def _plain_numbers(cells: polars.Series) -> polars.Series | None:
     """Numbers, null where a cell is empty, in the smallest type; None where some cell is text."""
     is_empty = cells == ""
-    values = cells.cast(polars.Float64, strict=False)
-    if is_empty.all() or not (values.is_finite().fill_null(False) | is_empty).all():
-        return None
-    if cells.str.contains(_LEADING_ZERO).any():
+    num_empty = int(is_empty.sum())
+    if num_empty == len(cells) or cells.str.contains(_LEADING_ZERO).any():
         return None
     whole = cells.cast(polars.Int64, strict=False)
-    is_whole = (whole.is_not_null() | is_empty).all()
-    return whole.shrink_dtype() if is_whole else values
+    if whole.null_count() == num_empty:
+        return whole.shrink_dtype()
+    values = cells.cast(polars.Float64, strict=False)
+    is_number = values.is_finite().fill_null(False)
+    return values if (is_number | is_empty).all() else None
 
 
 def _may_be_thousands(cells: polars.Series) -> bool:
@@ -234,9 +234,13 @@ def _may_be_thousands(cells: polars.Series) -> bool:
     return bool((cells.str.contains(_THOUSANDS) | ~has_point).all())
 
 
-def _stored_once(cells: polars.Series) -> polars.Series:
-    """Text as indices into its values, where these are few."""
-    values = cells.unique()
+def stored_once(cells: polars.Series) -> polars.Series:
+    """Text as indices into its values, where these are few; null stays null.
+
+    >>> stored_once(polars.Series(["u", "v", "u", "u"] * 3)).dtype
+    Enum(categories=['u', 'v'])
+    """
+    values = cells.drop_nulls().unique()
     few = len(values) <= min(_MAX_STORED_ONCE, len(cells) // 4)
     return cells.cast(polars.Enum(values.sort())) if few else cells
 

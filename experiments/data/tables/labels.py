@@ -113,7 +113,7 @@ def read_targets(label: polars.Series) -> Float[np.ndarray, " n"]:
     _require_labels(label)
     if not label.dtype.is_numeric():
         kind = "dates" if label.dtype.is_temporal() else "Booleans"
-        kind = "text" if label.dtype == polars.String else kind
+        kind = "text" if label.dtype in (polars.String, polars.Enum) else kind
         raise ValueError(
             f"label {label.name!r} holds {kind} ({_shown(label)}), expected numbers; to predict "
             "a class use experiments.classification"

@@ -10,7 +10,7 @@ import polars
 
 from experiments.config import TableOptions
 from experiments.data.tables.cells import clean_name, listed, naming, require_column
-from experiments.data.tables.delimited import read_delimited
+from experiments.data.tables.delimited import read_delimited, stored_once
 from experiments.data.tables.encoding import find_encoding
 from experiments.data.tables.header import check_names
 from experiments.data.tables.inference import Reading, Role, infer
@@ -18,6 +18,8 @@ from experiments.data.tables.npz import read_npz
 
 # What an NPZ or Parquet file may declare to hold; a CSV file is as large as it is.
 MAX_BYTES = 4 << 30
+# A cell of text needs 16 bytes, and an index into few texts one.
+_MANY_ROWS = 10_000
 DELIMITED, PARQUET, NPZ = (".csv", ".tsv", ".txt"), (".parquet", ".pq"), (".npz",)
 
 
@@ -57,7 +59,8 @@ def read_table(
         task: whether it holds classes or numbers.
 
     Returns:
-        Columns of Float64, an integer type, Boolean, String, Date, Datetime or Time.
+        Columns of Float64, an integer type, Boolean, String, Date, Datetime or Time; of many rows,
+        Enum instead of String.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -91,7 +94,10 @@ def read_table(
             )
             # One column at a time, so that text and its values are not all in memory.
             frame = frame.drop(name)
-            columns.append(reading.values)
+            values = reading.values
+            if values.dtype == polars.String and len(values) > _MANY_ROWS:
+                values = stored_once(values)
+            columns.append(values)
             readings[name] = reading._replace(values=reading.values[:0])
             notes += [f"column {name!r}: {note}" for note in reading.notes]
         _reject_open(readings, options)
