@@ -16,7 +16,7 @@ from typing import IO, Literal, NamedTuple
 
 import polars
 
-from experiments.data.tables.cells import texts
+from experiments.data.tables.cells import MISSING, texts
 from experiments.data.tables.header import name_columns
 
 _CELLS_AT_ONCE = 1_000_000
@@ -217,8 +217,10 @@ class _Columns:
 
 def _plain_numbers(cells: polars.Series) -> polars.Series | None:
     """Numbers, null where a cell is empty, in the smallest type; None where some cell is text."""
-    is_empty = cells == ""
+    # A mark of a missing cell is one in a column of numbers, whatever it is elsewhere.
+    is_empty = cells.is_in(list(MISSING))
     num_empty = int(is_empty.sum())
+    # Text, since NA alone may be a code.
     if num_empty == len(cells) or cells.str.contains(_LEADING_ZERO).any():
         return None
     whole = cells.cast(polars.Int64, strict=False)
