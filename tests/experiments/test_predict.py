@@ -114,7 +114,6 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
     spoiled[4] = "large"
     cases = {
         "missing": (new.drop("color"), "columns are missing: 'color'"),
-        "unknown": (new.with_columns(weight=1.0), "columns are unknown: 'weight'"),
         "category": (
             new.with_columns(color=polars.lit("green")),
             "column 'color' holds 'green' in row 1 .* known: blue, red, white",
@@ -126,12 +125,40 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
     }
     for name, (frame, message) in cases.items():
         data = write(frame, tmp_path / f"{name}.csv")
-        options = [str(trained), "--data", str(data)]
+        options = [str(trained), "--data", str(data), "--unseen", "reject"]
         assert main(predict, options) == 2
         error = capsys.readouterr().err
         with pytest.raises(AssertionError, match=message):
             raise AssertionError(error)
         assert not data.with_name(f"{name}.predictions.csv").exists()
+
+
+def test_identifiers_and_notes_are_columns_of_the_output(trained, tmp_path, capsys):
+    new = polars.DataFrame(
+        {
+            "id": ["007", "008", "009"],
+            "SIZE": ["3,25", "NA", "1,5"],
+            "Color": ["RED", "red", "green"],
+            "extra": [1, 2, 3],
+        }
+    )
+    data = write(new, tmp_path / "new.csv")
+    assert main(predict, [str(trained), "--data", str(data), "--id", "id"]) == 0
+    output = capsys.readouterr().out
+    for note in ("are ignored: 'extra'", "not in the training data ('green')", "missing, "):
+        assert output.count(note) == 1
+    table = polars.read_csv(tmp_path / "new.predictions.csv", infer_schema=False)
+    assert table.columns[:2] == ["id", "class"] and table.columns[-1] == "note"
+    assert table["id"].to_list() == ["007", "008", "009"]
+    assert table["note"][0] is None and table["note"][2] == "color: not in the training data"
+    assert table["note"][1].startswith("size: missing, ")
+    plain = polars.DataFrame({"size": [3.25], "color": ["red"]})
+    plain.write_parquet(tmp_path / "plain.parquet")
+    first = predicted(trained, tmp_path / "plain.parquet")["probability"][0]
+    assert float(table["probability"][0]) == pytest.approx(first, rel=1e-6)
+    clash = write(new.rename({"id": "class"}), tmp_path / "clash.csv")
+    assert main(predict, [str(trained), "--data", str(clash), "--id", "class"]) == 2
+    assert "column 'class' is called like a prediction" in capsys.readouterr().err
 
 
 def test_mistakes_of_prediction(trained, tmp_path, capsys):
