@@ -21,6 +21,7 @@ from experiments.data import (
 from experiments.facts import named_facts
 from experiments.training import check_directory
 from jaxnet import runs
+from jaxnet.runs.records import read_hashed_json
 
 Task = Literal["classification", "regression"]
 Config = TypeVar("Config", bound=RunOptions)
@@ -89,7 +90,17 @@ def _resolve(config: Config, dataset: Dataset) -> Config:
         for name, value in vars(config).items()
         if isinstance(value, Path) and name not in ("out", "resume")
     }
-    return resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    config = resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    if config.resume is None or paths.get("data") is None:
+        return config
+    # A file that has moved: the run keeps the name that it began with, and the content of the data
+    # is compared with the hash of the run when its directory is opened.
+    recorded = read_hashed_json(config.resume / "config.json")
+    kept = {name: recorded.get(name) for name in ("dataset", "data")}
+    if kept["data"] is None or kept["data"] == str(paths["data"]):
+        return config
+    print(f"the data of the run are read from {paths['data']}", flush=True)
+    return dataclasses.replace(config, dataset=kept["dataset"], data=Path(kept["data"]))
 
 
 def resolve_threads(config: Config) -> Config:

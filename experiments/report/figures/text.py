@@ -1,4 +1,4 @@
-"""Text from data in figures: never mathematics, of bounded length, in fonts that have its letters."""
+"""Text from data in figures: never mathematics, of bounded length, in fonts with its letters."""
 
 import functools
 import re
@@ -127,8 +127,8 @@ def find_fonts(letters: frozenset[str]) -> tuple[list[str], frozenset[str]]:
 def advise_fonts(missing: Iterable[str]) -> str | None:
     """One line that names the scripts of letters without a font, and a package that has them.
 
-    >>> advise_fonts("가")
-    'note: no installed font has the letters of Hangul, which figures show as boxes; install fonts-noto-cjk (Debian, Ubuntu), google-noto-sans-cjk-fonts (Fedora) or a Noto font for it'
+    >>> advise_fonts("가")  # doctest: +ELLIPSIS
+    'note: no installed font has the letters of Hangul, ...; install fonts-noto-cjk ...'
     >>> advise_fonts("") is None
     True
     """
