@@ -53,6 +53,15 @@ def verify_run(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: the run is not finished; a file is missing or has another content, which is
             named.
         OSError: a file cannot be read.
+
+    >>> import tempfile
+    >>> from jaxnet.runs import RunDirectory
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     options = {"config": {"rate": 0.1}, "data_sha256": "abc"}
+    ...     with RunDirectory.open(f"{folder}/run", name="example", **options) as directory:
+    ...         _ = directory.write_summary({"loss": 0.5})
+    ...     verify_run(f"{folder}/run")["loss"]
+    0.5
     """
     root = Path(path)
     summary = read_hashed_json(root / "summary.json")
