@@ -40,6 +40,7 @@ class _First:
     categories: tuple[str, ...] = ()
     optimizer: str | None = None
     channels: tuple[int, ...] = ()
+    cross_validate: int | None = None
     resume: Path | None = None
 
 
