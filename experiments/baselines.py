@@ -117,10 +117,9 @@ def compare(baseline: Baseline, metrics: Mapping[str, Any]) -> list[str]:
     listed = ", ".join(f"{name} ({mean:.4g})" for name, mean, _ in behind)
     verb, pronoun = ("is", "that") if len(behind) == 1 else ("are", "those")
     values = ", ".join(f"{value:.4g}" for *_, value in behind)
-    return [
-        f"{listed} {verb} not better than {pronoun} of {baseline.name} ({values}): the networks "
-        "learned nothing that helps here"
-    ]
+    is_all = len(behind) == len([name for name in baseline.metrics if name in metrics])
+    end = ": the model has learned nothing that helps" if is_all else ""
+    return [f"{listed} {verb} not better than {pronoun} of {baseline.name} ({values}){end}"]
 
 
 def note_rising_loss(history: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:

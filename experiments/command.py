@@ -128,7 +128,7 @@ def _print_result(title: str, summary: Mapping[str, Any]) -> None:
     if baseline is not None:
         print(f"baseline: {baseline['name']}")
     for note in summary.get("notes", ()):
-        print(f"note: {note}")
+        print(f"warning: {note}")
 
 
 def is_finished(config: RunOptions, path: Path) -> bool:

@@ -54,8 +54,8 @@ def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Conf
         # A cross-validation leaves no validation rows.
         options["patience"] = 20
     if isinstance(config.model, Mlp):
-        options["model"] = Mlp(hidden_dims=(256, 256), dropout=0.3)
-        options |= {"optimizer": "adamw", "weight_decay": 1.0}
+        options["model"] = Mlp(hidden_dims=(256, 256), dropout=0.2)
+        options |= {"optimizer": "adamw", "weight_decay": 0.5}
     elif isinstance(config.model, Cnn):
         options["model"] = dataclasses.replace(config.model, dropout=0.2)
     return dataclasses.replace(config, **options)

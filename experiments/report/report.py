@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,12 +26,13 @@ h1 { font-size: 1.6rem; overflow-wrap: break-word; } h2 { font-size: 1.2rem; mar
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; } td, th { padding: .25rem .8rem; text-align: left;
        border-bottom: 1px solid var(--line); vertical-align: top; }
-th { white-space: nowrap; } td { min-width: 3rem; max-width: 34rem; }
+th { vertical-align: bottom; } td { min-width: 3rem; max-width: 34rem; }
+.pairs td.number { text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.token { white-space: nowrap; max-width: none; }
 img { max-width: 100%; height: auto; background: #fff; } figure { margin: 1.5rem 0; }
 figcaption { color: var(--soft); } a { color: inherit; }
-pre { background: var(--box); padding: .5rem .8rem; margin: 0; }
+code { white-space: nowrap; } pre { background: var(--box); padding: .5rem .8rem; margin: 0; }
 ul.notes { list-style: none; margin: 1rem 0; padding: 0; }
 ul.notes li { background: var(--note); border-left: 4px solid var(--mark); padding: .5rem .8rem;
        margin: .5rem 0; overflow-wrap: break-word; }
@@ -85,12 +87,12 @@ def write_report(
         )
     data = _data(summary, manifest)
     if data:
-        sections += ["<h2>Data</h2>", _table(("item", "value"), data)]
+        sections += ["<h2>Data</h2>", _pairs("item", data)]
     environment = {**manifest, **manifest["packages"]}
     for name in ("packages", "command", "data_sha256", "resumed"):
         environment.pop(name, None)
-    sections += ["<h2>Configuration</h2>", _table(("option", "value"), _options(config))]
-    sections += ["<h2>Environment</h2>", _table(("item", "value"), list(environment.items()))]
+    sections += ["<h2>Configuration</h2>", _pairs("option", _options(config))]
+    sections += ["<h2>Environment</h2>", _pairs("item", list(environment.items()))]
     seconds = [(name, f"{value:.2f}") for name, value in summary["seconds"].items()]
     sections += ["<h2>Seconds</h2>", _table(("part", "seconds"), seconds)]
     # The summary is written after the report.
@@ -118,13 +120,13 @@ def _result(summary: Mapping[str, Any]) -> list[str]:
     if not is_single:
         header.append("standard deviation")
     if baseline is not None:
-        header.append("baseline")
+        header.insert(2, "baseline")
     for name, value in summary["metrics"].items():
         row = [name.replace("_", " "), f"{value['mean']:.4f}"]
         if not is_single:
             row.append("" if value["std"] is None else f"{value['std']:.4f}")
         if baseline is not None:
-            row.append(f"{expected[name]:.4f}" if name in expected else "")
+            row.insert(2, f"{expected[name]:.4f}" if name in expected else "")
         rows.append(row)
     sections = [f"<p>{html.escape(over)}.</p>", _table(header, rows)]
     if baseline is not None:
@@ -147,7 +149,12 @@ def describe_runs(summary: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in summary.get("notes", ()))
+    # An option is not broken at its hyphens.
+    texts = (
+        re.sub(r"--[a-z][a-z-]*", r"<code>\g<0></code>", html.escape(note))
+        for note in summary.get("notes", ())
+    )
+    notes = "".join(f"<li>{text}</li>" for text in texts)
     return [f'<ul class="notes">{notes}</ul>'] if notes else []
 
 
@@ -197,6 +204,10 @@ def _capped_table(rows: Sequence[Sequence[Any]]) -> list[str]:
             f"<p>The first {MAX_ROWS} of {len(body)} rows; summary.json has all of them.</p>"
         )
     return table
+
+
+def _pairs(name: str, rows: Sequence[Sequence[Any]]) -> str:
+    return f'<div class="pairs">{_table((name, "value"), rows)}</div>'
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
