@@ -21,9 +21,8 @@ import jax
 import numpy as np
 
 from experiments.baselines import class_baseline
-from experiments.classification import evaluation
+from experiments.classification import evaluation, recipes
 from experiments.classification.config import Config as Network
-from experiments.classification.recipes import recipe
 from experiments.command import finish, print_table, show, statistics, stopwatch
 from experiments.data import Dataset, split
 from experiments.facts import facts_of
@@ -104,7 +103,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def default_network(dataset: Dataset) -> Network:
     """The options with which experiments.classification would train on a user's table."""
-    return recipe(facts_of(dataset))
+    return recipes.recipe(facts_of(dataset))
 
 
 def _score(
