@@ -125,18 +125,21 @@ def is_text(config: DataOptions) -> bool:
 
 
 def load_labelled(config: Any, *, task: Task) -> Dataset:
-    """The named data set of a config or the user's table, with labels or targets.
+    """The named data set of a config or the user's table or images, with labels or targets.
 
     Args:
         config: `DataOptions`, and the seed of the split.
         task: what is predicted.
 
     Raises:
-        ValueError: as `load` and `load_table`; options of a table without one.
+        ValueError: as `load`, `load_table` and `load_labelled_images`; options of a table without
+            one.
         FileNotFoundError: there is no such file.
     """
     if config.data is None:
         return _load_named(config, task)
+    if task == "classification" and holds_images(config.data):
+        return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
         raise ValueError(
             f"data needs --label, the column of {config.data} to predict, found none; name it"
@@ -158,13 +161,15 @@ def load_unlabelled(config: Any) -> Dataset:
     if config.data is None:
         return _load_named(config, "classification")
     if holds_images(config.data):
-        for name in ("impute", "ignore", "categories"):
-            if getattr(config, name):
-                raise ValueError(
-                    f"{name} is for a table, and {config.data} holds images; leave it out"
-                )
-        return load_labelled_images(config.data, label=config.label)
+        return _load_images(config, config.data, needs_labels=False)
     return _load_table(config, config.data, "classification")
+
+
+def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
+    for name in ("impute", "ignore", "categories"):
+        if getattr(config, name):
+            raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
+    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:

@@ -150,7 +150,9 @@ def _row(table: Table, scores: Scores) -> tuple[str, ...]:
         str(dataset.num_classes),
         f"{majority:.3f}",
         *(show(statistics(values["accuracy"])) for values in scores.values()),
-        f"{mean:+.4f} ± {error:.4f}" if math.isfinite(error) else f"{mean:+.4f}",
+        f"{round(mean, 4) + 0:+.4f} ± {error:.4f}"
+        if math.isfinite(error)
+        else f"{round(mean, 4) + 0:+.4f}",
     )
 
 
