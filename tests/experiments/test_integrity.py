@@ -10,7 +10,8 @@ from experiments import predict, replay
 from experiments.classification import experiment as classification
 from experiments.command import main
 from experiments.model import load_model
-from jaxnet.runs.records import add_hash, read_hashed_json
+from jaxnet.runs import read_hashed_json, verify_run
+from jaxnet.runs.records import add_hash
 
 QUICK = ["--num-seeds", "1", "--num-epochs", "1", "--batch-size", "8", "--num-threads", "1"]
 
@@ -20,8 +21,8 @@ def run(*arguments, experiment=classification):
 
 
 def write_table(path, num_rows=40):
-    rows = [f"{index},{index % 7},{'ab'[index % 2]}" for index in range(num_rows)]
-    path.write_text("\n".join(["x,z,label", *rows]) + "\n")
+    rows = [f"{index},{('no', 'yes')[index % 2]},{'ab'[index % 2]}" for index in range(num_rows)]
+    path.write_text("\n".join(["x,alive,label", *rows]) + "\n")
     return path
 
 
@@ -62,7 +63,15 @@ def rejected(out, capsys, data):
     return messages
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "config.json"])
+def test_a_column_that_says_the_label_is_named_in_the_result(runs_folder):
+    summary = verify_run(runs_folder / "0")
+    assert summary["notes"][0].startswith("column 'alive' alone predicts the label of every row")
+    assert summary["baseline"]["metrics"]["accuracy"] == 0.5
+    assert {"class", "recall"} <= set(summary["tables"]["Classes"][0])
+    assert "column &#x27;alive&#x27; alone" in (runs_folder / "0" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_files_of_another_run_are_rejected(name, runs_folder, copied, capsys):
     shutil.copy(runs_folder / "1" / name, copied / name)
     for message in rejected(copied, capsys, runs_folder / "table.csv"):
