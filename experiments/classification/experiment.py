@@ -26,6 +26,7 @@ from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_idf, fit_standardization, standardize
 from experiments.leaks import note_leaks
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
 from experiments.summary import describe, summarize_split
@@ -82,6 +83,7 @@ def run(config: Config) -> dict[str, Any]:
     budget = _budget(config, dataset.y[parts.validation])
     network = build_network(config, x.shape[1:], num_classes)
     learner = build_learner(config, network, num_classes, len(parts.train))
+    check_memory(config, learner.init)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jnp.asarray(x[parts.validation]), jnp.asarray(dataset.y[parts.validation])
     test = jnp.asarray(x[parts.test]), jnp.asarray(dataset.y[parts.test])

@@ -38,6 +38,7 @@ from experiments.command import finish, stopwatch
 from experiments.data import (
     Dataset,
 )
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import prepare
 from experiments.summary import describe, describe_data, summarize
@@ -90,6 +91,8 @@ def run(config: Config) -> dict[str, Any]:
     clustering.check_clusters(x, config.num_clusters)
     options = config.method
     method = build_method(config, dataset.x.shape[1:], mean=output_mean(config))
+    if method.network is not None:
+        check_memory(config, method.network.init)
     pretraining = _pretraining(config, method, len(x))
     deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:

@@ -29,6 +29,7 @@ import jaxnet as jn
 from experiments.baselines import reconstruction_baseline
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, standardize
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_unlabelled, prepare
 from experiments.reconstruction import evaluation, outputs
@@ -98,6 +99,7 @@ def run(config: Config) -> dict[str, Any]:
         regularized = not isinstance(config.model, Autoencoder)
         jn.autoencoders.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
     optimizer = config_optimizer(config, len(train))
+    check_memory(config, model.learner(optimizer, model.init).init)
     if config.compare_optimizers:
         return compare(prepared, model)
     options = train_options(config)

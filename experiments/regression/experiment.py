@@ -22,6 +22,7 @@ from experiments.baselines import mean_baseline
 from experiments.command import finish, print_table, stopwatch
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.leaks import note_leaks
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
@@ -88,6 +89,7 @@ def run(config: Config) -> dict[str, Any]:
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, len(parts.train))
     learner = jn.gradient_learner(network.init, objective, optimizer)
+    check_memory(config, learner.init)
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jnp.asarray(x[parts.validation]), jnp.asarray(y[parts.validation])

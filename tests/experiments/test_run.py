@@ -177,6 +177,24 @@ def test_the_exit_status_tells_mistakes_from_numerical_failures(error, status, c
     assert capsys.readouterr().err == ("" if error is None else f"error: {error}\n")
 
 
+@pytest.mark.parametrize(
+    ("experiment", "options", "message"),
+    [
+        (classification, {"hidden_dims": (10**6, 10**6)}, r"hidden_dims 1000000 1000000: .* TiB"),
+        (classification, {"num_seeds": 10**9}, "num_seeds 1000000000, hidden_dims 512: .* need"),
+        (classification, {"num_epochs": 10**9}, "num_epochs 1000000000 are 17000000000 steps"),
+        (regression, {"num_epochs": 2 * 10**9}, "num_epochs 2000000000: the metrics .* GiB"),
+        (reconstruction, {"hidden_dims": (10**7, 10**7)}, "hidden_dims 10000000 10000000"),
+        (clustering, {"hidden_dims": (10**7, 10**7)}, "hidden_dims 10000000 10000000"),
+    ],
+)
+def test_options_that_do_not_fit_into_memory_are_named(experiment, options, message, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match=message):
+        experiment.run(configure(experiment, out=out, **options))
+    assert not out.exists()
+
+
 def test_statistics_are_those_of_a_sample():
     values = np.random.default_rng(0).normal(size=9)
     computed = statistics(values)
