@@ -77,8 +77,8 @@ def finish(
     Args:
         directory: the run directory, with its figures.
         config: resolved options, with `dataset` and `num_seeds`.
-        summary: the result: `metrics` (of `statistics`), `params_sha256`, `seconds`, and the
-            entries of `experiments.summary.describe`.
+        summary: the result: `metrics` (of `statistics`), `params_sha256`, `seconds`, the entries
+            of `experiments.summary.describe`, and the `title` of the report where it is another.
         captions: name of a figure -> its caption, in the order of the report.
         published: published figures for this data set.
 
@@ -93,7 +93,7 @@ def finish(
         "device": device_name(),
         "published": published,
     } | summary
-    title = f"{directory.name.capitalize()} on {config.dataset}"
+    title = summary.pop("title", f"{directory.name.capitalize()} on {config.dataset}")
     write_report(directory, title=title, summary=summary, captions=captions)
     # Last: a run with a summary is finished.
     summary = directory.write_summary(summary)
