@@ -36,7 +36,7 @@ from experiments.model import load_model
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
 from jaxnet._files import atomic_write
-from jaxnet.runs import fix_environment, read_json
+from jaxnet.runs import fix_environment, read_hashed_json, verify_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
         ValueError: no finished run there, columns or cells that do not match, an existing file.
         OSError: the file cannot be written.
     """
-    name = read_json(config.run / "config.json").get("experiment")
+    name = read_hashed_json(config.run / "config.json").get("experiment")
     if name not in EXPERIMENTS:
         raise ValueError(
             f"run: {config.run} holds a run of {name!r}, from which nothing is predicted; expected "
@@ -86,6 +86,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
     experiment = find_experiment(str(name))
     options = recorded_config(experiment.Config, config.run)
     _require_model(config.run, options)
+    verify_run(config.run)
     fix_environment(options.num_threads)
 
     def stacked(in_shape: tuple[int, ...], num_classes: int) -> Any:

@@ -23,6 +23,7 @@ from experiments.command import main
 from experiments.data import load
 from experiments.protocol import configure
 from experiments.training import seed_keys
+from jaxnet.runs import verify_run
 
 PRETRAINED = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1}
 DEEP = PRETRAINED | {"num_epochs": 2}
@@ -43,7 +44,7 @@ def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path):
     out, trained = tmp_path / "run", method in ("dec", "idec", "dcn", "vade")
     options = {"num_seeds": 2, "num_restarts": 2} | METHODS[method]
     summary = run(configure(clustering, method, out=out, **options))
-    assert json.loads((out / "summary.json").read_text()) == summary
+    assert verify_run(out) == json.loads(json.dumps(summary))
     assert len(set(summary["params_sha256"])) == 2
     expected = {*SCORES, "agreement_of_networks", "silhouette_of_codes"}
     assert set(summary["metrics"]) == expected | (

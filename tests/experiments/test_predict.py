@@ -1,6 +1,7 @@
 """Predictions of finished runs for new rows: of users' tables, named data sets and images."""
 
 import json
+import shutil
 
 import numpy as np
 import polars
@@ -13,6 +14,7 @@ from experiments.command import main
 from experiments.protocol import configure
 from experiments.reconstruction import experiment as reconstruction
 from experiments.regression import experiment as regression
+from jaxnet.runs.records import add_hash
 
 QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
 
@@ -165,11 +167,14 @@ def test_mistakes_of_prediction(trained, tmp_path, capsys):
     data = write(flowers(5), tmp_path / "new.csv")
     other = tmp_path / "other"
     other.mkdir()
-    (other / "config.json").write_text('{"experiment": "classification", "dataset": "iris"}')
     folded, speed = tmp_path / "folded", tmp_path / "speed"
-    for path, config in ((folded, '"classification", "cross_validate": 3'), (speed, '"speed"')):
-        path.mkdir()
-        (path / "config.json").write_text(f'{{"experiment": {config}}}')
+    for path, options in (
+        (other, {"experiment": "classification", "dataset": "iris"}),
+        (folded, {"experiment": "classification", "cross_validate": 3}),
+        (speed, {"experiment": "speed"}),
+    ):
+        path.mkdir(exist_ok=True)
+        (path / "config.json").write_text(json.dumps(add_hash(options)))
     (tmp_path / "taken.csv").write_text("mine")
     for options, message in [
         ([tmp_path, "--data", data], "config.json does not exist"),
@@ -194,6 +199,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path, capsys):
     }.items():
         run = tmp_path / name
         run.mkdir()
+        shutil.copytree(trained, run, dirs_exist_ok=True)
         for file in ("config.json", "model.json", "model.safetensors"):
             content = (trained / file).read_bytes()
             (run / file).write_bytes(damage(content) if file == name else content)
@@ -243,7 +249,7 @@ def test_named_tables_and_images_predict_too(tmp_path):
         table = predicted(tmp_path / model, tmp_path / f"{model}.npz")
         assert (table["class"].cast(int).to_numpy() == digits.y[:200]).mean() > 0.8
     np.savez(tmp_path / "bytes.npz", x=(16 * digits.x[:5]).astype(np.uint8))
-    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"uint8 from 0 to 16, .* in \[0, 1\]"):
         predict.run(predict.Config(run=tmp_path / "mlp", data=tmp_path / "bytes.npz"))
 
 

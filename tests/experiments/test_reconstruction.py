@@ -16,6 +16,7 @@ from experiments.protocol import configure
 from experiments.reconstruction import experiment as reconstruction
 from experiments.reconstruction.experiment import run
 from jaxnet.checkpoint import Checkpoints
+from jaxnet.runs import verify_run
 
 QUICK = {"num_epochs": 2, "num_seeds": 2, "code_dim": 4}
 MODELS = {
@@ -60,7 +61,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_run_directory_keeps_the_contract(model, runs):
     out, summary, _ = runs(model)
-    assert json.loads((out / "summary.json").read_text()) == summary
+    assert verify_run(out) == json.loads(json.dumps(summary))
     assert (summary["experiment"], summary["dataset"]) == ("reconstruction", "digits")
     assert len(set(summary["params_sha256"])) == summary["num_seeds"] == 2
     metrics = summary["metrics"]

@@ -21,7 +21,7 @@ def test_a_linear_model_finds_least_squares(dataset, tmp_path):
     design = np.column_stack([data.x[rows], np.ones(len(rows))]).astype(np.float64)
     exact = np.linalg.lstsq(design, data.y[rows].astype(np.float64), rcond=None)[0]
     header, *table = summary["tables"]["Coefficients"]
-    assert header[2:4] == ("least squares", "network (mean)")
+    assert header[2:4] == ("least squares", "network")
     found = np.array([[float(row[2]), float(row[3])] for row in table])
     np.testing.assert_allclose(found[:, 0], exact, rtol=1e-4)
     np.testing.assert_allclose(found[:, 1], exact, rtol=1e-4)

@@ -13,6 +13,7 @@ from experiments.command import main
 from experiments.regression import experiment as regression
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs
+from jaxnet.runs.records import add_hash
 
 QUICK = ["--num-seeds", "2", "--hidden-dims", "8", "--dataset", "iris"]
 
@@ -50,8 +51,11 @@ def test_what_cannot_be_resumed_is_rejected(tmp_path, capsys):
         ("unknown", 1, "option 'unknown'"),
         ("optimizer", "sgd", "does not fit"),
     ]:
-        (out / "config.json").write_text(json.dumps(config | {name: value}))
+        # Whatever wrote the file, its options are checked too.
+        (out / "config.json").write_text(json.dumps(add_hash(config | {name: value})))
         assert message in rejected("--resume", out)
+    (out / "config.json").write_text(json.dumps(config | {"learning_rate": 0.5}))
+    assert "config.json has been changed" in rejected("--resume", out)
     (out / "config.json").write_text("{")
     assert "cannot be read" in rejected("--resume", out)
 
