@@ -1,6 +1,9 @@
-"""Fixtures shared by all tests, and the XLA flags of the process that runs them."""
+"""Fixtures shared by all tests, XLA flags and compiled programs of the processes that run them."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import jax
 import jaxlib
@@ -25,6 +28,17 @@ if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
 if not any(flag.startswith(_DEVICES) for flag in _flags):
     _flags.append(f"{_DEVICES}=2")
 os.environ["XLA_FLAGS"] = " ".join(_flags)
+
+# Many tests compile the same program, and so do the workers of pytest-xdist, which inherit the name
+# of the folder. Commands in other processes do not use it: one that is killed leaves half a file.
+# Whoever reads an entry that another worker is writing compiles the program, after a warning.
+_PROGRAMS = "JAXNET_TEST_PROGRAMS"
+if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
+    if _PROGRAMS not in os.environ:
+        os.environ[_PROGRAMS] = tempfile.mkdtemp(prefix="jaxnet-programs-")
+        atexit.register(shutil.rmtree, os.environ[_PROGRAMS], ignore_errors=True)
+    jax.config.update("jax_compilation_cache_dir", os.environ[_PROGRAMS])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(scope="session")
