@@ -110,7 +110,7 @@ def test_autoencoder_and_clusters_never_share_their_random_numbers():
     assert len({tuple(key) for key in keys.tolist()}) == 9
 
 
-def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
+def test_a_table_without_labels_gets_clusters_what_marks_them_and_predictions(tmp_path):
     table, out = tmp_path / "own.csv", tmp_path / "run"
     rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
     table.write_text("\n".join(["size,rest,kind", *rows]))
@@ -122,6 +122,9 @@ def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
     _, *marks = summary["tables"]["Clusters"]
     assert [size for _, size, _ in marks] == ["20", "20"]
     assert sorted(marked.split(", ")[0] for *_, marked in marks) == ["kind=a", "kind=b"]
+    (tmp_path / "new.csv").write_text("rest,size,kind\n1,0.5,a\n0,10.5,b\n2,0.1,a\n")
+    columns = predict.run(predict.Config(run=out, data=tmp_path / "new.csv"))
+    assert columns["cluster"].tolist() == [found[0], found[1], found[0]]
 
 
 @pytest.mark.parametrize(

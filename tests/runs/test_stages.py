@@ -7,20 +7,31 @@ import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet import boltzmann
 from jaxnet.runs import RunDirectory, TrainOptions, train_stages
 from jaxnet.training import Stage, fit_stages
 
-RBMS = boltzmann.stack([8, 6, 3], code=boltzmann.GAUSSIAN)
+NETWORKS = [jn.autoencoders.mlp_autoencoder([8, 6]), jn.autoencoders.mlp_autoencoder([6, 3])]
 
 
-def rbm_learner(rbm):
-    return jn.gradient_learner(
-        rbm.init, boltzmann.contrastive_divergence(rbm), optax.sgd(0.05, momentum=0.5)
+def stage_of(index):
+    """The autoencoder of this index, on the codes of those before."""
+    network = NETWORKS[index]
+    learner = jn.gradient_learner(
+        network.init,
+        jn.with_noise(jn.autoencoders.reconstruction(network), jn.nn.gaussian_noise(0.1)),
+        optax.sgd(0.05, momentum=0.5),
     )
 
+    def codes(previous, data):
+        x = data["x"]
+        for below, params in zip(NETWORKS, previous, strict=False):
+            x = below.encode(params, x)
+        return {"x": x}
 
-STAGES = boltzmann.stack_stages(RBMS, rbm_learner)
+    return Stage(f"layer_{index}", lambda previous: learner, codes if index else None)
+
+
+STAGES = [stage_of(0), stage_of(1)]
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +64,8 @@ def test_watched_stages_equal_the_pure_ones(num_runs, data, tmp_path):
         ):
             np.testing.assert_allclose(leaf, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(
-            result.history["squared_reconstruction_error"]["train"],
-            history["squared_reconstruction_error"].T,
+            result.history["loss"]["train"],
+            history["loss"].T,
             rtol=1e-4,
         )
 
@@ -104,7 +115,7 @@ def test_a_step_that_depends_on_the_stages_before_is_rejected(data, tmp_path):
 
 
 def test_mistakes_are_named(data):
-    with pytest.raises(ValueError, match="two are named 'rbm_0'"):
+    with pytest.raises(ValueError, match="two are named 'layer_0'"):
         fit_stages([STAGES[0]] * 2, jax.random.key(0), data, num_epochs=1, batch_size=10)
     with pytest.raises(ValueError, match="one for each of the 2 stages, found 3"):
         fit_stages(STAGES, jax.random.key(0), data, num_epochs=(1, 2, 3), batch_size=10)
