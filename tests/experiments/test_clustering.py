@@ -30,7 +30,7 @@ METHODS = {
     "kmeans": {"query": 5},
     "gmm": {"covariance": "diagonal"},
     "autoencoder_kmeans": PRETRAINED,
-    "dec": DEEP | {"reset": True, "reset_every": 1, "augment": True, "query": 0},
+    "dec": DEEP | {"reset": True, "reset_every": 1, "query": 0},
     "idec": DEEP | {"refresh_every": 3},
     "dcn": DEEP | {"augment": True},
     "vade": DEEP | {"reset": True, "reset_every": 1},

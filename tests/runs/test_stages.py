@@ -32,6 +32,8 @@ def stage_of(index):
 
 
 STAGES = [stage_of(0), stage_of(1)]
+# A program without a permutation compiles in half the time.
+BATCHES = jn.training.in_order(10)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +52,13 @@ def test_watched_stages_equal_the_pure_ones(num_runs, data, tmp_path):
     keys = key if num_runs is None else jax.random.split(key, num_runs)
 
     def fit(key, data):
-        return fit_stages(STAGES, key, data, num_epochs=3, batch_size=10)
+        return fit_stages(STAGES, key, data, num_epochs=3, batches=BATCHES)
 
     pure = fit if num_runs is None else jax.vmap(fit, (0, None))
     params, histories = jax.jit(pure)(keys, data)
     with open_directory(tmp_path / "run") as directory:
         results = train_stages(
-            directory, STAGES, keys, data, batches=10, options=TrainOptions(num_epochs=3)
+            directory, STAGES, keys, data, batches=BATCHES, options=TrainOptions(num_epochs=3)
         )
     for stage, history, result in zip(params, histories, results, strict=True):
         for expected, leaf in zip(
@@ -76,7 +78,7 @@ def test_interrupted_stages_continue_and_finished_ones_are_restored(data, tmp_pa
 
     def train(path, stages=STAGES):
         with open_directory(path) as directory:
-            return train_stages(directory, stages, keys, data, batches=10, options=options)
+            return train_stages(directory, stages, keys, data, batches=BATCHES, options=options)
 
     def stop(previous, data):
         raise KeyboardInterrupt
@@ -111,7 +113,9 @@ def test_a_step_that_depends_on_the_stages_before_is_rejected(data, tmp_path):
         open_directory(tmp_path / "run") as directory,
         pytest.raises(ValueError, match="stage 'second': only init of the learner may depend"),
     ):
-        train_stages(directory, stages, keys, data, batches=10, options=TrainOptions(num_epochs=1))
+        train_stages(
+            directory, stages, keys, data, batches=BATCHES, options=TrainOptions(num_epochs=1)
+        )
 
 
 def test_mistakes_are_named(data):
