@@ -5,6 +5,9 @@ import os
 import shutil
 import tempfile
 
+# Each program that is read from the cache would be a long warning.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import jax
 import jaxlib
 import numpy as np
@@ -13,7 +16,7 @@ from sklearn.datasets import load_digits
 
 # Read when the first array is made. Most of the time of the suite is spent in XLA, which optimizes
 # small programs that run for milliseconds. JAXNET_TEST_PLAIN_FLAGS=1 leaves these flags out.
-_QUICK = ["--xla_backend_optimization_level=1"]
+_QUICK = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
 # A process with a flag that its XLA does not know ends at once; jaxlib 0.12 does not know this one.
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _QUICK.append("--xla_cpu_use_fusion_emitters=false")
