@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 # Read when the first array is made. Most of the time of the suite is spent in XLA, which optimizes
 # small programs that run for milliseconds. JAXNET_TEST_PLAIN_FLAGS=1 leaves these flags out.
 _QUICK = ["--xla_backend_optimization_level=0"]
-# A process with a flag that its XLA does not know ends at once; jaxlib 0.12 does not know the first.
+# A process with a flag that its XLA does not know ends at once; jaxlib 0.12 lacks the first.
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _QUICK += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
 # Two CPU devices, for the tests of sharding; one-device programs use the first.
