@@ -31,7 +31,8 @@ class Features(NamedTuple):
 
     Attributes:
         x: `(n, features)`, float32.
-        row_notes: for each row what was filled or unknown in it; "" for most.
+        row_notes: for each row what was filled or unknown in it, "" for most; empty for the table
+            that was fitted.
         notes: the same for the whole table, a sentence for each column.
     """
 
@@ -193,7 +194,8 @@ class Preprocessing:
         if not self.imputes and not is_fitted:
             _reject_missing({column.name: read(column).is_null() for column in self.columns})
         x = np.zeros((frame.height, num_features), np.float32)
-        row_notes = [""] * frame.height
+        # Of the training data, whose predictions are not written, they would only cost memory.
+        row_notes = [] if is_fitted else [""] * frame.height
         start = 0
         for column in self.columns:
             values = read(column)
@@ -290,7 +292,7 @@ def _not_features(label: str | None, ignored: Sequence[str]) -> list[str]:
 def _add(row_notes: list[str], name: str, rows: polars.Series, what: str) -> str:
     """Add a note to some rows; the note about all of them."""
     indices = rows.arg_true().to_list()
-    for row in indices:
+    for row in indices if row_notes else []:
         row_notes[row] += f"{'; ' if row_notes[row] else ''}{name}: {what}"
     return f"column {name!r} in {len(indices)} {'row' if len(indices) == 1 else 'rows'}: {what}"
 
