@@ -1,7 +1,7 @@
 """Peers of experiments.speed for images; each imports only what it needs.
 
-The network is the cnn that `experiments.classification` trains on fashion_mnist: six convolutions of
-3x3 with 16, 16, 32, 32, 64 and 64 channels, three poolings, dropout 0.2 after each.
+The network is the cnn that `experiments.classification` trains on fashion_mnist: six convolutions
+of 3x3 with 16, 16, 32, 32, 64 and 64 channels, three poolings, dropout 0.2 after each.
 """
 
 import functools
