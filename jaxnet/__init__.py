@@ -22,6 +22,7 @@ from jaxnet.nn import (
     activation,
     chain,
     cnn,
+    compute_in,
     conv,
     dense,
     dropout,
@@ -36,6 +37,7 @@ from jaxnet.nn import (
 from jaxnet.objectives import (
     binary_classification,
     classification,
+    multilabel_classification,
     regression,
     supervised,
     weighted_mean,
@@ -71,7 +73,10 @@ if TYPE_CHECKING:
     from jaxnet import training as training
     from jaxnet import typing as typing
 
-__version__ = _metadata.version("functional-jaxnet")
+try:
+    __version__ = _metadata.version("functional-jaxnet")
+except _metadata.PackageNotFoundError:  # run from a source tree
+    __version__ = "0+source"
 
 # Imported when they are first used.
 _NAMESPACES = frozenset(
@@ -105,6 +110,7 @@ __all__ = [
     "check_unit_interval",
     "classification",
     "cnn",
+    "compute_in",
     "conv",
     "dense",
     "dropout",
@@ -117,6 +123,7 @@ __all__ = [
     "max_pool",
     "mean_pool",
     "mlp",
+    "multilabel_classification",
     "optimizer",
     "optimizer_names",
     "parallel",
