@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from experiments.data.tables.preprocessing import Preprocessing
 
 _JSON, _ARRAYS = "model.json", "model.safetensors"
-_STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.float32)}
+# Of the targets of a regression, which float32 might not tell apart.
+_STANDARDIZATION = {"mean": np.zeros((), np.float64), "scale": np.zeros((), np.float64)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,7 +97,8 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
     """
     arrays = {"params": model.params, "inputs": model.inputs._asdict()}
     if model.targets is not None:
-        arrays["targets"] = model.targets._asdict()
+        targets = model.targets._asdict()
+        arrays["targets"] = {name: np.float64(value) for name, value in targets.items()}
     export_params(directory.path / _ARRAYS, arrays)
     fitted = model.preprocessing
     content = {

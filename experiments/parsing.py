@@ -35,9 +35,15 @@ class _First:
     data_dir: Path | None = None
     data: Path | None = None
     label: str | None = None
-    impute: str | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    impute: str | None = None
+    unseen: str | None = None
+    missing: tuple[str, ...] = ()
+    encoding: str | None = None
+    header: str | None = None
+    decimal: str | None = None
+    date_format: str | None = None
     optimizer: str | None = None
     channels: tuple[int, ...] = ()
     cross_validate: int | None = None

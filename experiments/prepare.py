@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from experiments.config import DataOptions, RunOptions
+from experiments.config import DataOptions, RunOptions, TableOptions
 from experiments.data import (
     Dataset,
     Split,
@@ -22,6 +22,8 @@ from experiments.facts import named_facts
 from experiments.training import check_directory
 from jaxnet import runs
 from jaxnet.runs.records import read_hashed_json
+
+TABLE_OPTIONS = tuple(TableOptions.__dataclass_fields__)
 
 Task = Literal["classification", "regression"]
 Config = TypeVar("Config", bound=RunOptions)
@@ -72,6 +74,8 @@ def prepare(
     """
     check_directory(config)
     dataset = load(config)
+    for note in dataset.notes:
+        print(f"note: {note}", flush=True)
     config = _resolve(config, dataset)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
@@ -166,15 +170,15 @@ def load_unlabelled(config: Any) -> Dataset:
 
 
 def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
-    for name in ("impute", "ignore", "categories"):
-        if getattr(config, name):
+    for name in TABLE_OPTIONS:
+        if getattr(config, name) != getattr(TableOptions(), name):
             raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
     return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:
-    for name in ("label", "impute", "ignore", "categories"):
-        if getattr(config, name):
+    for name in ("label", *TABLE_OPTIONS):
+        if getattr(config, name) != getattr(DataOptions(), name):
             raise ValueError(
                 f"{name} is for a user's table, found data set {config.dataset}; name the file of "
                 "the table with --data"
@@ -183,12 +187,4 @@ def _load_named(config: DataOptions, task: Task) -> Dataset:
 
 
 def _load_table(config: Any, path: Path, task: Task) -> Dataset:
-    return load_table(
-        path,
-        label=config.label,
-        task=task,
-        seed=config.seed,
-        impute=config.impute,
-        ignore=config.ignore,
-        categories=config.categories,
-    )
+    return load_table(path, label=config.label, task=task, seed=config.seed, options=config)

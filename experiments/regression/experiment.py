@@ -106,10 +106,13 @@ def run(config: Config) -> dict[str, Any]:
                 evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )
             params = trained.params
-            predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
+            tested_outputs = outputs(params, x[parts.test])[..., 0]
+            # Without the mean, which changes no error, since float32 might not tell targets apart.
+            centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
             tested = jax.vmap(_final_metrics, (0, None))(
-                predicted, jnp.asarray(dataset.y[parts.test])
+                jnp.float32(targets.scale) * tested_outputs, jnp.asarray(centered)
             )
+            predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
         summary = summarize_split(trained, tested, parts, seconds)
         if isinstance(config.model, Linear):

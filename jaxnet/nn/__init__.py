@@ -5,11 +5,13 @@
 
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
-from jaxnet.nn.convolution import conv, max_pool, mean_pool
+from jaxnet.nn.convolution import conv
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.nn.pooling import max_pool, mean_pool
+from jaxnet.nn.precision import compute_in
 from jaxnet.nn.shape import reshape, upsample
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "bernoulli_sampling",
     "chain",
     "cnn",
+    "compute_in",
     "conv",
     "dense",
     "dropout",

@@ -5,14 +5,16 @@ same are equal, so that a program compiled for one serves the other.
 """
 
 import dataclasses
+import operator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
 from jaxnet._checks import require_positive
+from jaxnet.training._explicit import explicit_sharding, gathered_sharding
 from jaxnet.training.state import ORDER
 from jaxnet.typing import Batch
 
@@ -66,15 +68,24 @@ def num_examples(data: PyTree[Any]) -> int:
     if not lengths or () in lengths.values():
         raise ValueError(
             "data must be a dict of arrays whose first axis counts the examples, "
-            f"found first axes {lengths}"
+            f"found first axes {_first(lengths)}; use numpy.asarray for lists"
         )
     if len(set(lengths.values())) > 1:
         first = {name: length[0] for name, length in lengths.items()}
-        raise ValueError(f"data: all arrays must have the same length, found lengths {first}")
+        raise ValueError(
+            f"data: all arrays must have the same length, found lengths {_first(first)}"
+        )
     (length,) = next(iter(lengths.values()))
     if length == 0:
         raise ValueError("data holds no examples; at least one is needed")
     return length
+
+
+def _first(lengths: dict[str, Any]) -> str:
+    """The first five of them, for a message."""
+    shown = ", ".join(f"{name!r}: {value}" for name, value in list(lengths.items())[:5])
+    more = len(lengths) - 5
+    return f"{{{shown}{f', and {more} more' if more > 0 else ''}}}"
 
 
 def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
@@ -93,21 +104,10 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
 
     def rows(leaf: Any) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
-        target = _explicit_sharding(indices, leaf.ndim)
+        target = gathered_sharding(leaf, indices)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
 
     return jax.tree.map(rows, data)
-
-
-def _explicit_sharding(array: Array, ndim: int) -> NamedSharding | None:
-    """How the first axis of an array is sharded, for an array of `ndim` axes.
-
-    Under explicit mesh axes a gather asks for the sharding of its result; elsewhere it is None.
-    """
-    sharding = jax.typeof(array).sharding
-    if AxisType.Explicit not in sharding.mesh.axis_types:
-        return None
-    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:1], *[None] * (ndim - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +151,10 @@ class _Shuffled:
         def rows(leaf: Array) -> Array:
             leaf = jnp.asarray(leaf)
             shards = leaf.reshape(self.num_shards, -1, *leaf.shape[1:])
-            target = _explicit_sharding(leaf, 2)
-            order = indices if target is None else jax.sharding.reshard(indices, target)
+            sharding, order = explicit_sharding(leaf), indices
+            if sharding is not None:
+                spec = PartitionSpec(*sharding.spec[:1])
+                order = jax.sharding.reshard(indices, NamedSharding(sharding.mesh, spec))
             chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, order)
             return chosen.reshape(self.batch_size, *leaf.shape[1:])
 
@@ -184,6 +186,7 @@ def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
     ((2, 3), 6)
     """
     require_positive("shuffled", batch_size=batch_size, num_shards=num_shards)
+    batch_size, num_shards = operator.index(batch_size), operator.index(num_shards)
     if batch_size % num_shards:
         raise ValueError(
             f"shuffled: batch_size {batch_size} must be a multiple of num_shards {num_shards}"
@@ -203,7 +206,7 @@ def per_run(batches: Batches | int) -> Batches:
     >>> per_run(64).per_run
     True
     """
-    source: Any = shuffled(batches) if isinstance(batches, int) else batches
+    source: Any = batches if isinstance(batches, Batches) else shuffled(batches)
     return dataclasses.replace(source, per_run=True)
 
 

@@ -31,7 +31,7 @@ METHODS = {
     "kmeans": {"query": 5},
     "gmm": {"covariance": "diagonal"},
     "autoencoder_kmeans": PRETRAINED,
-    "dec": DEEP | {"reset": True, "reset_every": 1, "augment": True, "query": 0},
+    "dec": DEEP | {"reset": True, "reset_every": 1, "query": 0},
     "idec": DEEP | {"refresh_every": 3},
     "dcn": DEEP | {"augment": True},
     "vade": DEEP | {"reset": True, "reset_every": 1},
@@ -111,7 +111,7 @@ def test_autoencoder_and_clusters_never_share_their_random_numbers():
     assert len({tuple(key) for key in keys.tolist()}) == 9
 
 
-def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
+def test_a_table_without_labels_gets_clusters_what_marks_them_and_predictions(tmp_path):
     table, out = tmp_path / "own.csv", tmp_path / "run"
     rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
     table.write_text("\n".join(["size,rest,kind", *rows]))
@@ -123,6 +123,9 @@ def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
     _, *marks = summary["tables"]["Clusters"]
     assert [size for _, size, _ in marks] == ["20", "20"]
     assert sorted(marked.split(", ")[0] for *_, marked in marks) == ["kind=a", "kind=b"]
+    (tmp_path / "new.csv").write_text("rest,size,kind\n1,0.5,a\n0,10.5,b\n2,0.1,a\n")
+    columns = predict.run(predict.Config(run=out, data=tmp_path / "new.csv"))
+    assert columns["cluster"].tolist() == [found[0], found[1], found[0]]
 
 
 @pytest.mark.parametrize(

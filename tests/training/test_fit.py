@@ -1,5 +1,6 @@
 """The pure run, the watched run, and what they share."""
 
+import functools
 import itertools
 
 import chex
@@ -22,12 +23,15 @@ NETWORK = jn.mlp([64, 16, 10], dropout=0.1)
 OPTIONS = {"batch_size": 100, "num_epochs": 3}
 
 
+@functools.cache
 def learner_of(rate):
+    """The same learner for the same rate, so that its programs are compiled once."""
     return jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.adam(rate))
 
 
 def run(key, rate, data):
-    return jn.fit(learner_of(rate), key, data, **OPTIONS)
+    learner = learner_of.__wrapped__(rate)  # A traced rate belongs to one trace.
+    return jn.fit(learner, key, data, **OPTIONS)
 
 
 def equal(first, second):
@@ -51,7 +55,7 @@ def close(first, second, **tolerance):
 def test_epochs_give_the_bits_of_fit(digits, key):
     state, history = jax.jit(run)(key, 1e-3, digits["train"])
     learner = learner_of(1e-3)
-    watched = jn.epochs(learner, learner.init(key), digits["train"], batch_size=100)
+    watched = jn.epochs(learner, jax.jit(learner.init)(key), digits["train"], batch_size=100)
     states, metrics = zip(*itertools.islice(watched, 3), strict=True)
     last = states[-1]
     assert equal(state.params, last.params)
@@ -77,10 +81,22 @@ def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
     close(expected, jn.training.mean_metrics(metrics), rtol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def watched_for_48_epochs(digits):
+    """Two states at the beginning, and after 48 epochs."""
+    learner = learner_of(1e-3)
+    states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(20), 2))
+    watched = jn.epochs(learner, states, digits["train"], batch_size=100)
+    *_, (last, _) = itertools.islice(watched, 48)
+    return states, last
+
+
 @pytest.mark.parametrize("epochs_in_a_scan", [1, 3, 16, 48])
-def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, key):
+def test_epochs_scanned_in_pieces_have_the_same_bits(
+    epochs_in_a_scan, digits, watched_for_48_epochs
+):
     learner, data = learner_of(1e-3), digits["train"]
-    states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 2))
+    states, expected = watched_for_48_epochs
 
     def epoch(state, _):
         return jn.training.run_epoch(learner, state, data, batch_size=100)
@@ -89,8 +105,6 @@ def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, k
     scanned = states
     for _ in range(48 // epochs_in_a_scan):
         scanned = scan(scanned)
-    watched = jn.epochs(learner, states, data, batch_size=100)
-    *_, (expected, _) = itertools.islice(watched, 48)
     assert equal(expected, scanned)
 
 
@@ -99,11 +113,11 @@ def test_every_state_of_a_stack_may_have_its_own_data(digits, key):
     halves = [jax.tree.map(lambda leaf, at=at: leaf[at::2], digits["train"]) for at in (0, 1)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves)
     keys = jax.random.split(key, 2)
-    states = jax.vmap(learner.init)(keys)
+    states = jax.jit(jax.vmap(learner.init))(keys)
     watched = jn.epochs(learner, states, stacked, batches=jn.training.per_run(100))
     *_, (_, found) = itertools.islice(watched, 3)
     for index, half in enumerate(halves):
-        single = jn.epochs(learner, learner.init(keys[index]), half, batch_size=100)
+        single = jn.epochs(learner, jax.jit(learner.init)(keys[index]), half, batch_size=100)
         *_, (_, expected) = itertools.islice(single, 3)
         close(found["loss"][index], expected["loss"], rtol=1e-3)
 
@@ -125,11 +139,11 @@ def test_vmap_over_seeds_and_rates_agrees_with_single_runs(digits, key):
 def test_epochs_train_a_stack_of_states(digits, key):
     learner = learner_of(1e-3)
     keys = jax.random.split(key, 3)
-    states = jax.vmap(learner.init)(keys)
+    states = jax.jit(jax.vmap(learner.init))(keys)
     watched = jn.epochs(learner, states, digits["train"], batch_size=100)
     for _, metrics in itertools.islice(watched, 2):
         assert metrics["loss"].shape == (3,)
-    single = jn.epochs(learner, learner.init(keys[1]), digits["train"], batch_size=100)
+    single = jn.epochs(learner, jax.jit(learner.init)(keys[1]), digits["train"], batch_size=100)
     *_, (_, expected) = itertools.islice(single, 2)
     close(metrics["loss"][1], expected["loss"], rtol=1e-3)
 
@@ -168,7 +182,7 @@ def test_every_example_is_seen_equally_often_in_the_long_run(key):
     [
         ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, {}, "data holds no examples"),
         ({"x": np.zeros((4, 2)), "y": np.zeros(3)}, {}, r"same length, found lengths .*'y': 3"),
-        ({"x": np.zeros((4, 2)), "y": 1.0}, {}, "first axis counts the examples"),
+        ({"x": np.zeros((4, 2)), "y": np.float32(1)}, {}, "first axis counts the examples"),
         ({}, {}, "must be a dict of arrays"),
         ({"x": np.zeros((4, 2))}, {"batch_size": 5}, "between 1 and the number of examples, 4"),
         ({"x": np.zeros((4, 2))}, {"batch_size": 0}, "found 0"),
@@ -180,26 +194,25 @@ def test_bad_arguments_are_refused_before_anything_runs(data, options, message, 
     with pytest.raises(ValueError, match=message):
         jn.fit(learner_of(1e-3), key, data, **options)
     if options["num_epochs"]:
+        learner = learner_of(1e-3)
         with pytest.raises(ValueError, match=message):
-            jn.epochs(
-                learner_of(1e-3), learner_of(1e-3).init(key), data, batch_size=options["batch_size"]
-            )
+            jn.epochs(learner, jax.jit(learner.init)(key), data, batch_size=options["batch_size"])
 
 
 def test_steps_do_not_reach_beyond_the_epoch(key):
     data = {"x": jnp.zeros((4, 64)), "y": jnp.zeros(4, int)}
     learner = learner_of(1e-3)
-    state = learner.init(key)
+    state = jax.jit(learner.init)(key)
     metrics = jn.training.begin_epoch(learner, state, data, batch_size=2)
     options = {"batch_size": 2}
-    with pytest.raises(ValueError, match=r"between 1 and the 2 steps that are left.* found 3"):
+    with pytest.raises(ValueError, match="between 1 and 2, found 3; 2 steps are left"):
         jn.training.advance(learner, state, metrics, data, num_steps=3, **options)
     with pytest.raises(ValueError, match=r"an epoch of 2 steps.* found 1 and 3"):
         jn.training.run_steps(
             learner, state, metrics, data, start=1, stop=3, batches=jn.training.shuffled(2)
         )
     state, metrics = jn.training.advance(learner, state, metrics, data, num_steps=1, **options)
-    with pytest.raises(ValueError, match="1 steps inside an epoch, expected at its beginning"):
+    with pytest.raises(ValueError, match="1 steps inside an epoch of 2 steps, expected at"):
         jn.epochs(learner, state, data, **options)
-    with pytest.raises(ValueError, match=r"the 1 steps that are left.* found 2"):
+    with pytest.raises(ValueError, match="between 1 and 1, found 2; 1 steps are left"):
         jn.training.advance(learner, state, metrics, data, num_steps=2, **options)
