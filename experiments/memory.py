@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.config import method_field
@@ -34,7 +35,7 @@ def check_memory(config: Any, init: Callable[[jax.Array], Any]) -> None:
     """
     state = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0)))
     # A key is not counted: its size in bytes is not public.
-    arrays = [leaf for leaf in state if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+    arrays = [leaf for leaf in state if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
     num_bytes = sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in arrays)
     method = getattr(config, method_field(type(config)) or "", None)
     limit = memory_limit()

@@ -79,6 +79,8 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         sizes["features"] = dataset.x.shape[1]
     if dataset.num_classes:
         sizes["classes"] = dataset.num_classes
+    if notes := dataset.notes:
+        sizes["as read from the file"] = "; ".join(notes)
     fitted = dataset.preprocessing
     if fitted is None or dataset.is_named:
         return sizes

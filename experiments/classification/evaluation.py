@@ -114,8 +114,11 @@ def choose_threshold(
         )
 
     gain = cost_at(default) - cost_at(threshold)
-    standard_error = jnp.sqrt(jnp.var(gain) / max(len(labels) - 1, 1))
-    return jnp.where(jnp.mean(gain) > _SIGNIFICANT * standard_error, threshold, default)
+    # That of calibrated probabilities too: rare and dear errors may be missing in a sample.
+    switched = (scores >= default) != (scores >= threshold)
+    spread = (costs.false_positive + costs.false_negative) ** 2 * scores * (1 - scores)
+    variance = jnp.maximum(len(labels) * jnp.var(gain), jnp.sum(switched * spread))
+    return jnp.where(jnp.sum(gain) > _SIGNIFICANT * jnp.sqrt(variance), threshold, default)
 
 
 def budget_on(max_false_positive_rate: float, num_negatives: int) -> float:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments.command import finish, print_table, statistics, stopwatch
+from experiments.command import finish, print_table, show, statistics, stopwatch
 from experiments.prepare import Prepared
 from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model

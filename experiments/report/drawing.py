@@ -4,6 +4,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def render(figure: Figure) -> bytes:
     dpi = min(_DPI, _MAX_PIXELS / max(figure.get_size_inches()))
     file = io.BytesIO()
     # Ticks are made while the figure is drawn.
-    plain = {"text.parse_math": False, "font.family": families}
+    plain: Any = {"text.parse_math": False, "font.family": families}
     with rc_context(plain), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(file, format="png", dpi=dpi, bbox_inches="tight")

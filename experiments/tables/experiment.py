@@ -18,6 +18,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.baselines import class_baseline
@@ -125,7 +126,8 @@ def _score(
 ) -> tuple[Scores, runs.TrainResult]:
     """Test accuracy and log loss of the network and of each peer, one value for each split."""
     outputs = train_networks(directory, network, table, seed)
-    tested = jax.vmap(evaluation.learning_metrics)(outputs.test, table.y["test"])
+    labels = jnp.asarray(table.y["test"])
+    tested = jax.vmap(evaluation.learning_metrics)(outputs.test, labels)
     scores = {
         "jaxnet": {
             "accuracy": np.asarray(tested["accuracy"]),

@@ -36,7 +36,7 @@ MODELS = {
 FIGURES = ["learning_curves", "reconstructions", "codes", "class_errors", "filters"]
 MORE_METRICS = {
     "sparse": {"probe_error"},
-    "vae": {"elbo", "log_likelihood"},
+    "vae": {"elbo", "kl", "log_likelihood"},
     "rbm": {"log_probability", "log_partition_standard_error"},
 }
 

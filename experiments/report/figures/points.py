@@ -114,7 +114,7 @@ def _groups(
     if len(class_names) > _MAX_NAMED:
         named = np.sort(np.argsort(-sizes, kind="stable")[: _MAX_NAMED - 1])
     groups: list[tuple[str, str | tuple[float, ...], np.ndarray]] = [
-        (display_text(class_names[label]), color, labels == label)
+        (display_text(class_names[int(label)]), color, labels == label)
         for label, color in zip(named, class_colors(len(named)), strict=True)
     ]
     if others := len(class_names) - len(named):
