@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,11 +14,15 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.training._explicit import explicit_sharding, joined, on_mesh_of
 from jaxnet.training.batches import take_examples
-from jaxnet.typing import Apply, Params
+from jaxnet.typing import Params
 
 
 def predict(
-    apply: Apply, params: Params, x: PyTree[Any], *, batch_size: int = 1024
+    apply: Callable[[Params, Any], Any],
+    params: Params,
+    x: PyTree[Any],
+    *,
+    batch_size: int = 1024,
 ) -> PyTree[Shaped[Array, "..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 
@@ -57,7 +62,9 @@ def predict(
     return run(on_mesh_of(x, params), x)
 
 
-def _predict(apply: Apply, batch_size: int, params: Params, x: PyTree[Array]) -> PyTree[Array]:
+def _predict(
+    apply: Callable[[Params, Any], Any], batch_size: int, params: Params, x: PyTree[Array]
+) -> PyTree[Array]:
     length = len(jax.tree.leaves(x)[0])
     num_batches = -(-length // batch_size)
     if any(explicit_sharding(leaf) is not None for leaf in jax.tree.leaves(x)):

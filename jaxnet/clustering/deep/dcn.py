@@ -71,14 +71,13 @@ def deep_clustering_network(
         def of_view(
             x: Array, labels: Array | None, key: Array | None
         ) -> tuple[tuple[Array, Metrics], Array]:
-            loss, metrics = reconstruction(params["autoencoder"], batch | {"x": x}, key)
+            loss, metrics = reconstruction(params["autoencoder"], {**batch, "x": x}, key)
             codes = flat_codes(network.encode(params["autoencoder"], x, key=key))
-            if labels is None:
-                labels = assign(centers, jax.lax.stop_gradient(codes))
-            squared = jnp.sum((codes - centers[labels]) ** 2, axis=1)
+            nearest = assign(centers, jax.lax.stop_gradient(codes)) if labels is None else labels
+            squared = jnp.sum((codes - centers[nearest]) ** 2, axis=1)
             distance = weighted_mean(squared, batch.get("weight"))
             metrics = metrics | {"squared_distance": distance}
-            return (loss + strength / 2 * distance, metrics), labels
+            return (loss + strength / 2 * distance, metrics), nearest
 
         if augmentation is None or key is None:
             return of_view(batch["x"], None, key)[0]
