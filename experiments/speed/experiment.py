@@ -6,6 +6,7 @@
     python -m experiments.speed --torch-python OTHER_VENV/bin/python # PyTorch from elsewhere
     python -m experiments.speed --workload cnn --torch-python OTHER_VENV/bin/python
     python -m experiments.speed --workload predict --torch-python OTHER_VENV/bin/python
+    python -m experiments.speed --workload vae                       # beside JAX by hand
     python -m experiments.speed --workload kmeans                    # MNIST, beside scikit-learn
     python -m experiments.speed --workload dec --torch-python OTHER_VENV/bin/python
 
@@ -18,6 +19,9 @@ of the measured peak of float32 matrix products training reaches.
 
 `cnn` trains the cnn of experiments.classification on 30 batches of 128 fashion_mnist images, beside
 PyTorch in both layouts; `predict` computes its outputs for them.
+
+`vae` is a variational autoencoder 64-128-8 on the digits, `rbm` a machine of 128 hidden units by
+CD-1, each for 200 epochs of batches of 128 beside the same program in JAX alone.
 
 `kmeans` is Lloyd's algorithm with 10 clusters on all of MNIST, from the same examples as centers.
 `dec` is deep embedded clustering of the digits, 64-500-500-2000-10, batch 256, 50 epochs for the
@@ -53,10 +57,13 @@ class Config(Options):
 
     experiment: ClassVar[str] = "speed"
 
-    workload: Literal["small", "large", "cnn", "predict", "kmeans", "dec", "all"] = "all"
+    workload: Literal["small", "large", "cnn", "predict", "vae", "rbm", "kmeans", "dec", "all"] = (
+        "all"
+    )
     """What is timed: small is 64-128-10 on digits for 20 epochs, large is 784-512-10 on MNIST for
     one epoch, all is these two; cnn is training and predict the outputs of a convolutional network;
-    kmeans and dec are clusterings."""
+    vae and rbm are training beside the same programs in JAX by hand; kmeans and dec are
+    clusterings."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or plain stochastic gradient descent."""
     repeats: PositiveInt = 5
@@ -82,7 +89,7 @@ class Workload:
     """The training of every peer: a classifier, or clusters, whose number or size of a code is the
     last of the sizes."""
 
-    kind: Literal["classifier", "cnn", "predict", "kmeans", "dec"]
+    kind: Literal["classifier", "cnn", "predict", "vae", "rbm", "kmeans", "dec"]
     peers: tuple[str, ...]
     dataset: str
     dims: tuple[int, ...]
@@ -111,6 +118,8 @@ WORKLOADS = {
     "large": Workload("classifier", _CLASSIFIERS, "mnist", (784, 512, 10), 128, 1),
     "cnn": Workload("cnn", _IMAGES, "fashion_mnist", (784, 10), 128, 1),
     "predict": Workload("predict", _IMAGES, "fashion_mnist", (784, 10), 128, 1),
+    "vae": Workload("vae", ("jaxnet", "JAX by hand"), "digits", (64, 128, 8), 128, 200),
+    "rbm": Workload("rbm", ("jaxnet", "JAX by hand"), "digits", (64, 128), 128, 200),
     "kmeans": Workload("kmeans", ("jaxnet", "scikit-learn"), "mnist", (784, 10), 1, 1),
     "dec": Workload(
         "dec", ("jaxnet", "ClustPy", PEAK), "digits", (64, 500, 500, 2000, 10), 256, 50

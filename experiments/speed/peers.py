@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.speed import clustering_peers, image_peers
+from experiments.speed import clustering_peers, generative_peers, image_peers
 from experiments.speed.clustering_peers import Train, Workload
 
 
@@ -154,6 +154,7 @@ PEERS: dict[str, dict[str, Callable[..., tuple[str, Train]]]] = {
         "matrix product": peak_peer,
     },
     **image_peers.PEERS,
+    **generative_peers.PEERS,
 }
 
 

@@ -213,7 +213,7 @@ def cnn_autoencoder(
     activation: Callable[[Array], Array] = jax.nn.relu,
     code_activation: Callable[[Array], Array] | None = None,
     kernel_size: int = 3,
-    kernel_init: Initializer = he_normal,
+    algorithm: str = "auto",
 ) -> Autoencoder:
     """Convolutional autoencoder: a `cnn` to the code, and back by upsampling and convolutions.
 
@@ -226,7 +226,7 @@ def cnn_autoencoder(
         activation: applied after each convolution and hidden dense layer.
         code_activation: applied to the code; None leaves it linear.
         kernel_size: height and width of every kernel.
-        kernel_init: initializer of the hidden kernels.
+        algorithm: of the convolutions, as in `conv`.
 
     Returns:
         An autoencoder from `(*batch, height, width, channels)` to logits of that shape.
@@ -271,10 +271,10 @@ def cnn_autoencoder(
         dims,
         activation=activation,
         kernel_size=kernel_size,
-        kernel_init=kernel_init,
+        algorithm=algorithm,
     )
     small = (height // scale, width // scale, channels[-1])
-    dense = mlp([*dims[::-1], math.prod(small)], activation=activation, kernel_init=kernel_init)
+    dense = mlp([*dims[::-1], math.prod(small)], activation=activation)
     parts = [*_networks(dense), layers.activation(activation), reshape(small)]
     size = (kernel_size, kernel_size)
     # The last convolution returns the outputs: like the last layer of an mlp it keeps the default
@@ -282,10 +282,10 @@ def cnn_autoencoder(
     for in_channels, out_channels in itertools.pairwise([*channels[::-1], channels[0]]):
         parts += [
             upsample(),
-            conv(in_channels, out_channels, size, kernel_init=kernel_init),
+            conv(in_channels, out_channels, size, kernel_init=he_normal, algorithm=algorithm),
             layers.activation(activation),
         ]
-    parts.append(conv(channels[0], image_channels, size))
+    parts.append(conv(channels[0], image_channels, size, algorithm=algorithm))
     return autoencoder(_with_activation(encoder, code_activation), chain(*parts))
 
 

@@ -115,7 +115,7 @@ def _correlate(images: Array, kernel: Array, strides: Pair, pads: tuple[Pair, Pa
     y = jax.lax.conv_general_dilated(
         images, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return y.reshape(len(images), height, width, out_channels) if in_pairs else y
+    return y.reshape(-1, height, width, out_channels) if in_pairs else y
 
 
 def _along_images(tangent: Array, kernel: Array, strides: Pair, pads: tuple[Pair, Pair]) -> Array:

@@ -82,12 +82,13 @@ def cnn(
     dropout: ArrayLike = 0.0,
     kernel_size: int = 3,
     convs_per_stage: int = 1,
-    kernel_init: Initializer = he_normal,
+    algorithm: str = "auto",
 ) -> Chain:
     """Convolutional network: stages of convolutions and 2x2 max pooling, then an `mlp`.
 
     LeCun et al. (1998), "Gradient-based learning applied to document recognition", section II.B,
-    with an activation after each convolution and max pooling.
+    with an activation after each convolution and max pooling. Hidden kernels are those of He et al.
+    (2015), eq. 10.
 
     Args:
         image_shape: height, width and channels of an image.
@@ -97,7 +98,7 @@ def cnn(
         dropout: rate of dropout after each stage and each hidden dense layer; 0 leaves it out.
         kernel_size: height and width of every kernel.
         convs_per_stage: convolutions in one stage.
-        kernel_init: initializer of all kernels but the last layer's.
+        algorithm: of the convolutions, as in `conv`; "convolution" can be converted to ONNX.
 
     Returns:
         A chain from `(*batch, height, width, channels)` to `(*batch, dims[-1])`.
@@ -128,11 +129,12 @@ def cnn(
     for out_channels in channels:
         for _ in range(convs_per_stage):
             size = (kernel_size, kernel_size)
-            parts.append(convolution.conv(in_channels, out_channels, size, kernel_init=kernel_init))
+            options = {"kernel_init": he_normal, "algorithm": algorithm}
+            parts.append(convolution.conv(in_channels, out_channels, size, **options))
             parts.append(layers.activation(activation))
             in_channels = out_channels
         parts += [pooling.max_pool(), *_dropout_layers(dropout)]
         height, width = height // 2, width // 2
     flat_dims = [height * width * in_channels, *dims]
-    head = _mlp_layers(flat_dims, activation, dropout, kernel_init)
+    head = _mlp_layers(flat_dims, activation, dropout, he_normal)
     return chain(*parts, layers.flatten(), *head)
