@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -51,11 +53,56 @@ def check_data(x: Inputs, y: Inputs | None = None, *, num_classes: int | None = 
             _check_labels(values, num_classes)
 
 
+def as_arrays(function: str, name: str, tree: Any) -> Any:
+    """The leaves of a pytree as JAX arrays: of NumPy arrays, DataFrames, Series and tensors.
+
+    Args:
+        function: the public function, for the message, as is the argument's `name`.
+        tree: an array, or a dict or another pytree of them. Traced arrays pass.
+
+    Returns:
+        The same structure of JAX arrays.
+
+    Raises:
+        TypeError: a leaf that is not an array of numbers, such as a Python list of numbers, which
+            is a pytree of its own.
+
+    >>> as_arrays("fit", "data", {"x": np.ones((3, 2), np.float16)})["x"].dtype
+    dtype('float16')
+    >>> as_arrays("fit", "data", {"x": [1.0, 2.0]})
+    Traceback (most recent call last):
+        ...
+    TypeError: fit: data['x'][0] is a float, expected arrays of numbers; use numpy.asarray for lists
+    """
+
+    def convert(path: Any, leaf: Any) -> Any:
+        if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)):
+            return leaf
+        where, kind = f"{function}: {name}{jax.tree_util.keystr(path)}", type(leaf).__name__
+        if isinstance(leaf, np.ma.MaskedArray):
+            raise TypeError(
+                f"{where} is a {kind}, whose mask would be lost; use its data and a 'weight' of 0"
+            )
+        if not hasattr(leaf, "__array__"):
+            raise TypeError(
+                f"{where} is a {kind}, expected arrays of numbers; use numpy.asarray for lists"
+            )
+        array = np.asarray(leaf)
+        if not (jnp.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+            raise TypeError(
+                f"{where} is a {kind} of dtype {array.dtype}, expected numbers; encode text and "
+                "dates as numbers, and leave out columns of other types"
+            )
+        return jnp.asarray(array)
+
+    return jax.tree_util.tree_map_with_path(convert, tree)
+
+
 def _named_arrays(name: str, values: Inputs) -> dict[str, np.ndarray]:
-    """The arrays of a nested dict or tuple by their paths; anything else is one array."""
+    """The arrays of a nested dict, tuple or list by their paths; anything else is one array."""
     if isinstance(values, Mapping):
         items = [(f"{name}/{key}", value) for key, value in values.items()]
-    elif isinstance(values, tuple) and any(hasattr(value, "shape") for value in values):
+    elif isinstance(values, (tuple, list)) and any(hasattr(value, "shape") for value in values):
         items = [(f"{name}/{index}", value) for index, value in enumerate(values)]
     else:
         return {name: np.asarray(values)}

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.prediction import masked, weighted_mean
+from jaxnet.objectives.weighting import masked, weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 

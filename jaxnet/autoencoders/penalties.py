@@ -16,7 +16,7 @@ from jaxtyping import Array
 from jaxnet._checks import require_integer, require_not_negative, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.autoencoders.objectives import sum_per_example
-from jaxnet.objectives.prediction import masked, weighted_mean
+from jaxnet.objectives.weighting import masked, weighted_mean
 from jaxnet.objectives.stateful import transform_objective
 from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 

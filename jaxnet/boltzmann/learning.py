@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxnet._checks import require_positive
 from jaxnet.boltzmann.machine import RBM
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.weighting import weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params, StatefulObjective
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet.metrics.pairwise import EXACT, require_same_dim, squared_distances
-from jaxnet.objectives.prediction import weighted_mean
-from jaxnet.training.state import INIT, Learner, TrainState
+from jaxnet.objectives.weighting import masked, require_entry, require_shape, weighted_mean
+from jaxnet.training.state import INIT, Learner, TrainState, initial_state
 from jaxnet.typing import Batch, Metrics
 
 
@@ -45,6 +45,10 @@ def move_centers(
     Source: Sculley (2010), "Web-scale k-means clustering", algorithm 1; Yang et al. (2017),
     "Towards k-means-friendly spaces", eq. 8.
     """
+    require_same_dim("move_centers", codes, centers=centers)
+    for name, array in (("labels", labels), ("weight", weight)):
+        if array is not None:
+            require_shape("move_centers", name, array, codes.shape[:1])
     members = (labels[None, :] == jnp.arange(len(centers), dtype=labels.dtype)[:, None]).astype(
         codes.dtype
     )
@@ -103,10 +107,11 @@ def minibatch_kmeans_learner(init: Callable[[Array], Array]) -> Learner:
                 f"shape {centers.shape}"
             )
         counts = jnp.zeros(len(centers), centers.dtype)
-        return TrainState({"centers": centers}, counts, (), key, jnp.zeros((), jnp.int32))
+        return initial_state({"centers": centers}, counts, (), key)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        x, weight = batch["x"], batch.get("weight")
+        batch = masked(batch)
+        x, weight = require_entry("minibatch_kmeans_learner", batch, "x"), batch.get("weight")
         centers, counts = state.params["centers"], state.extra
         require_same_dim("minibatch_kmeans_learner", x, centers=centers)
         middle = jnp.mean(centers, axis=0, keepdims=True)

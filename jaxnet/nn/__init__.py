@@ -10,6 +10,7 @@ from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.nn.precision import compute_in
 from jaxnet.nn.shape import reshape, upsample
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "bernoulli_sampling",
     "chain",
     "cnn",
+    "compute_in",
     "conv",
     "dense",
     "dropout",

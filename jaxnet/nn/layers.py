@@ -45,7 +45,7 @@ def dense(
 
     Raises:
         TypeError: a size that is not an integer.
-        ValueError: a size below 1.
+        ValueError: a size below 1; (of the network) an input of another size.
 
     >>> network = dense(3, 2)
     >>> params = network.init(jax.random.key(0))
@@ -62,6 +62,11 @@ def dense(
     def apply(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch out_dim"]:
+        if jnp.shape(x)[-1:] != (in_dim,):
+            raise ValueError(
+                f"dense: the input has shape {jnp.shape(x)}, expected in_dim = {in_dim} numbers in "
+                "the last axis; flatten images, or change in_dim"
+            )
         y = x @ params["kernel"]
         return y + jax.lax.broadcast_to_rank(params["bias"], y.ndim) if use_bias else y
 

@@ -90,7 +90,42 @@ class _Part:
 
     def apply(self, params: Params, x: Any, key: Array | None) -> Any:
         key = None if key is None else jax.random.fold_in(key, self.index)
-        return self.network.apply(params.get(self.name, {}), x, key=key)
+        try:
+            return self.network.apply(params.get(self.name, {}), x, key=key)
+        except Exception as error:
+            shapes = jax.tree.map(jnp.shape, x)
+            error.add_note(f"in part {self.name!r} of the network, whose input has shape {shapes}")
+            raise
+
+
+# Values instead of closures: slices that say the same are equal and serve one compiled program.
+@dataclasses.dataclass(frozen=True)
+class _ChainInit:
+    parts: tuple[_Part, ...]
+
+    def __call__(self, key: Array) -> Params:
+        params = {part.name: part.init(key) for part in self.parts}
+        return {name: value for name, value in params.items() if jax.tree.leaves(value)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _ChainApply:
+    parts: tuple[_Part, ...]
+
+    def __call__(self, params: Params, x: Any, /, *, key: Array | None = None) -> Any:
+        for part in self.parts:
+            x = part.apply(params, x, key)
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class _ParallelApply:
+    parts: tuple[_Part, ...]
+
+    def __call__(
+        self, params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
+    ) -> Float[Array, "*batch out_dim"]:
+        return jnp.concatenate([part.apply(params, x, key) for part in self.parts], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +133,8 @@ class Chain(Network):
     """Networks applied one after the other; a slice of it is a network on the same parameters.
 
     A slice takes the parameters of the whole chain, so the features that a trained network has
-    learned are `network[:-1].apply(params, x)`.
+    learned are `network[:-1].apply(params, x)`. The same slice of the same chain is the same
+    object, for which `predict` compiles once.
 
     Attributes:
         parts: the networks with their names and places.
@@ -116,9 +152,17 @@ class Chain(Network):
                     f"a chain is sliced in steps of 1, found step {index.step}; "
                     "build another order with jaxnet.chain"
                 )
-            return _chain(self.parts[index])
-        position = range(len(self.parts))[operator.index(index)]
-        return _chain(self.parts[position : position + 1])
+            start, stop, _ = index.indices(len(self.parts))
+        else:
+            start = range(len(self.parts))[operator.index(index)]
+            stop = start + 1
+        if (start, stop) not in self._slices:
+            self._slices[start, stop] = chain_of_parts(self.parts[start:stop])
+        return self._slices[start, stop]
+
+    @functools.cached_property
+    def _slices(self) -> "dict[tuple[int, int], Chain]":
+        return {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,20 +170,60 @@ class Chain(Network):
         return tuple(part.name for part in self.parts)
 
 
-def _chain(parts: tuple[_Part, ...]) -> Chain:
-    def init(key: Array) -> Params:
-        params = {part.name: part.init(key) for part in parts}
-        return {name: value for name, value in params.items() if jax.tree.leaves(value)}
+def chain_of_parts(parts: tuple[_Part, ...]) -> Chain:
+    """A chain of networks with the names and places that they have in it.
 
-    def apply(params: Params, x: Any, /, *, key: Array | None = None) -> Any:
-        for part in parts:
-            x = part.apply(params, x, key)
-        return x
+    Args:
+        parts: `chain.parts`, or some of them in order, or with other networks.
 
-    return Chain(init, apply, "chain", parts)
+    Returns:
+        A chain on the same parameters.
+
+    >>> import jaxnet as jn
+    >>> network = jn.mlp([4, 3, 2])
+    >>> chain_of_parts(network.parts[:1]) == network[:1]
+    True
+    """
+    return Chain(_ChainInit(parts), _ChainApply(parts), "chain", parts)
 
 
-def _named(networks: Sequence[Network], names: Sequence[str] | None) -> tuple[_Part, ...]:
+def require_network(
+    function: str, value: Any, *, name: str = "network", stateful: bool = False
+) -> None:
+    """Raise unless an argument is a network.
+
+    Args:
+        function: the public function, for the message.
+        value: the argument.
+        name: its name.
+        stateful: whether a `StatefulNetwork` is taken too.
+
+    Raises:
+        TypeError: anything else, with the remedy for a function and for a list.
+
+    >>> require_network("chain", jnp.tanh, name="part 1")
+    Traceback (most recent call last):
+        ...
+    TypeError: chain: part 1 is a function, expected a Network; use jaxnet.activation(function)
+    """
+    if isinstance(value, (Network, StatefulNetwork) if stateful else Network):
+        return
+    kind, remedy = f"a {type(value).__name__}", "pass what jaxnet.dense, jaxnet.mlp ... return"
+    if isinstance(value, StatefulNetwork):
+        remedy = "networks with state are trained whole: build it in Flax, or leave the state out"
+    elif isinstance(value, (list, tuple)):
+        remedy = f"pass the networks one by one: {function}(*networks)"
+    elif callable(value):
+        kind = "a function" if hasattr(value, "__name__") else kind
+        remedy = "use jaxnet.activation(function)"
+    raise TypeError(f"{function}: {name} is {kind}, expected a Network; {remedy}")
+
+
+def _named(
+    function: str, networks: Sequence[Network], names: Sequence[str] | None
+) -> tuple[_Part, ...]:
+    for index, network in enumerate(networks):
+        require_network(function, network, name=f"part {index}")
     if names is None:
         counts: Counter[str] = Counter()
         names = []
@@ -170,6 +254,7 @@ def chain(*networks: Network, names: Sequence[str] | None = None) -> Chain:
         without parameters have no entry. Slices of it are networks on the same parameters.
 
     Raises:
+        TypeError: an argument that is not a network, such as a function or a list.
         ValueError: names that are not distinct or not one for each network.
 
     >>> import jaxnet as jn
@@ -180,7 +265,7 @@ def chain(*networks: Network, names: Sequence[str] | None = None) -> Chain:
     >>> network[:2].apply(params, jnp.ones((5, 3))).shape
     (5, 8)
     """
-    return _chain(_named(networks, names))
+    return chain_of_parts(_named("chain", networks, names))
 
 
 def parallel(*networks: Network, names: Sequence[str] | None = None) -> Network:
@@ -194,6 +279,7 @@ def parallel(*networks: Network, names: Sequence[str] | None = None) -> Network:
         A network whose parameters are a dict from name to the parameters of that part.
 
     Raises:
+        TypeError: an argument that is not a network, such as a function or a list.
         ValueError: names that are not distinct or not one for each network.
 
     >>> import jaxnet as jn
@@ -202,15 +288,5 @@ def parallel(*networks: Network, names: Sequence[str] | None = None) -> Network:
     >>> network.apply(params, jnp.ones((5, 3))).shape
     (5, 6)
     """
-    parts = _named(networks, names)
-
-    def init(key: Array) -> Params:
-        params = {part.name: part.init(key) for part in parts}
-        return {name: value for name, value in params.items() if jax.tree.leaves(value)}
-
-    def apply(
-        params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
-    ) -> Float[Array, "*batch out_dim"]:
-        return jnp.concatenate([part.apply(params, x, key) for part in parts], axis=-1)
-
-    return Network(init, apply, "parallel")
+    parts = _named("parallel", networks, names)
+    return Network(_ChainInit(parts), _ParallelApply(parts), "parallel")

@@ -4,17 +4,19 @@ from jaxnet.objectives.penalties import with_l1, with_l2
 from jaxnet.objectives.prediction import (
     binary_classification,
     classification,
+    multilabel_classification,
     regression,
     supervised,
-    weighted_mean,
 )
 from jaxnet.objectives.stateful import as_stateful, transform_objective
 from jaxnet.objectives.transforms import with_augmentation, with_noise
+from jaxnet.objectives.weighting import weighted_mean
 
 __all__ = [
     "as_stateful",
     "binary_classification",
     "classification",
+    "multilabel_classification",
     "regression",
     "supervised",
     "transform_objective",

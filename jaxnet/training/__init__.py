@@ -29,7 +29,7 @@ from jaxnet.training.sharding import (
 )
 from jaxnet.training.sources import balanced, in_order, side_by_side
 from jaxnet.training.stages import Stage, fit_stages
-from jaxnet.training.state import Learner, TrainState, fold_in_name
+from jaxnet.training.state import Learner, TrainState, fold_in_name, restart
 from jaxnet.training.transforms import augmented_learner
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "predict",
     "replace_extra",
     "replicate",
+    "restart",
     "run_epoch",
     "run_steps",
     "shard_examples",

@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_range
 from jaxnet.optim.adapters import optimizer_evaluation_params
-from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.state import Learner, TrainState, owned, skip_masked
 from jaxnet.typing import Batch, Metrics, Params
 
 
@@ -56,7 +56,7 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
 
     def init(key: Array) -> TrainState:
         state = learner.init(key)
-        return state._replace(extra=Averaged(evaluation_params(state), state.extra))
+        return state._replace(extra=Averaged(owned(evaluation_params(state)), state.extra))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         average, extra = state.extra
@@ -66,7 +66,8 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
             return jnp.asarray(decay * old + (1 - decay) * value, old.dtype)
 
         average = jax.tree.map(blend, average, evaluation_params(new))
-        return new._replace(extra=Averaged(average, new.extra)), metrics
+        new = new._replace(extra=Averaged(average, new.extra))
+        return skip_masked(batch, state, new), metrics
 
     return Learner(init, step)
 

@@ -5,6 +5,7 @@ same are equal, so that a program compiled for one serves the other.
 """
 
 import dataclasses
+import operator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -66,15 +67,24 @@ def num_examples(data: PyTree[Any]) -> int:
     if not lengths or () in lengths.values():
         raise ValueError(
             "data must be a dict of arrays whose first axis counts the examples, "
-            f"found first axes {lengths}"
+            f"found first axes {_first(lengths)}; use numpy.asarray for lists"
         )
     if len(set(lengths.values())) > 1:
         first = {name: length[0] for name, length in lengths.items()}
-        raise ValueError(f"data: all arrays must have the same length, found lengths {first}")
+        raise ValueError(
+            f"data: all arrays must have the same length, found lengths {_first(first)}"
+        )
     (length,) = next(iter(lengths.values()))
     if length == 0:
         raise ValueError("data holds no examples; at least one is needed")
     return length
+
+
+def _first(lengths: dict[str, Any]) -> str:
+    """The first five of them, for a message."""
+    shown = ", ".join(f"{name!r}: {value}" for name, value in list(lengths.items())[:5])
+    more = len(lengths) - 5
+    return f"{{{shown}{f', and {more} more' if more > 0 else ''}}}"
 
 
 def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
@@ -184,6 +194,7 @@ def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
     ((2, 3), 6)
     """
     require_positive("shuffled", batch_size=batch_size, num_shards=num_shards)
+    batch_size, num_shards = operator.index(batch_size), operator.index(num_shards)
     if batch_size % num_shards:
         raise ValueError(
             f"shuffled: batch_size {batch_size} must be a multiple of num_shards {num_shards}"
@@ -203,7 +214,7 @@ def per_run(batches: Batches | int) -> Batches:
     >>> per_run(64).per_run
     True
     """
-    source: Any = shuffled(batches) if isinstance(batches, int) else batches
+    source: Any = batches if isinstance(batches, Batches) else shuffled(batches)
     return dataclasses.replace(source, per_run=True)
 
 

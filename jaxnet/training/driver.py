@@ -5,6 +5,7 @@ it, whose runs train in one program; their metrics have the same leading axis.
 """
 
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,10 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from jaxnet._checks import require_integer
+from jaxnet._compiled import compiled_for
+from jaxnet._data import as_arrays
+from jaxnet.objectives.weighting import widen
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
 from jaxnet.training.host import HostData
-from jaxnet.training.pure import run_steps
+from jaxnet.training.pure import require_metrics, run_steps
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
@@ -38,8 +43,8 @@ def epochs(
     Args:
         learner: the learner.
         state: where to start, at the beginning of an epoch; or a batch of states.
-        data: dict of arrays that share their first axis; or a `HostData`, which takes neither
-            `batch_size` nor `batches`.
+        data: dict of arrays that share their first axis, as in `fit`; or a `HostData`, which takes
+            neither `batch_size` nor `batches`.
         batch_size: examples in a batch, drawn by `shuffled`.
         batches: another source of batches, instead of `batch_size`.
         hooks: as in `fit`.
@@ -63,19 +68,20 @@ def epochs(
     6 True
     """
     options: dict[str, Any] = {"batch_size": batch_size, "batches": batches}
+    if not isinstance(data, HostData):
+        data = as_arrays("epochs", "data", data)
     metrics = begin_epoch(learner, state, data, **options)
     scheduled = schedule_hooks(hooks)
-    if (offset := _position(state) % metrics["loss"].shape[-1]) != 0:
+    length = metrics["loss"].shape[-1]
+    if (offset := _position(state) % length) != 0:
         raise ValueError(
-            f"state stands {offset} steps inside an epoch, expected at its beginning; finish the "
-            "epoch with jaxnet.training.advance"
+            f"state stands {offset} steps inside an epoch of {length} steps, expected at its "
+            "beginning; finish the epoch with jaxnet.training.advance, or, where the batch size or "
+            "the data have changed, count from 0 again with jaxnet.training.restart(state)"
         )
-    if not isinstance(data, HostData):
-        data = jax.tree.map(jnp.asarray, data)
 
     def generate() -> Iterator[tuple[TrainState, Metrics]]:
         current, values = state, metrics
-        length = metrics["loss"].shape[-1]
         while True:
             current, values = advance(
                 learner, current, values, data, num_steps=length, hooks=scheduled, **options
@@ -103,7 +109,7 @@ def begin_epoch(
         batches: as in `epochs`.
 
     Returns:
-        Zeros `(*runs, steps_per_epoch)` for each metric.
+        Zeros `(*runs, steps_per_epoch, ...)` for each metric.
 
     Raises:
         ValueError: data without examples or of different lengths, a batch size out of range.
@@ -122,8 +128,8 @@ def begin_epoch(
         step = _over_runs(lambda state, batch: learner.step(state, batch)[1], state, (0, None))
         shapes = jax.eval_shape(step, state, batch)
     else:
-        source = resolve_batches(batch_size, batches)
-        data_of_run = jax.tree.map(lambda leaf: leaf[0], data) if source.per_run else data
+        source, data = resolve_batches(batch_size, batches), as_arrays("begin_epoch", "data", data)
+        data_of_run = _first_run(data) if source.per_run else data
         num_steps = source.num_steps(data_of_run)
 
         def first_step(state: TrainState, data: PyTree[Any]) -> Metrics:
@@ -131,7 +137,12 @@ def begin_epoch(
 
         step = _over_runs(first_step, state, (0, 0 if source.per_run else None))
         shapes = jax.eval_shape(step, state, data)
-    return jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape, num_steps), leaf.dtype), shapes)
+    runs = state.step.ndim
+
+    def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
+        return jnp.zeros((*leaf.shape[:runs], num_steps, *leaf.shape[runs:]), leaf.dtype)
+
+    return jax.tree.map(zeros, shapes)
 
 
 def advance(
@@ -164,7 +175,8 @@ def advance(
         The new state, and the metrics with those of the steps taken filled in.
 
     Raises:
-        ValueError: no step, or steps beyond the end of the epoch.
+        ValueError: no step, or steps beyond the end of the epoch; metrics of another number of
+            steps than an epoch has.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -177,31 +189,33 @@ def advance(
     (3, [True, True, True, False, False])
     """
     step, length = _position(state), metrics["loss"].shape[-1]
-    if not 1 <= num_steps <= length - step % length:
-        raise ValueError(
-            f"num_steps must lie between 1 and the {length - step % length} steps that are left "
-            f"of the epoch, found {num_steps}"
-        )
+    left = length - step % length
+    remedy = f"{left} steps are left of the epoch"
+    require_integer("advance", "num_steps", num_steps, 1, left, remedy=remedy)
+    num_steps = operator.index(num_steps)
     end, scheduled = step + num_steps, schedule_hooks(hooks)
     if isinstance(data, HostData):
         _reject_batches(batch_size, batches)
         if scheduled:
             raise ValueError("hooks see the whole data set, which HostData does not hold")
+        require_metrics("advance", length, data.steps_per_epoch)
+        take = compiled_for(learner.step, _host_step)
         for index in range(step, end):
             batch = data.batch(index)
-            state, metrics = _host_step(learner, state, metrics, batch, index % length)
+            state, metrics = take(state, metrics, batch, index % length)
         return state, metrics
-    source = resolve_batches(batch_size, batches)
-    data = jax.tree.map(jnp.asarray, data)
+    source, data = resolve_batches(batch_size, batches), as_arrays("advance", "data", data)
+    data_of_run = _first_run(data) if source.per_run else data
+    require_metrics("advance", length, source.num_steps(data_of_run))
+    take_steps = compiled_for(learner.step, _advance, batches=source)
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
-                state = _apply_hook(hook.apply, state, data, per_run=source.per_run)
+                apply = compiled_for(hook.apply, _apply_hook, per_run=source.per_run)
+                state = apply(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
-        state, metrics = _advance(
-            learner, state, metrics, data, first, first + stop - step, batches=source
-        )
+        state, metrics = take_steps(state, metrics, data, first, first + stop - step)
         step = stop
     return state, metrics
 
@@ -211,15 +225,16 @@ def mean_metrics(metrics: Metrics) -> Metrics:
     """Mean of each metric over the steps of an epoch.
 
     Args:
-        metrics: from `advance`, `(*runs, steps_per_epoch)` each.
+        metrics: from `advance`, `(*runs, steps_per_epoch, ...)` each, `loss` among them.
 
     Returns:
-        The means, `(*runs,)` each.
+        The means, `(*runs, ...)` each, in float32 or wider.
 
     >>> mean_metrics({"loss": jnp.array([1.0, 3.0])})["loss"].item()
     2.0
     """
-    return jax.tree.map(lambda values: jnp.mean(values, axis=-1), metrics)
+    axis = metrics["loss"].ndim - 1
+    return jax.tree.map(lambda values: jnp.mean(widen(values), axis=axis), metrics)
 
 
 def _next_stop(hooks: tuple[ScheduledHook, ...], step: int, end: int) -> int:
@@ -238,9 +253,8 @@ def _reject_batches(batch_size: int | None, batches: Batches | None) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "batches"))
 def _advance(
-    learner: Learner,
+    step: Callable[..., Any],
     state: TrainState,
     metrics: Metrics,
     data: PyTree[Any],
@@ -250,26 +264,38 @@ def _advance(
     batches: Batches,
 ) -> tuple[TrainState, Metrics]:
     # The bounds are the same for all runs of a batch, and so it stays one loop.
+    learner = Learner(_no_init, step)
     run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
     return _over_runs(run, state, (0, 0, 0 if batches.per_run else None))(state, metrics, data)
 
 
-@functools.partial(jax.jit, static_argnames=("hook", "per_run"))
+def _no_init(key: Array) -> TrainState:
+    raise NotImplementedError("a state is given")
+
+
 def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
     apply = functools.partial(apply_hook, hook)
     return _over_runs(apply, state, (0, 0 if per_run else None))(state, data)
 
 
-@functools.partial(jax.jit, static_argnames="learner")
 def _host_step(
-    learner: Learner, state: TrainState, metrics: Metrics, batch: Batch, index: Array | int
+    step: Callable[..., Any],
+    state: TrainState,
+    metrics: Metrics,
+    batch: Batch,
+    index: Array | int,
 ) -> tuple[TrainState, Metrics]:
-    state, values = _over_runs(learner.step, state, (0, None))(state, batch)
+    state, values = _over_runs(step, state, (0, None))(state, batch)
 
     def fill(row: Array, value: Array) -> Array:
-        return row.at[..., index].set(value)
+        return row.at[index].set(value)
 
-    return state, jax.tree.map(fill, metrics, values)
+    return state, jax.tree.map(_over_runs(fill, state, (0, 0)), metrics, values)
+
+
+def _first_run(data: PyTree[Any]) -> PyTree[Any]:
+    """Shapes of the data of one run, where each has its own."""
+    return jax.eval_shape(lambda data: jax.tree.map(lambda leaf: leaf[0], data), data)
 
 
 def _over_runs(

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxnet._checks import require_positive
+from jaxnet.training.state import owned
 from jaxnet.typing import Params
 
 
@@ -35,14 +37,14 @@ def init_best(params: Params) -> Best:
     >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
     """
-    return Best(params, jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
+    return Best(owned(params), jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
 
 
 def keep_best(
     best: Best,
     params: Params,
-    value: Float[Array, ""],
-    epoch: int | Int[Array, ""],
+    value: Float[Array, "*runs"],
+    epoch: int | Int[Array, "*runs"],
     *,
     patience: int,
 ) -> Best:
@@ -53,13 +55,18 @@ def keep_best(
 
     Args:
         best: the best so far.
-        params: parameters after the epoch; for a batch of runs, `jax.vmap` this function.
-        value: what they are compared by; less is better, and NaN is never better.
+        params: parameters after the epoch.
+        value: what they are compared by; less is better, and NaN is never better. For a batch of
+            runs `jax.vmap` this function, or give one value for each run, the first axis of
+            every parameter.
         epoch: the epoch, counted from 1.
         patience: epochs without a better value after which nothing changes any more.
 
     Returns:
         The best after the epoch.
+
+    Raises:
+        ValueError: a patience below 1; values that are not those of the runs of the parameters.
 
     >>> best = init_best({"bias": jnp.zeros(1)})
     >>> for epoch, loss in enumerate([3.0, 2.0, 2.5, 2.5, 1.0], start=1):
@@ -69,11 +76,19 @@ def keep_best(
     (2, 2.0)
     """
     better = (value < best.value) & ~out_of_patience(best, epoch - 1, patience=patience)
-    return jax.tree.map(
-        lambda new, old: jnp.where(better, new, old),
-        Best(params, value, jnp.asarray(epoch, jnp.int32)),
-        best,
-    )
+
+    def choose(new: Array, old: Array) -> Array:
+        if new.shape[: better.ndim] != better.shape:
+            raise ValueError(
+                f"keep_best: the values have shape {better.shape}, expected the leading axes of "
+                f"the parameters, where one has shape {new.shape}: one value for each run"
+            )
+        return jnp.where(better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old)
+
+    epochs = jnp.broadcast_to(jnp.asarray(epoch, jnp.int32), better.shape)
+    new = Best(params, jnp.asarray(value), epochs)
+    old = Best(best.params, *(jnp.broadcast_to(leaf, better.shape) for leaf in best[1:]))
+    return jax.tree.map(choose, new, old)
 
 
 def out_of_patience(
@@ -84,13 +99,17 @@ def out_of_patience(
     Args:
         best: the best so far, or that of each run of a batch.
         epoch: the last epoch, counted from 1.
-        patience: number of epochs to wait for a better value.
+        patience: number of epochs to wait for a better value, at least 1.
 
     Returns:
         A truth value for each run.
+
+    Raises:
+        ValueError: a patience below 1.
 
     >>> best = init_best({"bias": jnp.zeros(1)})._replace(epoch=jnp.int32(3))
     >>> [bool(out_of_patience(best, epoch, patience=2)) for epoch in (4, 5)]
     [False, True]
     """
+    require_positive("early stopping", patience=patience)
     return epoch - best.epoch >= patience

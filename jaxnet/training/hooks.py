@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jaxnet._checks import require_not_negative, require_positive
+from jaxnet._checks import require_integer, require_positive
 from jaxnet.training.state import TrainState
 
 Hook = Callable[[TrainState, Any], TrainState]
@@ -56,16 +56,22 @@ def schedule_hooks(hooks: Hooks) -> tuple[ScheduledHook, ...]:
         The hooks, in their order.
 
     Raises:
+        TypeError: another form, a number that is not an integer.
         ValueError: `every` below 1 or `first` below 0.
 
     >>> [hook] = schedule_hooks([(3, lambda state, data: state, 2)])
     >>> [step for step in range(9) if hook.is_due(step)], hook.next_step(2)
     ([2, 5, 8], 5)
     """
+    for hook in hooks:
+        if not isinstance(hook, tuple) or len(hook) not in (2, 3) or not callable(hook[1]):
+            raise TypeError(
+                f"hooks: expected (every, function) or (every, function, first) each, found {hook!r}"
+            )
     scheduled = tuple(ScheduledHook(hook[0], hook[1], *hook[2:]) for hook in hooks)
     for hook in scheduled:
         require_positive("hooks", every=hook.every)
-        require_not_negative("hooks", first=hook.first)
+        require_integer("hooks", "first", hook.first, 0)
     return scheduled
 
 

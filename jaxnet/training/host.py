@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-
 from jaxnet._checks import require_positive
+from jaxnet._data import as_arrays
 from jaxnet.typing import Batch
 
 
@@ -19,7 +18,7 @@ class HostData:
 
     Attributes:
         iterate: `iterate(step)`, an iterator over the batches of step `step` and all later ones,
-            dicts of NumPy or JAX arrays of fixed shapes. With Grain, for example,
+            dicts of arrays of fixed shapes, as in `fit`. With Grain, for example,
             `lambda step: iter(dataset[step:])` on a `grain.MapDataset` of batches.
         steps_per_epoch: steps between two evaluations.
 
@@ -70,7 +69,7 @@ class HostData:
 def _read(iterator: Iterator[Batch]) -> Batch | None:
     """The next batch on the device; None at the end, an error only if that batch is asked for."""
     batch = next(iterator, None)
-    return None if batch is None else jax.device_put(batch)
+    return None if batch is None else as_arrays("HostData", "batch", batch)
 
 
 def _required(batch: Batch | None, step: int) -> Batch:

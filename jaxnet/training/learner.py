@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from jaxnet.objectives.stateful import as_stateful
+from jaxnet.objectives.weighting import example_weight
 from jaxnet.optim.adapters import (
     find_nodes,
     gradient_params,
@@ -22,6 +23,8 @@ from jaxnet.training.state import (
     Learner,
     TrainState,
     fold_in_name,
+    initial_state,
+    skip_masked,
 )
 from jaxnet.typing import AnyObjective, Batch, Metrics, Optimizer, Params, StatefulApply
 
@@ -44,7 +47,9 @@ def gradient_learner(
             from a key to it, so that each run has its own.
 
     Returns:
-        A learner on `TrainState`. Its metrics are those of the objective and `loss`.
+        A learner on `TrainState`. Its metrics are those of the objective and `loss`. A batch whose
+        weights are all 0 changes nothing but the step. Where the optimizer takes the gradient of
+        each example, the weight of the example is a factor of it.
 
     Raises:
         ValueError: (of `step`) a stateful objective with an optimizer that takes the gradient of
@@ -70,7 +75,7 @@ def gradient_learner(
         params = init(jax.random.fold_in(key, INIT))
         extra = init_extra(params, fold_in_name(key, "extra"))
         params, optimizer_state = init_optimizer(transformation(key), params)
-        return TrainState(params, extra, optimizer_state, key, jnp.zeros((), jnp.int32))
+        return initial_state(params, extra, optimizer_state, key)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         noise = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
@@ -98,8 +103,8 @@ def gradient_learner(
             grad_fn=lambda params, *_: jax.grad(value_fn)(params),
         )
         params = optax.apply_updates(state.params, updates)
-        state = TrainState(params, extra, optimizer_state, state.key, state.step + 1)
-        return state, metrics | {"loss": value}
+        new = TrainState(params, extra, optimizer_state, state.key, state.step + 1)
+        return skip_masked(batch, state, new), metrics | {"loss": value}
 
     return Learner(init_state, step)
 
@@ -114,10 +119,12 @@ def _per_example_gradients(
             "has state, which belongs to the batch; use an objective without state"
         )
 
-    def gradient(example: Batch, index: Array) -> Params:
+    def gradient(example: Batch, index: Array, scale: Array | None) -> Params:
         single = jax.tree.map(lambda leaf: leaf[None], example)
         example_key = jax.random.fold_in(key, index)
-        return jax.grad(apply, has_aux=True)(params, extra, single, example_key)[0]
+        grad = jax.grad(apply, has_aux=True)(params, extra, single, example_key)[0]
+        # The mean over a single example divides by its weight.
+        return grad if scale is None else jax.tree.map(lambda leaf: scale * leaf, grad)
 
-    num_examples = len(jax.tree.leaves(batch)[0])
-    return jax.vmap(gradient)(batch, jnp.arange(num_examples))
+    indices = jnp.arange(len(jax.tree.leaves(batch)[0]))
+    return jax.vmap(gradient)(batch, indices, example_weight(batch))

@@ -1,34 +1,38 @@
 """Evaluate a network over all examples, in batches of one fixed size."""
 
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree, Shaped
 
 from jaxnet._checks import require_positive
+from jaxnet._compiled import compiled_for
+from jaxnet._data import as_arrays
 from jaxnet.typing import Apply, Params
 
 
-@functools.partial(jax.jit, static_argnames=("apply", "batch_size"))
 def predict(
     apply: Apply, params: Params, x: PyTree[Shaped[Array, "..."]], *, batch_size: int = 1024
 ) -> PyTree[Shaped[Array, "..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 
     The size of a batch decides the last bits of a matrix product, so one fixed size makes the
-    output for an example the same in every call with it, whatever else is predicted beside it.
+    output for an example the same in every call with it, whatever else is predicted beside it. It
+    compiles once for an `apply`, a slice of a chain included, and shapes of inputs.
 
     Args:
         apply: `apply(params, x)` in evaluation mode, such as `network.apply`.
         params: parameters; for those of a batch of runs, `jax.vmap` this function.
-        x: the inputs, `(n, ...)`, an array or a pytree of arrays.
+        x: the inputs, `(n, ...)`, an array or a pytree of arrays: JAX or NumPy arrays, DataFrames.
         batch_size: examples in a batch; bounds the memory.
 
     Returns:
         The outputs, `(n, ...)`, in the structure that the network gives them; none for no examples.
 
     Raises:
+        TypeError: inputs that are not arrays of numbers, such as a list of numbers.
         ValueError: a batch size below 1, arrays of different lengths.
 
     >>> import jaxnet as jn
@@ -38,12 +42,19 @@ def predict(
     (5, 3)
     """
     require_positive("predict", batch_size=batch_size)
-    lengths = {len(leaf) for leaf in jax.tree.leaves(x)}
-    if len(lengths) != 1:
+    x = as_arrays("predict", "x", x)
+    shapes = jax.tree.map(jnp.shape, x)
+    lengths = {leaf.shape[:1] for leaf in jax.tree.leaves(x)}
+    if len(lengths) != 1 or () in lengths:
         raise ValueError(
-            f"predict: all arrays of x must have the same length, found {sorted(lengths)}"
+            "predict: all arrays of x must have the same first axis, which counts the examples, "
+            f"found shapes {shapes}"
         )
-    (length,) = lengths
+    return compiled_for(apply, _predict, operator.index(batch_size))(params, x)
+
+
+def _predict(apply: Apply, batch_size: int, params: Params, x: PyTree[Array]) -> PyTree[Array]:
+    length = len(jax.tree.leaves(x)[0])
     num_batches = -(-length // batch_size)
 
     def cut(leaf: Array) -> Array:

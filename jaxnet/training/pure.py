@@ -1,5 +1,7 @@
 """A whole training run as one pure function."""
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,6 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from jaxnet._checks import is_hidden, require_positive
+from jaxnet._compiled import compiled_for
+from jaxnet._data import as_arrays
+from jaxnet.objectives.weighting import widen
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -31,11 +36,13 @@ def fit(
 ) -> tuple[TrainState, Metrics]:
     """Train from a key to a trained state: one pure function, to be jitted and vmapped.
 
+    Called as it is, it compiles once for a learner, a source of batches and shapes of data.
+
     Args:
         learner: the learner.
         key: the key of the run, from which all its randomness comes.
-        data: dict of arrays that share their first axis. Under `jit`, pass it as an argument:
-            closed over, it would be compiled into the program.
+        data: dict of arrays that share their first axis: JAX or NumPy arrays, DataFrames, Series.
+            Under `jit`, pass it as an argument: closed over, it would be compiled into the program.
         num_epochs: passes over the data.
         batch_size: examples in a batch, drawn by `shuffled`.
         batches: another source of batches, instead of `batch_size`.
@@ -43,10 +50,11 @@ def fit(
             applied before step `first` (by default 0) and then after every `every` steps.
 
     Returns:
-        The trained state and the history: the mean of each metric over each epoch,
-        `(num_epochs,)`.
+        The trained state and the history: the mean of each metric over the steps of each epoch,
+        `(num_epochs,)`, in float32 or wider. Every batch counts the same, whatever its weights are.
 
     Raises:
+        TypeError: data that are not arrays of numbers.
         ValueError: data without examples or of different lengths, a batch size or a number of
             epochs out of range, hooks out of range.
 
@@ -63,25 +71,38 @@ def fit(
     ([1.0, 1.0, 1.0, 1.0], (4, 100))
     """
     require_positive("fit", num_epochs=num_epochs)
-    source = resolve_batches(batch_size, batches)
+    num_epochs, source = operator.index(num_epochs), resolve_batches(batch_size, batches)
+    data, scheduled = as_arrays("fit", "data", data), schedule_hooks(hooks)
     source.num_steps(data)
-    state, scheduled = learner.init(key), schedule_hooks(hooks)
-    if scheduled:
-        return _fit_with_hooks(learner, state, data, source, num_epochs, scheduled)
+    # `init` is not a part of the program, which may serve other first states.
+    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled)
+    return run(learner.init(key), data)
+
+
+def _fit(
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+    batches: Batches,
+    num_epochs: int,
+    hooks: tuple[ScheduledHook, ...],
+    state: TrainState,
+    data: PyTree[Any],
+) -> tuple[TrainState, Metrics]:
+    if hooks:
+        return _fit_with_hooks(step, batches, num_epochs, hooks, state, data)
 
     def epoch(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
-        return run_epoch(learner, state, data, batches=source)
+        return _run_epoch(step, state, data, batches)
 
     return jax.lax.scan(epoch, state, length=num_epochs)
 
 
 def _fit_with_hooks(
-    learner: Learner,
-    state: TrainState,
-    data: PyTree[Any],
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
     batches: Batches,
     num_epochs: int,
     hooks: tuple[ScheduledHook, ...],
+    state: TrainState,
+    data: PyTree[Any],
 ) -> tuple[TrainState, Metrics]:
     """Scan over periods: what falls due at the start of one, then a scan over its steps.
 
@@ -112,17 +133,21 @@ def _fit_with_hooks(
     def run_period(carry: tuple[TrainState, Any], index: Array) -> Any:
         state, plan = start(index, carry)
 
-        def step(state: TrainState, offset: Array) -> tuple[TrainState, Metrics]:
-            return learner.step(state, batches.take(data, plan, offset))
+        def take_step(state: TrainState, offset: Array) -> tuple[TrainState, Metrics]:
+            return step(state, batches.take(data, plan, offset))
 
         offsets = index * period % num_steps + jnp.arange(period)
-        state, metrics = jax.lax.scan(step, state, offsets)
+        state, metrics = jax.lax.scan(take_step, state, offsets)
         return (state, plan), metrics
 
     plan = batches.plan(data, state.key, 0)
     periods = jnp.arange(num_epochs * num_steps // period)
     (state, _), metrics = jax.lax.scan(run_period, (state, plan), periods)
-    return state, jax.tree.map(lambda leaf: leaf.reshape(num_epochs, num_steps).mean(1), metrics)
+
+    def mean(leaf: Array) -> Array:
+        return widen(leaf).reshape(num_epochs, num_steps, *leaf.shape[2:]).mean(axis=1)
+
+    return state, jax.tree.map(mean, metrics)
 
 
 def _branch(predicate: Array, always: bool, change: Any, value: Any) -> Any:
@@ -161,15 +186,24 @@ def run_epoch(
     >>> int(state.step), metrics["loss"].shape
     (5, ())
     """
-    source = resolve_batches(batch_size, batches)
-    num_steps = source.num_steps(data)
-    plan = source.plan(data, state.key, state.step // num_steps)
+    source, data = resolve_batches(batch_size, batches), as_arrays("run_epoch", "data", data)
+    return _run_epoch(learner.step, state, data, source)
 
-    def step(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
-        return learner.step(state, source.take(data, plan, index))
 
-    state, metrics = jax.lax.scan(step, state, jnp.arange(num_steps))
-    return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
+def _run_epoch(
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+    state: TrainState,
+    data: PyTree[Any],
+    batches: Batches,
+) -> tuple[TrainState, Metrics]:
+    num_steps = batches.num_steps(data)
+    plan = batches.plan(data, state.key, state.step // num_steps)
+
+    def take_step(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
+        return step(state, batches.take(data, plan, index))
+
+    state, metrics = jax.lax.scan(take_step, state, jnp.arange(num_steps))
+    return state, jax.tree.map(lambda values: jnp.mean(widen(values), axis=0), metrics)
 
 
 def run_steps(
@@ -191,8 +225,8 @@ def run_steps(
     Args:
         learner: the learner.
         state: where to start; it has taken `start` steps of its epoch.
-        metrics: of the steps of this epoch so far, `(steps_per_epoch,)` each; at its beginning
-            from `begin_epoch`.
+        metrics: of the steps of this epoch so far, `(steps_per_epoch, ...)` each; at its
+            beginning from `begin_epoch`.
         data: dict of arrays that share their first axis.
         batches: the source of batches.
         start: the first step to take, counted from the beginning of the epoch.
@@ -202,8 +236,8 @@ def run_steps(
         The new state, and the metrics with those of the steps taken filled in.
 
     Raises:
-        ValueError: data that do not fit the source of batches, steps that an epoch does not have
-            (where they are not traced).
+        ValueError: data that do not fit the source of batches, metrics of another number of steps,
+            steps that an epoch does not have (where they are not traced).
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -217,7 +251,9 @@ def run_steps(
     >>> int(state.step), (metrics["loss"] > 0).tolist()
     (3, [True, True, True, False, False])
     """
+    data = as_arrays("run_steps", "data", data)
     num_steps = batches.num_steps(data)
+    require_metrics("run_steps", metrics["loss"].shape[-1], num_steps)
     known = not is_hidden(start) and not is_hidden(stop)
     if known and not 0 <= start < stop <= num_steps:
         raise ValueError(
@@ -232,3 +268,26 @@ def run_steps(
         return state, jax.tree.map(lambda row, value: row.at[index].set(value), metrics, values)
 
     return jax.lax.fori_loop(start, stop, step, (state, metrics))
+
+
+def require_metrics(function: str, length: int, num_steps: int) -> None:
+    """Raise unless metrics were made for this number of steps in an epoch.
+
+    Args:
+        function: the public function, for the message.
+        length: steps of the metrics.
+        num_steps: steps of an epoch.
+
+    Raises:
+        ValueError: another number.
+
+    >>> require_metrics("advance", 16, 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: advance: metrics are those of 16 steps, and an epoch has 2; make them by begin_epoch with the same data and batch size
+    """  # noqa: E501
+    if length != num_steps:
+        raise ValueError(
+            f"{function}: metrics are those of {length} steps, and an epoch has {num_steps}; make "
+            "them by begin_epoch with the same data and batch size"
+        )

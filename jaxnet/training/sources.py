@@ -1,6 +1,7 @@
 """Other sources of batches: in the order of time, balanced by class, side by side."""
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
+from jaxnet.objectives.weighting import require_entry
 from jaxnet.training.batches import Batches, Plan, num_examples, shuffled, take_examples
 from jaxnet.training.state import ORDER
 from jaxnet.typing import Batch
@@ -66,7 +68,7 @@ def in_order(batch_size: int, *, length: int = 1) -> Batches:
     (2, [[3, 4, 5], [9, 10, 11]])
     """
     require_positive("in_order", batch_size=batch_size, length=length)
-    return _InOrder(batch_size, length)
+    return _InOrder(operator.index(batch_size), operator.index(length))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ class _Balanced:
         return shuffled(self.batch_size).num_steps(data)
 
     def plan(self, data: PyTree[Any], key: Array, epoch: Array | int) -> Plan:
-        labels = jnp.asarray(data[self.label])
+        labels = jnp.asarray(require_entry("balanced", data, self.label))
         counts = jnp.sum(
             labels[:, None] == jnp.arange(self.num_classes, dtype=labels.dtype)[None, :], axis=0
         )
@@ -119,7 +121,7 @@ def balanced(batch_size: int, *, num_classes: int, label: str = "y") -> Batches:
     True
     """
     require_positive("balanced", batch_size=batch_size, num_classes=num_classes)
-    return _Balanced(batch_size, num_classes, label)
+    return _Balanced(operator.index(batch_size), operator.index(num_classes), label)
 
 
 @dataclasses.dataclass(frozen=True)

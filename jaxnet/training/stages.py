@@ -1,11 +1,13 @@
 """Stages: trainings that follow one another, each on what the ones before have learned."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, PyTree
 
+from jaxnet._checks import require_positive
 from jaxnet.training.averages import evaluation_params
 from jaxnet.training.batches import Batches
 from jaxnet.training.pure import fit
@@ -140,7 +142,11 @@ def epochs_of_stages(num_epochs: int | Sequence[int], num_stages: int) -> list[i
     >>> epochs_of_stages(3, 2)
     [3, 3]
     """
-    counts = [num_epochs] * num_stages if isinstance(num_epochs, int) else list(num_epochs)
+    if isinstance(num_epochs, Sequence):
+        counts = list(num_epochs)
+    else:
+        require_positive("stages", num_epochs=num_epochs)
+        counts = [operator.index(num_epochs)] * num_stages
     if len(counts) != num_stages:
         raise ValueError(
             f"num_epochs must be one number, or one for each of the {num_stages} stages, found "

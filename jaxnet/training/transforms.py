@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array
 
 from jaxnet.nn.network import Network
-from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.state import Learner, TrainState, owned
 from jaxnet.typing import Batch, Metrics
 
 
@@ -34,7 +34,7 @@ def augmented_learner(learner: Learner, augmentation: Network) -> Learner:
     """
 
     def init(key: Array) -> TrainState:
-        return learner.init(jax.random.split(key)[1])._replace(key=key)
+        return learner.init(jax.random.split(key)[1])._replace(key=owned(key))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         own_key, inner_key = jax.random.split(state.key)

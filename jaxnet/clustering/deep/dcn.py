@@ -11,7 +11,7 @@ from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.clustering.deep.codes import flat_codes
 from jaxnet.clustering.kmeans import assign
 from jaxnet.clustering.minibatch import move_centers
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.weighting import weighted_mean
 from jaxnet.optim.adapters import require_no_average, update_params
 from jaxnet.training.averages import evaluation_params
 from jaxnet.training.learner import gradient_learner

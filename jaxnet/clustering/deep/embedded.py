@@ -13,7 +13,7 @@ from jaxnet.clustering.deep.assignments import (
     target_distribution,
 )
 from jaxnet.clustering.deep.codes import encode_all, flat_codes
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.weighting import weighted_mean
 from jaxnet.training.averages import evaluation_params, replace_extra
 from jaxnet.training.batches import take_examples
 from jaxnet.training.hooks import Hook

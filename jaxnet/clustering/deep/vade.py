@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxnet.autoencoders.objectives import sum_per_example
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.prediction import weighted_mean
+from jaxnet.objectives.weighting import weighted_mean
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
