@@ -6,6 +6,7 @@
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
 from jaxnet.nn.convolution import conv, max_pool, mean_pool
+from jaxnet.nn.heads import heads
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
@@ -28,6 +29,7 @@ __all__ = [
     "flatten",
     "gaussian_noise",
     "he_normal",
+    "heads",
     "layer_norm",
     "lecun_normal",
     "masking_noise",
