@@ -7,6 +7,7 @@ from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
 from jaxnet.nn.convolution import conv, max_pool, mean_pool
 from jaxnet.nn.heads import heads
+from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
@@ -21,12 +22,14 @@ __all__ = [
     "activation",
     "bernoulli_sampling",
     "chain",
+    "channels_last",
     "cnn",
     "compute_in",
     "conv",
     "dense",
     "dropout",
     "flatten",
+    "from_state_dict",
     "gaussian_noise",
     "he_normal",
     "heads",
