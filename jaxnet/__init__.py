@@ -33,6 +33,7 @@ from jaxnet.nn import (
     mlp,
     parallel,
     random_affine,
+    summary,
 )
 from jaxnet.objectives import (
     binary_classification,
@@ -132,6 +133,7 @@ __all__ = [
     "random_affine",
     "regression",
     "schedule",
+    "summary",
     "supervised",
     "weighted_mean",
     "with_augmentation",

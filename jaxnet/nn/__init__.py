@@ -9,6 +9,7 @@ from jaxnet.nn.convolution import conv, max_pool, mean_pool
 from jaxnet.nn.heads import heads
 from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
+from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
@@ -43,6 +44,7 @@ __all__ = [
     "random_affine",
     "reshape",
     "salt_and_pepper_noise",
+    "summary",
     "transform_images",
     "upsample",
 ]

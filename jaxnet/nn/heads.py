@@ -58,6 +58,9 @@ class Heads(Network):
     trunk: Network
     branches: tuple[tuple[str, Network], ...]
 
+    def _children(self) -> list[tuple[str, Network]]:
+        return [(_TRUNK, self.trunk), *self.branches]
+
 
 def heads(trunk: Network, branches: Mapping[str, Any]) -> Heads:
     """Several outputs from one trunk: `{name: branch(trunk(x))}`.
