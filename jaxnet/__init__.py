@@ -76,7 +76,10 @@ if TYPE_CHECKING:
     from jaxnet import training as training
     from jaxnet import typing as typing
 
-__version__ = _metadata.version("functional-jaxnet")
+try:
+    __version__ = _metadata.version("functional-jaxnet")
+except _metadata.PackageNotFoundError:  # run from a source tree
+    __version__ = "0+source"
 
 # Imported when they are first used.
 _NAMESPACES = frozenset(

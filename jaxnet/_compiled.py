@@ -19,12 +19,12 @@ _LIMIT = 16
 
 
 def compiled_for(
-    owner: Callable[..., Any], build: Callable[..., Any], *static: Hashable, **options: Any
+    owner: Any, build: Callable[..., Any], *static: Hashable, **options: Any
 ) -> Callable[..., Any]:
     """`jax.jit` of `build(owner, *static, ...)`, the same one for the same owner and options.
 
     Args:
-        owner: a function, a method, or a callable value, such as `network.apply`.
+        owner: a function, a method, or another value, such as `network.apply` or a network.
         build: a function of a module, `build(owner, *static, *arrays, **options)`.
         static: hashable arguments after the owner.
         options: hashable keyword arguments.

@@ -4,6 +4,7 @@ import os
 
 import jax
 import jaxlib
+import jaxtyping
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -37,6 +38,15 @@ def user_flags() -> str:
 def key() -> jax.Array:
     """A fixed typed PRNG key."""
     return jax.random.key(20)
+
+
+@pytest.fixture
+def as_users_run():
+    """Without the type checks of the tests, which would see wrong arguments first."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture

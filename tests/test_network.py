@@ -64,3 +64,15 @@ def test_parallel_concatenates(key):
     assert sorted(params) == ["deep", "wide"]
     y = network.apply(params, jnp.ones((5, 3)))
     np.testing.assert_array_equal(y[:, :4], jn.dense(3, 4).apply(params["wide"], jnp.ones((5, 3))))
+
+
+def test_what_is_not_a_network_raises(as_users_run):
+    layer, state = jn.dense(2, 3), jn.nn.StatefulNetwork(jnp.zeros, jnp.zeros, jnp.zeros)
+    for build, message in (
+        (lambda: jn.chain(layer, jax.nn.relu), r"chain: part 1 is a .*jaxnet.activation"),
+        (lambda: jn.chain([layer]), r"chain: part 0 is a list.* chain\(\*networks\)"),
+        (lambda: jn.parallel(layer, None), "parallel: part 1 is a NoneType, expected a Network"),
+        (lambda: jn.chain(layer, state), "part 1 is a StatefulNetwork.* trained whole"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            build()

@@ -67,7 +67,7 @@ def test_losses_equal_scikit_learn(key, batch):
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_weight_zero_masks_an_example(key, batch):
+def test_weight_zero_leaves_the_other_examples(key, batch):
     network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
     for objective, net, data in objectives(network, binary, batch):
         params = net.init(key)
@@ -144,21 +144,122 @@ def test_weights_may_be_those_of_elements(x64, key):
         jn.regression(network)(params, batch | {"weight": jnp.ones((5, 2))}, None)
 
 
-def test_a_masked_example_changes_no_gradient(key, batch):
-    network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
-    weight = (jnp.arange(8) < 5).astype(float)
-    for objective, net, data in objectives(network, binary, batch):
-        params = net.init(key)
-        gradient = jax.grad(lambda p, b, o=objective: o(p, b, None)[0])
-        garbage = {"x": data["x"].at[5:].set(jnp.nan), "y": data["y"], "weight": weight}
-        few = jax.tree.map(lambda leaf: leaf[:5], data)
+def test_targets_of_weight_zero_may_be_missing(key, batch):
+    """Labels that are not known, numbers that were not measured: NaN, masked one by one."""
+    network = jn.mlp([4, 3])
+    params = network.init(key)
+    known = jnp.asarray(np.random.default_rng(0).random((8, 3)) < 0.6)
+    targets = (jax.random.normal(key, (8, 3)) > 0).astype(float)
+    for objective in (jn.regression(network), jn.multilabel_classification(network)):
+        gradient = jax.jit(jax.value_and_grad(lambda p, b, o=objective: o(p, b, None)[0]))
+        data = {"x": batch["x"], "weight": known.astype(float)}
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-            gradient(params, garbage),
-            gradient(params, few),
+            np.testing.assert_array_equal,
+            gradient(params, data | {"y": jnp.where(known, targets, jnp.nan)}),
+            gradient(params, data | {"y": targets}),
         )
-        loss, _ = objective(params, garbage | {"weight": jnp.zeros(8)}, None)
-        assert jnp.isfinite(loss)
+
+
+def test_targets_may_be_distributions_over_the_classes(key, batch):
+    network = jn.mlp([4, 3])
+    params, one_hot = network.init(key), jax.nn.one_hot(batch["y"], 3)
+    for smoothing in (0.0, 0.2):
+        objective = jn.classification(network, label_smoothing=smoothing)
+        expected = objective(params, batch, None)
+        found = objective(params, batch | {"y": one_hot}, None)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, expected)
+    soft = jax.nn.softmax(jax.random.normal(key, (8, 3)))
+    loss, found = jn.classification(network)(params, batch | {"y": soft}, None)
+    logits = network.apply(params, batch["x"])
+    expected = -(np.asarray(soft) * np.asarray(jax.nn.log_softmax(logits))).sum(axis=1).mean()
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    expected = (np.argmax(logits, axis=1) == np.argmax(soft, axis=1)).mean()
+    assert float(found["accuracy"]) == pytest.approx(expected)
+
+
+def test_labels_that_do_not_exclude_each_other_equal_scikit_learn(key, batch):
+    network = jn.mlp([4, 3])
+    params = network.init(key)
+    y = (jax.random.normal(jax.random.key(3), (8, 3)) > 0).astype(int)
+    loss, found = jn.multilabel_classification(network)(params, batch | {"y": y}, None)
+    probabilities = np.asarray(jax.nn.sigmoid(network.apply(params, batch["x"])), np.float64)
+    columns = [metrics.log_loss(y[:, j], probabilities[:, j], labels=[0, 1]) for j in range(3)]
+    assert float(loss) == pytest.approx(np.mean(columns), rel=1e-5)
+    expected = 1 - metrics.hamming_loss(np.asarray(y), probabilities > 0.5)
+    assert float(found["accuracy"]) == pytest.approx(expected)
+
+
+def test_a_column_of_targets_is_the_same_as_a_vector(key, batch):
+    network = jn.mlp([4, 1])
+    params, y = network.init(key), (batch["y"] > 0).astype(int)
+    for objective in (jn.binary_classification(network), jn.regression(network)):
+        expected = objective(params, batch | {"y": y}, None)
+        for labels in (y[:, None], y.astype(float), (y > 0)[:, None]):
+            found = objective(params, batch | {"y": labels}, None)
+            jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "y", "message"),
+    [
+        ((8, 3), jnp.zeros((8, 1), int), r"y has shape \(8, 1\) .* use y\[:, 0\]"),
+        ((8, 3), jnp.zeros(8), r"dtype float32, expected integer labels.*y.astype\(int\)"),
+        ((8, 3), jnp.zeros((8, 3), int), r"y.astype\(float\), .*multilabel_classification"),
+        ((8, 3), jnp.zeros((8, 2)), r"y has shape \(8, 2\).*of shape \(8, 3\)"),
+        ((8, 1), jnp.zeros(8, int), r"shape \(8, 1\), expected the logits of at least two"),
+        ((8,), jnp.zeros(8, int), r"shape \(8,\), expected the logits of at least two"),
+    ],
+)
+def test_wrong_labels_raise_with_both_shapes(outputs, y, message):
+    network = jn.Network(lambda key: {}, lambda params, x, *, key=None: jnp.zeros(outputs))
+    for smoothing in (0.0, 0.1):
+        with pytest.raises(ValueError, match=message):
+            jn.classification(network, label_smoothing=smoothing)(
+                {}, {"x": jnp.zeros((8, 2)), "y": y}, None
+            )
+
+
+def test_shapes_that_would_broadcast_raise(key, as_users_run):
+    network = jn.Network(lambda key: {}, lambda params, x, *, key=None: x)
+    x = jnp.ones((4, 3, 2))
+    for y in (jnp.ones((4, 2, 3)), jnp.ones((4, 6)), jnp.ones(4), jnp.ones((1, 3, 2))):
+        with pytest.raises(ValueError, match=r"targets y have shape .*expected \(4, 3, 2\)"):
+            jn.regression(network)({}, {"x": x, "y": y}, None)
+
+    def difference(outputs, targets):
+        return jnp.abs(outputs[:, 0] - targets), {}
+
+    objective = jn.supervised(network, difference)
+    batch = {"x": jnp.ones((4, 2)), "y": jnp.ones((4, 1))}
+    with pytest.raises(ValueError, match=r"losses have shape \(4, 4\), expected leading axes"):
+        objective({}, batch, None)
+    with pytest.raises(TypeError, match="supervised: network is a function, expected a Network"):
+        jn.regression(lambda params, x: x)
+
+
+def test_weights_scale_the_gradients_of_examples(key, batch):
+    """With differential privacy the mean is over clipped gradients, here far below the limit."""
+    network = jn.mlp([4, 3])
+    optimizer = optax.contrib.dpsgd(1.0, 1e6, 0.0, jax.random.key(0))
+    learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
+    state = learner.init(key)
+    weight = jnp.array([0.0, 1.0, 2.0, 0.5, 0.0, 1.0, 1.0, 3.0])
+    data = batch | {"x": batch["x"].at[0].set(jnp.nan), "weight": weight}
+    new, _ = learner.step(state, data)
+
+    def loss(params):
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(
+            network.apply(params, batch["x"]), batch["y"]
+        )
+        return (weight * losses).mean()
+
+    gradient = jax.grad(loss)(state.params)
+    jax.tree.map(
+        lambda after, before, grad: np.testing.assert_allclose(after, before - grad, atol=1e-6),
+        new.params,
+        state.params,
+        gradient,
+    )
 
 
 def test_inputs_and_targets_may_be_pytrees(key):
@@ -182,7 +283,7 @@ def test_inputs_and_targets_may_be_pytrees(key):
     assert history["loss"][-1] < 0.01 * history["loss"][0]
     outputs = jn.predict(network.apply, state.params, x, batch_size=16)
     np.testing.assert_allclose(outputs["sum"], apply(state.params, x)["sum"], rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match=r"predict: all arrays .* found \[39, 40\]"):
+    with pytest.raises(ValueError, match=r"predict: all arrays .* found shapes .*39"):
         jn.predict(network.apply, state.params, x | {"narrow": x["narrow"][:39]})
     with pytest.raises(ValueError, match="x/wide holds 40 examples and x/narrow 39"):
         jn.check_data(x | {"narrow": x["narrow"][:39]})

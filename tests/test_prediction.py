@@ -1,6 +1,6 @@
 import functools
+from collections import Counter
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,11 +44,29 @@ def test_a_stack_of_parameters(key):
 
 
 def test_nothing_is_traced_twice(key):
-    chex.clear_trace_counter()
-    apply = chex.assert_max_traces(NETWORK.apply, n=1)
+    """A slice of a chain is the same network at each use, and so are methods of a network."""
+    traces = Counter()
+
+    def counting(name):
+        def identity(x):
+            traces[name] += 1
+            return x
+
+        return jn.activation(identity)
+
+    network = jn.chain(counting("first"), jn.dense(5, 3), counting("last"))
+    pair = jn.autoencoders.autoencoder(network[:-1], jn.chain(jn.dense(3, 5), counting("decoder")))
+    assert network[:-1] == network[:-1] and hash(network[:-1]) == hash(network[:-1])
+    assert network[:-1] != network[1:]
     for seed in range(3):
-        params = NETWORK.init(jax.random.key(seed))
-        jn.predict(apply, params, jax.random.normal(key, (7, 5)), batch_size=4)
+        params = network.init(jax.random.key(seed))
+        x = jax.random.normal(key, (7, 5))
+        for apply in (network.apply, network[:-1].apply, network[:2].apply):
+            jn.predict(apply, params, x, batch_size=4)
+        params = pair.init(jax.random.key(seed))
+        jn.predict(pair.encode, params, x, batch_size=4)
+        jn.predict(pair.decode, params, x[:, :3], batch_size=4)
+    assert traces == {"first": 3, "last": 1, "decoder": 1}
 
 
 def test_a_batch_holds_at_least_one_example(key):

@@ -6,7 +6,6 @@ import typing
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -14,6 +13,7 @@ import pytest
 import jaxnet as jn
 from jaxnet import autoencoders, boltzmann, clustering, metrics, nn, objectives, optim, training
 from jaxnet.clustering import deep
+from jaxnet.training.hooks import schedule_hooks
 
 AUTOENCODER = autoencoders.mlp_autoencoder([4, 3, 2])
 VARIATIONAL = autoencoders.mlp_variational_autoencoder([4, 2])
@@ -25,6 +25,30 @@ IMAGES = jnp.ones((2, 4, 4, 1))
 
 def zero(params, batch, key):
     return jnp.zeros(()), {}
+
+
+def trivial(*_):
+    """A learner that learns nothing, so that calls which train cost nothing."""
+
+    def init(key):
+        return training.TrainState({}, (), (), key, jnp.zeros((), jnp.int32))
+
+    def step(state, batch):
+        return state._replace(step=state.step + 1), {"loss": jnp.zeros(())}
+
+    return jn.Learner(init, step)
+
+
+TRIVIAL, DATA = trivial(), {"x": jnp.ones((4, 2)), "y": jnp.zeros(4, int)}
+STATE, STEPS = TRIVIAL.init(KEY), {"loss": jnp.zeros(2)}
+RBM = boltzmann.RBM(num_visible=2, num_hidden=2)
+LABELS = jnp.array([0, 1, 1])
+BEST = training.init_best({})
+MIXTURE = clustering.GaussianMixture(jnp.full(2, 0.5), jnp.eye(2), jnp.ones(2))
+
+
+def identity(params, x, *, key=None):
+    return x
 
 
 def spread(function, name, *arguments, **options):
@@ -206,6 +230,48 @@ NUMBERS = {
     ),
     (clustering.fit_gaussian_mixture, "min_variance"): (
         traced(clustering.fit_gaussian_mixture, "min_variance", KEY, X, 2),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (deep.dcn.deep_clustering_network_learner, "strength"): (
+        spread(
+            deep.dcn.deep_clustering_network_learner,
+            "strength",
+            AUTOENCODER.init,
+            AUTOENCODER,
+            zero,
+            optax.sgd(0.1),
+        ),
+        (0.0, 1.0),
+        (-0.5,),
+    ),
+    (deep.embedded.improved_deep_embedded_clustering, "degrees_of_freedom"): (
+        spread(
+            deep.embedded.improved_deep_embedded_clustering,
+            "degrees_of_freedom",
+            AUTOENCODER,
+            zero,
+        ),
+        (1.0,),
+        (0.0, -1.0),
+    ),
+    (deep.embedded.refresh_targets, "degrees_of_freedom"): (
+        spread(deep.embedded.refresh_targets, "degrees_of_freedom", AUTOENCODER),
+        (1.0,),
+        (0.0, -1.0),
+    ),
+    (clustering.lloyd, "tolerance"): (
+        traced(clustering.lloyd, "tolerance", X, X[:2]),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (clustering.expectation_maximization, "tolerance"): (
+        traced(clustering.expectation_maximization, "tolerance", X, MIXTURE),
+        (0.0, 0.1),
+        (-1.0, math.inf),
+    ),
+    (clustering.expectation_maximization, "min_variance"): (
+        traced(clustering.expectation_maximization, "min_variance", X, MIXTURE),
         (0.0, 0.1),
         (-1.0, math.inf),
     ),
@@ -393,9 +459,318 @@ COUNTS = {
     ),
     (boltzmann.RBM, "num_visible"): (spread(boltzmann.RBM, "num_visible", num_hidden=2), 2, 0),
     (boltzmann.RBM, "num_hidden"): (spread(boltzmann.RBM, "num_hidden", 2), 2, 0),
+    (boltzmann.stack, "dims"): (lambda value: boltzmann.stack([4, value]), 2, 0),
+    (boltzmann.annealing_schedule, "num_betas"): (
+        spread(boltzmann.annealing_schedule, "num_betas"),
+        10,
+        0,
+    ),
+    (boltzmann.annealed_importance_sampling, "num_chains"): (
+        lambda value: jax.eval_shape(
+            lambda key: boltzmann.annealed_importance_sampling(
+                RBM,
+                RBM.init(key),
+                key,
+                base_bias=jnp.zeros(2),
+                betas=np.array([0.0, 1.0]),
+                num_chains=value,
+            ),
+            KEY,
+        ),
+        2,
+        0,
+    ),
+    (boltzmann.contrastive_divergence, "num_steps"): (
+        spread(boltzmann.contrastive_divergence, "num_steps", RBM),
+        2,
+        0,
+    ),
+    (boltzmann.persistent_contrastive_divergence, "num_steps"): (
+        spread(boltzmann.persistent_contrastive_divergence, "num_steps", RBM, num_chains=2),
+        2,
+        0,
+    ),
+    (boltzmann.persistent_contrastive_divergence, "num_chains"): (
+        spread(boltzmann.persistent_contrastive_divergence, "num_chains", RBM),
+        2,
+        0,
+    ),
+    (boltzmann.fit_stack, "batch_size"): (
+        traced(boltzmann.fit_stack, "batch_size", (RBM,), trivial, KEY, DATA["x"], num_epochs=1),
+        2,
+        0,
+    ),
+    (boltzmann.fit_stack, "num_epochs"): (
+        traced(boltzmann.fit_stack, "num_epochs", (RBM,), trivial, KEY, DATA["x"], batch_size=2),
+        2,
+        0,
+    ),
+    (clustering.lloyd, "max_iterations"): (
+        traced(clustering.lloyd, "max_iterations", X, X[:2]),
+        2,
+        0,
+    ),
+    (clustering.expectation_maximization, "max_iterations"): (
+        traced(clustering.expectation_maximization, "max_iterations", X, MIXTURE),
+        2,
+        0,
+    ),
+    (clustering.fit_kmeans, "num_restarts"): (
+        traced(clustering.fit_kmeans, "num_restarts", KEY, X, 2),
+        2,
+        0,
+    ),
+    (clustering.fit_gaussian_mixture, "num_restarts"): (
+        traced(clustering.fit_gaussian_mixture, "num_restarts", KEY, X, 2),
+        2,
+        0,
+    ),
+    (clustering.kmeans_plus_plus, "num_clusters"): (
+        traced(clustering.kmeans_plus_plus, "num_clusters", KEY, X),
+        2,
+        0,
+    ),
+    (clustering.kmeans_plus_plus, "num_candidates"): (
+        traced(clustering.kmeans_plus_plus, "num_candidates", KEY, X, 2),
+        2,
+        0,
+    ),
+    (clustering.check_clusters, "num_clusters"): (
+        spread(clustering.check_clusters, "num_clusters", np.eye(3)),
+        2,
+        0,
+    ),
+    (clustering.encode_all, "batch_size"): (
+        traced(clustering.encode_all, "batch_size", identity, {}, X),
+        2,
+        0,
+    ),
+    (clustering.assign_codes, "batch_size"): (
+        traced(
+            clustering.assign_codes,
+            "batch_size",
+            identity,
+            {"autoencoder": {}, "centers": X[:2]},
+            X,
+        ),
+        2,
+        0,
+    ),
+    (clustering.cluster_codes, "batch_size"): (
+        traced(clustering.cluster_codes, "batch_size", KEY, identity, {}, X, 2),
+        2,
+        0,
+    ),
+    (clustering.cluster_codes, "num_clusters"): (
+        traced(clustering.cluster_codes, "num_clusters", KEY, identity, {}, X),
+        2,
+        0,
+    ),
+    (clustering.cluster_codes, "num_restarts"): (
+        traced(clustering.cluster_codes, "num_restarts", KEY, identity, {}, X, 2),
+        2,
+        0,
+    ),
+    (clustering.refresh_targets, "batch_size"): (
+        spread(clustering.refresh_targets, "batch_size", AUTOENCODER),
+        2,
+        0,
+    ),
+    (clustering.reset_and_recluster, "subsample"): (
+        spread(clustering.reset_and_recluster, "subsample", AUTOENCODER, zero),
+        2,
+        0,
+    ),
+    (clustering.with_targets, "num_examples"): (
+        spread(clustering.with_targets, "num_examples", zero),
+        2,
+        0,
+    ),
+    (metrics.confusion_matrix, "num_classes"): (
+        traced(metrics.confusion_matrix, "num_classes", LABELS, LABELS),
+        2,
+        0,
+    ),
+    (metrics.contingency_table, "num_classes"): (
+        spread(metrics.contingency_table, "num_classes", [0, 1], [0, 1], num_clusters=2),
+        2,
+        0,
+    ),
+    (metrics.contingency_table, "num_clusters"): (
+        spread(metrics.contingency_table, "num_clusters", [0, 1], [0, 1], num_classes=2),
+        2,
+        0,
+    ),
+    (metrics.expected_calibration_error, "num_bins"): (
+        traced(metrics.expected_calibration_error, "num_bins", X, LABELS),
+        2,
+        0,
+    ),
+    (metrics.silhouette_samples, "num_clusters"): (
+        traced(metrics.silhouette_samples, "num_clusters", X, LABELS),
+        2,
+        0,
+    ),
+    (metrics.silhouette_samples, "block_size"): (
+        traced(metrics.silhouette_samples, "block_size", X, LABELS, num_clusters=2),
+        2,
+        0,
+    ),
+    (metrics.silhouette_score, "num_clusters"): (
+        traced(metrics.silhouette_score, "num_clusters", X, LABELS),
+        2,
+        0,
+    ),
+    (metrics.silhouette_score, "block_size"): (
+        traced(metrics.silhouette_score, "block_size", X, LABELS, num_clusters=2),
+        2,
+        0,
+    ),
+    (metrics.top_k_accuracy, "k"): (traced(metrics.top_k_accuracy, "k", X, LABELS), 2, 0),
+    (training.fit, "num_epochs"): (
+        traced(training.fit, "num_epochs", TRIVIAL, KEY, DATA, batch_size=2),
+        2,
+        0,
+    ),
+    (training.fit, "batch_size"): (
+        traced(training.fit, "batch_size", TRIVIAL, KEY, DATA, num_epochs=1),
+        2,
+        0,
+    ),
+    (training.fit_stages, "num_epochs"): (
+        traced(
+            training.fit_stages,
+            "num_epochs",
+            [training.Stage("one", trivial)],
+            KEY,
+            DATA,
+            batch_size=2,
+        ),
+        2,
+        0,
+    ),
+    (training.fit_stages, "batch_size"): (
+        traced(
+            training.fit_stages,
+            "batch_size",
+            [training.Stage("one", trivial)],
+            KEY,
+            DATA,
+            num_epochs=1,
+        ),
+        2,
+        0,
+    ),
+    (training.epochs, "batch_size"): (
+        spread(training.epochs, "batch_size", TRIVIAL, STATE, DATA),
+        2,
+        0,
+    ),
+    (training.begin_epoch, "batch_size"): (
+        spread(training.begin_epoch, "batch_size", TRIVIAL, STATE, DATA),
+        2,
+        0,
+    ),
+    (training.advance, "num_steps"): (
+        spread(training.advance, "num_steps", TRIVIAL, STATE, STEPS, DATA, batch_size=2),
+        2,
+        0,
+    ),
+    (training.advance, "batch_size"): (
+        spread(training.advance, "batch_size", TRIVIAL, STATE, STEPS, DATA, num_steps=1),
+        2,
+        0,
+    ),
+    (training.run_epoch, "batch_size"): (
+        traced(training.run_epoch, "batch_size", TRIVIAL, STATE, DATA),
+        2,
+        0,
+    ),
+    (training.run_steps, "start"): (
+        traced(
+            training.run_steps,
+            "start",
+            TRIVIAL,
+            STATE,
+            STEPS,
+            DATA,
+            batches=training.shuffled(2),
+            stop=2,
+        ),
+        1,
+        -1,
+    ),
+    (training.run_steps, "stop"): (
+        traced(
+            training.run_steps,
+            "stop",
+            TRIVIAL,
+            STATE,
+            STEPS,
+            DATA,
+            batches=training.shuffled(2),
+            start=0,
+        ),
+        2,
+        0,
+    ),
+    (training.shuffled, "batch_size"): (spread(training.shuffled, "batch_size"), 2, 0),
+    (training.shuffled, "num_shards"): (spread(training.shuffled, "num_shards", 2), 2, 0),
+    (training.in_order, "batch_size"): (spread(training.in_order, "batch_size"), 2, 0),
+    (training.in_order, "length"): (spread(training.in_order, "length", 2), 2, 0),
+    (training.balanced, "batch_size"): (
+        spread(training.balanced, "batch_size", num_classes=2),
+        2,
+        0,
+    ),
+    (training.balanced, "num_classes"): (spread(training.balanced, "num_classes", 2), 2, 0),
+    (training.device_mesh, "run"): (spread(training.device_mesh, "run"), 1, 0),
+    (training.device_mesh, "data"): (spread(training.device_mesh, "data"), 1, 0),
+    (training.keep_best, "epoch"): (
+        lambda value: training.keep_best(BEST, {}, jnp.zeros(()), value, patience=1),
+        2,
+        0,
+    ),
+    (training.keep_best, "patience"): (
+        spread(training.keep_best, "patience", BEST, {}, jnp.zeros(()), 1),
+        2,
+        0,
+    ),
+    (training.out_of_patience, "epoch"): (
+        spread(training.out_of_patience, "epoch", BEST, patience=1),
+        2,
+        -1,
+    ),
+    (training.out_of_patience, "patience"): (
+        spread(training.out_of_patience, "patience", BEST, 1),
+        2,
+        0,
+    ),
+    (training.predict, "batch_size"): (
+        traced(training.predict, "batch_size", identity, {}, X),
+        2,
+        0,
+    ),
+    (training.per_run, "batch_size"): (lambda value: training.per_run(value), 2, 0),
+    (training.HostData, "steps_per_epoch"): (
+        spread(training.HostData, "steps_per_epoch", iter),
+        2,
+        0,
+    ),
+    (training.fit, "every"): (
+        lambda value: schedule_hooks([(value, identity)]),
+        2,
+        0,
+    ),
+    (training.fit, "first"): (
+        lambda value: schedule_hooks([(1, identity, value)]),
+        2,
+        -1,
+    ),
 }
-# Numbers without a range.
-FREE = {("transform_images", "rotation")}
+PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
+# Numbers without a range, and those that have another name in a message.
+FREE = {("transform_images", "rotation"), ("per_run", "batches")}
 KINDS = {
     "python": lambda value: value,
     "numpy": lambda value: (np.int64 if isinstance(value, int) else np.float32)(value),
@@ -403,13 +778,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def as_users_run():
-    """Without the type checks of the tests, which would see some of these values first."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
+pytestmark = pytest.mark.usefixtures("as_users_run")
 
 
 def names(entry):
@@ -467,7 +836,7 @@ def test_every_argument_that_is_a_number_is_in_the_tables():
     checked = {(function.__name__, argument) for function, argument in (*NUMBERS, *COUNTS)} | FREE
     missing = [
         f"{name}({argument}: {parameter.annotation})"
-        for package in (nn, optim, autoencoders)
+        for package in PACKAGES
         for name in package.__all__
         if inspect.isfunction(function := inspect.unwrap(getattr(package, name)))
         for argument, parameter in inspect.signature(function).parameters.items()

@@ -1,6 +1,5 @@
 """Lower bounds of the evidence `log p(x)` of a variational autoencoder, and estimates of it."""
 
-import functools
 import operator
 
 import jax
@@ -8,8 +7,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
+from jaxnet._compiled import compiled_for
+from jaxnet._data import as_arrays
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.weighting import masked, weighted_mean
+from jaxnet.objectives.weighting import (
+    masked,
+    require_entry,
+    require_shape,
+    weighted_mean,
+    weighted_means,
+    widen,
+)
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -30,6 +38,7 @@ def gaussian_kl(
     >>> gaussian_kl(jnp.array([1.0, 0.0]), jnp.zeros(2)).item()
     0.5
     """
+    require_shape("gaussian_kl", "log_variance", log_variance, mean.shape)
     return (mean**2 + jnp.exp(log_variance) - 1 - log_variance).sum(axis=-1) / 2
 
 
@@ -40,21 +49,37 @@ def _sum_over_pixels(values: Array, num_axes: int) -> Array:
 def _decode(
     model: VariationalAutoencoder, params: Params, codes: Array, x: Array, key: Array | None
 ) -> tuple[Array, Array]:
-    """`log p(x | code)` and the squared error of its mean, one for each code; `x` broadcasts."""
-    outputs = model.decode(params, codes, key=key)
+    """`log p(x | code)` and the squared error of its mean, for each code of an example."""
+    outputs = widen(model.decode(params, codes, key=key))
     if outputs.shape[codes.ndim - 1 :] != x.shape[1:]:
         raise ValueError(
             f"variational_autoencoder: the decoder's outputs have shape "
             f"{outputs.shape[codes.ndim - 1 :]}, expected that of an example, {x.shape[1:]}"
         )
     num_axes = codes.ndim - 1
-    x = jax.lax.broadcast_to_rank(x, outputs.ndim)
+    x = jnp.broadcast_to(x, outputs.shape)
     log_prob = _sum_over_pixels(model.likelihood.log_prob(outputs, x), num_axes)
     return log_prob, _sum_over_pixels((x - model.likelihood.mean(outputs)) ** 2, num_axes)
 
 
-def _means(values: Metrics, batch: Batch) -> Metrics:
-    return {name: weighted_mean(value, batch.get("weight")) for name, value in values.items()}
+def _posterior(
+    model: VariationalAutoencoder, params: Params, x: Array, key: Array | None
+) -> tuple[Array, Array]:
+    mean, log_variance = model.posterior(params, x, key=key)
+    return widen(mean), widen(log_variance)
+
+
+def _inputs(function: str, batch: Batch) -> tuple[Batch, Array, Array]:
+    """The batch without what is masked, its inputs and the data to reconstruct."""
+    batch = masked(batch)
+    x = require_entry(function, batch, "x")
+    target = batch.get("target", x)
+    if target.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            f"{function}: target has shape {target.shape} and x {x.shape}; they must hold the same "
+            "number of examples"
+        )
+    return batch, x, target
 
 
 def negative_elbo(model: VariationalAutoencoder) -> Objective:
@@ -85,15 +110,16 @@ def negative_elbo(model: VariationalAutoencoder) -> Objective:
     """
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        batch = masked(batch)
-        mean, log_variance = model.posterior(params, batch["x"], key=key)
+        batch, x, target = _inputs("negative_elbo", batch)
+        mean, log_variance = _posterior(model, params, x, key)
         noise = 0.0 if key is None else posterior_noise(key, mean)
         codes = reparameterize(mean, log_variance, noise)
-        target = batch.get("target", batch["x"])
         log_prob, squared = _decode(model, params, codes, target, key)
         divergence = gaussian_kl(mean, log_variance)
         values = {"reconstruction": -log_prob, "kl": divergence, "squared_error": squared}
-        return weighted_mean(divergence - log_prob, batch.get("weight")), _means(values, batch)
+        return weighted_mean(divergence - log_prob, batch.get("weight")), weighted_means(
+            values, batch
+        )
 
     return objective
 
@@ -140,11 +166,10 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
                 "importance_weighted: key is None, expected a key, since the bound is a mean over "
                 "drawn codes; pass one in evaluation too"
             )
-        batch = masked(batch)
-        mean, log_variance = model.posterior(params, batch["x"], key=key)
+        batch, x, target = _inputs("importance_weighted", batch)
+        mean, log_variance = _posterior(model, params, x, key)
         noise = posterior_noise(key, mean, num_samples)
         codes = reparameterize(mean, log_variance, noise)
-        target = batch.get("target", batch["x"])
         log_prob, squared = _decode(model, params, codes, target, key)
         log_weights = _log_weights(log_prob, codes, log_variance, noise)
         bounds = jax.nn.logsumexp(log_weights, axis=0) - jnp.log(num_samples)
@@ -153,7 +178,7 @@ def importance_weighted(model: VariationalAutoencoder, num_samples: int) -> Obje
             "kl": gaussian_kl(mean, log_variance),
             "squared_error": squared.mean(axis=0),
         }
-        return weighted_mean(-bounds, batch.get("weight")), _means(values, batch)
+        return weighted_mean(-bounds, batch.get("weight")), weighted_means(values, batch)
 
     return objective
 
@@ -198,15 +223,17 @@ def log_likelihood(
     """
     require_positive("log_likelihood", num_samples=num_samples, chunk_size=chunk_size)
     num_samples, chunk_size = operator.index(num_samples), operator.index(chunk_size)
-    return _log_likelihood(model, params, x, key, num_samples, min(chunk_size, num_samples))
+    x = as_arrays("log_likelihood", "x", x)
+    options = {"num_samples": num_samples, "chunk_size": min(chunk_size, num_samples)}
+    return compiled_for(model, _log_likelihood, **options)(params, x, key)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "num_samples", "chunk_size"))
 def _log_likelihood(
     model: VariationalAutoencoder,
     params: Params,
     x: Array,
     key: Array,
+    *,
     num_samples: int,
     chunk_size: int,
 ) -> Array:
@@ -215,7 +242,7 @@ def _log_likelihood(
     def estimate(index_and_example: tuple[Array, Array]) -> Array:
         index, example = index_and_example
         example_key = jax.random.fold_in(key, index)
-        mean, log_variance = model.posterior(params, example)
+        mean, log_variance = _posterior(model, params, example, None)
 
         def chunk(total: Array, number: Array) -> tuple[Array, None]:
             noise_key = jax.random.fold_in(example_key, number)

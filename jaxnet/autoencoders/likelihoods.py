@@ -11,6 +11,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxnet._checks import require_above_zero
+from jaxnet.objectives.weighting import require_shape
+
+_REMEDY = "the shape of the outputs: one output for each number"
 
 
 class Likelihood(NamedTuple):
@@ -19,7 +22,7 @@ class Likelihood(NamedTuple):
     Attributes:
         mean: `mean(outputs)`, the expected data.
         log_prob: `log_prob(outputs, x)`, the logarithm of the probability (density) of each number,
-            in nats.
+            in nats, for outputs and data of the same shape.
 
     >>> poisson = Likelihood(jnp.exp, lambda outputs, x: x * outputs - jnp.exp(outputs))
     >>> float(poisson.mean(jnp.zeros(())))
@@ -31,6 +34,7 @@ class Likelihood(NamedTuple):
 
 
 def _bernoulli_log_prob(outputs: Array, x: Array) -> Array:
+    require_shape("bernoulli_likelihood", "x", x, outputs.shape, remedy=_REMEDY)
     return -optax.losses.sigmoid_binary_cross_entropy(outputs, x.astype(outputs.dtype))
 
 
@@ -81,6 +85,7 @@ def gaussian_likelihood(
     require_above_zero("gaussian_likelihood", scale=scale)
 
     def log_prob(outputs: Array, x: Array) -> Array:
+        require_shape("gaussian_likelihood", "x", x, outputs.shape, remedy=_REMEDY)
         constant = jnp.log(scale) + math.log(2 * math.pi) / 2
         return -(((x - mean(outputs)) / scale) ** 2) / 2 - constant
 

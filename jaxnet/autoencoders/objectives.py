@@ -18,6 +18,7 @@ from jaxtyping import Array
 from jaxnet.nn.network import Network, StatefulNetwork
 from jaxnet.objectives.prediction import Elementwise, supervised
 from jaxnet.objectives.stateful import transform_objective
+from jaxnet.objectives.weighting import require_entry
 from jaxnet.typing import (
     AnyObjective,
     Batch,
@@ -61,7 +62,7 @@ def _of_input(network: Network | StatefulNetwork, elementwise: Elementwise) -> A
 
     def transform(apply: StatefulApply) -> StatefulApply:
         def of_input(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
-            target = batch.get("target", batch["x"])
+            target = batch.get("target", require_entry("reconstruction", batch, "x"))
             return apply(params, extra, {**batch, "y": target}, key)
 
         return of_input

@@ -16,8 +16,8 @@ from jaxtyping import Array
 from jaxnet._checks import require_integer, require_not_negative, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.autoencoders.objectives import sum_per_example
-from jaxnet.objectives.weighting import masked, weighted_mean
 from jaxnet.objectives.stateful import transform_objective
+from jaxnet.objectives.weighting import example_weight, masked, weighted_mean, widen
 from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 
 # Rows of the Jacobian that are computed together: enough to use a processor fully.
@@ -26,15 +26,12 @@ _ROWS = 32
 
 def _codes(network: Autoencoder, params: Params, batch: Batch) -> Array:
     x = masked(batch)["x"]
-    return network.encode(params, x).reshape(len(x), -1)
+    return widen(network.encode(params, x)).reshape(len(x), -1)
 
 
 def _mean(values: Array, batch: Batch) -> Array:
     """Weighted mean of one value per example; weights of elements count as their mean."""
-    weight = batch.get("weight")
-    if weight is not None:
-        weight = weight.reshape(len(weight), -1).mean(axis=-1)
-    return weighted_mean(values, weight)
+    return weighted_mean(values, example_weight(batch))
 
 
 def with_l1_sparsity(

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,7 @@ def annealing_schedule(num_betas: int = 14_500) -> np.ndarray:
     the schedule of the experiments.
     """
     require_integer("annealing_schedule", "num_betas", num_betas, 4)
+    num_betas = operator.index(num_betas)
     first = max(1, round(num_betas * 500 / 14_500))
     second = max(1, round(num_betas * 4_000 / 14_500))
     return np.concatenate(
@@ -131,7 +133,7 @@ def annealed_importance_sampling(
                 f"{len(betas)} numbers from {min(betas)} to {max(betas)}; use annealing_schedule"
             )
     betas = jnp.asarray(betas, params["kernel"].dtype)
-    return _anneal(rbm, params, key, base_bias, betas, num_chains)
+    return _anneal(rbm, params, key, base_bias, betas, operator.index(num_chains))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 5))

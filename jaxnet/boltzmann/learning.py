@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxnet._checks import require_positive
 from jaxnet.boltzmann.machine import RBM
-from jaxnet.objectives.weighting import weighted_mean
+from jaxnet.objectives.weighting import masked, require_entry, weighted_mean, widen
 from jaxnet.typing import Batch, Metrics, Objective, Params, StatefulObjective
 
 
@@ -47,8 +47,10 @@ def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
     require_positive("contrastive_divergence", num_steps=num_steps)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
+        x = require_entry("contrastive_divergence", batch, "x")
         constant = jax.lax.stop_gradient(params)
-        ends = rbm.gibbs(constant, batch["x"], _required(key), num_steps=num_steps)
+        ends = rbm.gibbs(constant, x, _required(key), num_steps=num_steps)
         energy = weighted_mean(rbm.free_energy(params, ends), batch.get("weight"))
         metrics = _data_metrics(rbm, params, batch)
         return metrics["free_energy"] - energy, metrics
@@ -97,10 +99,12 @@ def persistent_contrastive_divergence(
         return rbm.visible.sample(key, eta)
 
     def apply(params: Params, chains: Array, batch: Batch, key: Array | None) -> Any:
+        batch = masked(batch)
+        require_entry("persistent_contrastive_divergence", batch, "x")
         constant = jax.lax.stop_gradient(params)
         chains = rbm.gibbs(constant, chains, _required(key), num_steps=num_steps)
         metrics = _data_metrics(rbm, params, batch)
-        loss = metrics["free_energy"] - jnp.mean(rbm.free_energy(params, chains))
+        loss = metrics["free_energy"] - weighted_mean(rbm.free_energy(params, chains))
         return loss, (chains, metrics)
 
     return StatefulObjective(init, apply)
@@ -108,7 +112,8 @@ def persistent_contrastive_divergence(
 
 def _data_metrics(rbm: RBM, params: Params, batch: Batch) -> Metrics:
     x, weight = batch["x"], batch.get("weight")
-    errors = jnp.sum((x - rbm.reconstruct(jax.lax.stop_gradient(params), x)) ** 2, axis=-1)
+    reconstructed = widen(rbm.reconstruct(jax.lax.stop_gradient(params), x))
+    errors = jnp.sum((x - reconstructed) ** 2, axis=-1)
     return {
         "free_energy": weighted_mean(rbm.free_energy(params, x), weight),
         "squared_reconstruction_error": weighted_mean(errors, weight),

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet._checks import require_sizes
 from jaxnet.boltzmann.machine import RBM
 from jaxnet.boltzmann.units import BERNOULLI, Unit
+from jaxnet.objectives.weighting import require_entry
 from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner
 from jaxnet.typing import Batch, Metrics, Params
@@ -34,11 +36,8 @@ def stack(
     ...  for rbm in stack([784, 256, 30], code=boltzmann.GAUSSIAN)]
     [(784, 256, 'Bernoulli'), (256, 30, 'Gaussian')]
     """
-    if len(dims) < 2:
-        raise ValueError(
-            "stack: dims must hold at least the sizes of the data and of one hidden layer, "
-            f"found {list(dims)}"
-        )
+    meaning = "hold at least the sizes of the data and of one hidden layer"
+    dims = require_sizes("stack", "dims", dims, meaning, min_length=2)
     units = [visible, *[BERNOULLI] * (len(dims) - 2), code]
     return tuple(
         RBM(num_visible, num_hidden, visible=below, hidden=above)
@@ -76,7 +75,7 @@ def stack_stages(rbms: Sequence[RBM], learner: Callable[[RBM], Learner]) -> tupl
     """Stages that train machines one after the other, each on the hidden means of the one before.
 
     `jaxnet.training.fit_stages` trains them in one pure function, `jaxnet.runs.train_stages` with
-    checkpoints. The data are `{"x": x}`.
+    checkpoints. The data are `{"x": x}`, optionally with a `weight`.
 
     Args:
         rbms: machines as from `stack`.
@@ -96,7 +95,8 @@ def stack_stages(rbms: Sequence[RBM], learner: Callable[[RBM], Learner]) -> tupl
 
     def stage(index: int, rbm: RBM) -> Stage:
         def hidden_means(previous: tuple[Params, ...], data: Batch) -> Batch:
-            return {"x": encode(rbms[:index], previous, data["x"])}
+            x = require_entry("stack_stages", data, "x")
+            return {**data, "x": encode(rbms[:index], previous, x)}
 
         return Stage(f"rbm_{index}", lambda previous: learner(rbm), hidden_means if index else None)
 

@@ -40,6 +40,7 @@ from jaxnet.checkpoint.leaves import (
     is_key,
     leaf_sha256,
     numpy_dtype,
+    require_whole,
     summarize,
     to_numpy,
     unavailable,
@@ -53,13 +54,16 @@ State = TypeVar("State", bound=PyTree[Any])
 def save(path: str | os.PathLike[str], state: PyTree[Any]) -> None:
     """Write a pytree of arrays, all of it or nothing.
 
+    In a program of several processes arrays must be replicated; call it on process 0, or with
+    another path on each. All processes call `restore`.
+
     Args:
         path: the directory to make; its parent must exist.
         state: a pytree of arrays of any shapes; typed PRNG keys are arrays.
 
     Raises:
         TypeError: a leaf is not an array of numbers; it is named.
-        ValueError: two leaves have the same path.
+        ValueError: two leaves have the same path; a leaf is sharded over several processes.
         FileExistsError: the path exists.
         OSError: it cannot be written; nothing of it remains.
 
@@ -172,6 +176,7 @@ def write(
         ValueError: two leaves have the same path.
         OSError: it cannot be written; nothing of it remains, and one of that name is unchanged.
     """
+    require_whole("save", state)
     described, leaves = describe(state), jax.tree.leaves(state)
     specs = [
         Spec(leaf.path, numpy_dtype(leaf.dtype), _values_shape(values))

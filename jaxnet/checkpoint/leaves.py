@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Key, PyTree, Shaped
 
 _NUMPY = (
@@ -133,8 +134,35 @@ def to_numpy(leaf: Any) -> Shaped[np.ndarray, "..."]:
     >>> to_numpy(jax.random.key(7)).tolist()
     [0, 7]
     """
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        # Replicated: the copy of one device of this process.
+        leaf = leaf.addressable_data(0)
     array = np.asarray(jax.device_get(jax.random.key_data(leaf) if is_key(leaf) else leaf))
     return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def require_whole(function: str, tree: PyTree[Any]) -> None:
+    """Raise for leaves of which this process holds a part only.
+
+    Args:
+        function: the public function, for the message.
+        tree: a pytree of arrays.
+
+    Raises:
+        ValueError: an array that is sharded over several processes; it is named.
+
+    >>> require_whole("save", {"bias": jnp.zeros(2)})
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, jax.Array) and not (
+            leaf.is_fully_addressable or leaf.is_fully_replicated
+        ):
+            raise ValueError(
+                f"{function}: leaf {jax.tree_util.keystr(path)} is sharded over several processes "
+                f"({leaf.sharding}); gather it on all of them with "
+                "jax.experimental.multihost_utils.process_allgather(leaf, tiled=True), or "
+                "replicate it with jax.jit(lambda x: x, out_shardings=...)"
+            )
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -171,6 +199,8 @@ def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool 
     array = jnp.asarray(values)
     if is_key(like):
         array = jax.random.wrap_key_data(array, impl=_key_impl(like))
+        if not getattr(like, "is_fully_addressable", True):
+            return _replicated_key(values, like)
     elif weak_type:
         array = _weakly_typed(array)
     # An array that JAX placed by default is not committed to a device.
@@ -220,10 +250,12 @@ def params_sha256(params: PyTree[Any]) -> str:
 
     Raises:
         TypeError: a leaf is not an array of numbers; it is named.
+        ValueError: a leaf is sharded over several processes; it is named.
 
     >>> params_sha256({"bias": np.zeros(2, np.float32)})[:16]
     '4f03f67f30220575'
     """
+    require_whole("params_sha256", params)
     digest = hashlib.sha256()
     for leaf, values in zip(describe(params), jax.tree.leaves(params), strict=True):
         digest.update(leaf_sha256(leaf, to_numpy(values)).encode())
@@ -271,6 +303,17 @@ def _is_number(dtype: Any) -> bool:
     """Whether this is a type of numbers in the byte order of this machine."""
     dtype = np.dtype(dtype)
     return _DTYPES.get(dtype.name) == dtype
+
+
+def _replicated_key(values: Shaped[np.ndarray, "..."], like: Any) -> Any:
+    """A key on the devices of several processes, to which `jax.device_put` does not send keys."""
+    mesh = like.sharding.mesh
+    replicated = NamedSharding(mesh, PartitionSpec())
+    data = jax.make_array_from_callback(values.shape, replicated, lambda index: values[index])
+    impl = _key_impl(like)
+    return jax.jit(
+        lambda data: jax.random.wrap_key_data(data, impl=impl), out_shardings=like.sharding
+    )(data)
 
 
 def _key_impl(like: Key[Any, "..."]) -> Any:

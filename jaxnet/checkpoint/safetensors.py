@@ -24,6 +24,7 @@ from jaxnet.checkpoint.leaves import (
     differences,
     from_numpy,
     params_sha256,
+    require_whole,
     summarize,
     to_numpy,
     unavailable,
@@ -42,7 +43,8 @@ def export_params(path: str | os.PathLike[str], params: PyTree[Any]) -> None:
 
     Raises:
         TypeError: a leaf is not an array of numbers; it is named.
-        ValueError: two leaves have the same name, or a leaf has a type that the format lacks.
+        ValueError: two leaves have the same name, a leaf has a type that the format lacks, or is
+            sharded over several processes.
         OSError: it cannot be written; an existing file is unchanged.
 
     >>> import tempfile, jaxnet as jn
@@ -54,6 +56,7 @@ def export_params(path: str | os.PathLike[str], params: PyTree[Any]) -> None:
     True
     """
     path = Path(path).absolute()
+    require_whole("export_params", params)
     supported = {dtype.name for dtype in DTYPES.values()}
     arrays = {}
     for leaf, values in _named(params):

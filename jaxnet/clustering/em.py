@@ -36,7 +36,6 @@ class MixtureFit(NamedTuple):
     num_iterations: Int[Array, "..."]
 
 
-@jax.jit
 def expectation_maximization(
     x: Float[Array, "n dim"],
     start: GaussianMixture,
@@ -73,7 +72,9 @@ def expectation_maximization(
         `MixtureFit`; the log-likelihood is that of the returned mixture.
 
     Raises:
-        ValueError: as `log_density`.
+        TypeError: a number of iterations that is not an integer.
+        ValueError: as `log_density`; `max_iterations` is below 1, `tolerance` or `min_variance`
+            below 0 (traced ones are not checked).
 
     >>> x = jnp.array([[-3.0], [-1.0], [1.0], [3.0]])
     >>> start = GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[-1.0], [1.0]]), jnp.ones(2))
@@ -84,6 +85,20 @@ def expectation_maximization(
     Source: Dempster, Laird and Rubin (1977), "Maximum likelihood from incomplete data via the EM
     algorithm"; Bishop (2006), "Pattern Recognition and Machine Learning", eq. 9.24 to 9.27.
     """
+    function = "expectation_maximization"
+    require_positive(function, max_iterations=max_iterations)
+    require_not_negative(function, tolerance=tolerance, min_variance=min_variance)
+    return _expectation_maximization(x, start, max_iterations, tolerance, min_variance)
+
+
+@jax.jit
+def _expectation_maximization(
+    x: Array,
+    start: GaussianMixture,
+    max_iterations: int | Array,
+    tolerance: float | Array,
+    min_variance: float | Array,
+) -> MixtureFit:
     kind = kind_of(start)
 
     def unfinished(carry: tuple[MixtureFit, Array, Array]) -> Array:

@@ -53,7 +53,6 @@ def assign(centers: Float[Array, "k dim"], x: Float[Array, "n dim"]) -> Int[Arra
     return jnp.argmin(squared_distances(x - middle, centers - middle), axis=1)
 
 
-@jax.jit
 def lloyd(
     x: Float[Array, "n dim"],
     centers: Float[Array, "k dim"],
@@ -85,7 +84,9 @@ def lloyd(
         `KMeans`; the inertia is that of the returned centers.
 
     Raises:
-        ValueError: the dimensions of examples and centers differ.
+        TypeError: a number of iterations that is not an integer.
+        ValueError: the dimensions of examples and centers differ; `max_iterations` is below 1 or
+            `tolerance` below 0 (traced ones are not checked).
 
     >>> x = jnp.array([[0.0], [1.0], [2.0], [10.0], [12.0]])
     >>> model = lloyd(x, jnp.array([[0.0], [1.0]]))
@@ -95,7 +96,16 @@ def lloyd(
     Source: Lloyd (1982), "Least squares quantization in PCM"; the tolerance and the reassignment of
     empty clusters are those of `sklearn.cluster.KMeans`.
     """
+    require_positive("lloyd", max_iterations=max_iterations)
+    require_not_negative("lloyd", tolerance=tolerance)
     require_same_dim("lloyd", x, centers=centers)
+    return _lloyd(x, centers, max_iterations, tolerance)
+
+
+@jax.jit
+def _lloyd(
+    x: Array, centers: Array, max_iterations: int | Array, tolerance: float | Array
+) -> KMeans:
     mean = jnp.mean(x, axis=0, keepdims=True)
     x = x - mean
     squares = row_squares(x)

@@ -1,6 +1,7 @@
 """Initial centers for k-means, and checks of the data before clustering."""
 
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,6 @@ from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import squared_distances
 
 
-@functools.partial(jax.jit, static_argnums=2, static_argnames="num_candidates")
 def kmeans_plus_plus(
     key: Array, x: Float[Array, "n dim"], num_clusters: int, *, num_candidates: int = 1
 ) -> Float[Array, "num_clusters dim"]:
@@ -50,6 +50,11 @@ def kmeans_plus_plus(
     """
     require_positive("kmeans_plus_plus", num_candidates=num_candidates)
     require_num_clusters("kmeans_plus_plus", num_clusters, len(x))
+    return _draw(key, x, operator.index(num_clusters), operator.index(num_candidates))
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _draw(key: Array, x: Array, num_clusters: int, num_candidates: int) -> Array:
     n = len(x)
     centered = x - jnp.mean(x, axis=0, keepdims=True)
     limits = jnp.finfo(x.dtype)
@@ -103,10 +108,8 @@ def check_clusters(x: ArrayLike, num_clusters: int) -> None:
             "with x.reshape(len(x), -1)"
         )
     n = len(rows)
-    if not 2 <= num_clusters <= n:
-        raise ValueError(
-            f"num_clusters must lie between 2 and {n}, the number of examples, found {num_clusters}"
-        )
+    remedy = f"there are {n} examples"
+    require_integer("check_clusters", "num_clusters", num_clusters, 2, n, remedy=remedy)
     different: set[bytes] = set()
     for start in range(0, n, 256):
         # Adding 0 makes -0 and 0 the same bytes.

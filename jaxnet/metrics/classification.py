@@ -1,5 +1,7 @@
 """Metrics of classifiers, from predicted classes, logits or probabilities."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -10,9 +12,11 @@ from jaxnet.metrics.weighting import (
     BinaryLabels,
     as_float,
     example_weights,
-    require_shape,
+    require_logits,
+    require_vectors,
     weighted_mean,
 )
+from jaxnet.objectives.weighting import require_shape
 
 
 def _nan_where_undefined(
@@ -49,6 +53,7 @@ def accuracy(
 
     Source: `sklearn.metrics.accuracy_score`.
     """
+    require_logits("accuracy", "logits", logits)
     require_shape("accuracy", "labels", labels, logits.shape[:1])
     weight = example_weights("accuracy", len(logits), weight)
     hits = jnp.argmax(logits, axis=-1) == labels
@@ -86,6 +91,7 @@ def top_k_accuracy(
     Source: Russakovsky et al. (2015), "ImageNet Large Scale Visual Recognition Challenge",
     section 4.1 (as an error, with k = 5).
     """
+    require_logits("top_k_accuracy", "logits", logits)
     num_classes = logits.shape[-1]
     require_integer(
         "top_k_accuracy",
@@ -97,7 +103,7 @@ def top_k_accuracy(
     )
     require_shape("top_k_accuracy", "labels", labels, logits.shape[:1])
     weight = example_weights("top_k_accuracy", len(logits), weight)
-    _, top_classes = jax.lax.top_k(logits, k)
+    _, top_classes = jax.lax.top_k(logits, operator.index(k))
     hits = jnp.any(top_classes == labels[:, None], axis=-1)
     return weighted_mean(_nan_where_undefined(hits, logits), weight)
 
@@ -139,8 +145,10 @@ def confusion_matrix(
         1,
         remedy="pass the number of classes of the data",
     )
+    require_vectors("confusion_matrix", labels=labels)
     require_shape("confusion_matrix", "predictions", predictions, labels.shape)
     weight = example_weights("confusion_matrix", len(labels), weight)
+    num_classes = operator.index(num_classes)
     true_classes = jax.nn.one_hot(labels, num_classes, dtype=weight.dtype) * weight[:, None]
     predicted_classes = jax.nn.one_hot(predictions, num_classes, dtype=weight.dtype)
     # Accelerators round the factors of a matrix product by default, here the weights.
@@ -173,6 +181,7 @@ def log_loss(
 
     Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.108.
     """
+    require_logits("log_loss", "logits", logits)
     require_shape("log_loss", "labels", labels, logits.shape[:1])
     weight = example_weights("log_loss", len(logits), weight)
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(as_float(logits), labels)
@@ -205,6 +214,7 @@ def binary_log_loss(
 
     Source: Bishop (2006), "Pattern Recognition and Machine Learning", equation 4.90.
     """
+    require_vectors("binary_log_loss", logit=logit)
     require_shape("binary_log_loss", "labels", labels, logit.shape)
     weight = example_weights("binary_log_loss", len(logit), weight)
     losses = optax.losses.sigmoid_binary_cross_entropy(as_float(logit), as_float(labels))
@@ -245,8 +255,10 @@ def expected_calibration_error(
     Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
     """
     require_integer("expected_calibration_error", "num_bins", num_bins, 1, remedy="15 is customary")
+    require_logits("expected_calibration_error", "probabilities", probabilities)
     require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
     weight = example_weights("expected_calibration_error", len(probabilities), weight)
+    num_bins = operator.index(num_bins)
     confidences = as_float(jnp.max(probabilities, axis=-1))
     hits = as_float(jnp.argmax(probabilities, axis=-1) == labels)
     bins = jnp.clip(jnp.ceil(confidences * num_bins) - 1, 0, num_bins - 1).astype(int)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
-from jaxnet.metrics.weighting import BinaryLabels, as_float, example_weights, require_shape
+from jaxnet.metrics.weighting import BinaryLabels, as_float, example_weights, require_vectors
+from jaxnet.objectives.weighting import require_shape
 
 
 class ThresholdCurve(NamedTuple):
@@ -53,6 +54,7 @@ def threshold_counts(
     weight: Shaped[Array, " n"] | None,
 ) -> ThresholdCounts:
     """Counts at the points of `threshold_curve`; `function` is named in error messages."""
+    require_vectors(function, scores=scores)
     require_shape(function, "labels", labels, scores.shape)
     weight = example_weights(function, len(scores), weight)
     exists = weight > 0

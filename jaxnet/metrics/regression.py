@@ -5,13 +5,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from jaxnet.metrics.weighting import (
-    as_float,
-    example_weights,
-    require_shape,
-    weighted_mean,
-    weighted_sum,
-)
+from jaxnet.metrics.weighting import as_float, example_weights, weighted_mean
+from jaxnet.objectives.weighting import require_shape, weighted_sum
 
 
 def _as_columns(values: Array) -> Float[Array, "n outputs"]:

@@ -1,6 +1,7 @@
 """The silhouette: how well clusters are separated, measured without labels."""
 
 import functools
+import operator
 
 import jax
 import jax.core
@@ -56,6 +57,7 @@ def silhouette_samples(
     clusters as examples.
     """
     _check(x, clusters, num_clusters, block_size)
+    num_clusters, block_size = operator.index(num_clusters), operator.index(block_size)
     return _coefficients(x, clusters, num_clusters=num_clusters, block_size=block_size)
 
 
@@ -122,6 +124,7 @@ def _check(x: Array, clusters: Array, num_clusters: int, block_size: int) -> Non
     require_positive("silhouette", block_size=block_size)
     remedy = "the silhouette compares a cluster with another one"
     require_integer("silhouette", "num_clusters", num_clusters, 2, remedy=remedy)
+    num_clusters = operator.index(num_clusters)
     if x.ndim != 2:
         raise ValueError(
             f"silhouette: x must hold one vector for each example, found shape {x.shape}; flatten "

@@ -4,23 +4,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
+from jaxnet.objectives.weighting import require_shape, weighted_sum
+
 BinaryLabels = Integer[Array, " n"] | Bool[Array, " n"]
 
 
 def as_float(values: ArrayLike) -> Array:
     """Convert values to JAX's default float type, since sums in bfloat16 lose most examples."""
     return jnp.asarray(values, jnp.result_type(float))
-
-
-def require_shape(
-    function: str, name: str, array: Shaped[Array, "..."], expected: tuple[int, ...]
-) -> None:
-    """Reject an array that would broadcast, such as labels `(n, 1)` with predictions `(n,)`."""
-    if array.shape != expected:
-        raise ValueError(
-            f"{function}: {name} has shape {array.shape}, expected {expected} to match the other "
-            f"arguments; reshape {name} or drop the extra examples"
-        )
 
 
 def example_weights(
@@ -33,12 +24,25 @@ def example_weights(
     return as_float(weight)
 
 
-def weighted_sum(values: Float[Array, "n *rest"], weight: Float[Array, " n"]) -> Array:
-    """`sum_i weight_i values_i`; a value of weight 0 is ignored, even if it is NaN."""
-    weight = weight.reshape(-1, *[1] * (values.ndim - 1))
-    return jnp.sum(jnp.where(weight > 0, values * weight, 0), axis=0)
-
-
 def weighted_mean(values: Float[Array, "n *rest"], weight: Float[Array, " n"]) -> Array:
     """`sum_i weight_i values_i / sum_i weight_i`; NaN if all weights are 0."""
     return weighted_sum(values, weight) / jnp.sum(weight)
+
+
+def require_logits(function: str, name: str, logits: Shaped[Array, "..."]) -> None:
+    """Reject anything but one row of at least two classes for each example."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"{function}: {name} has shape {logits.shape}, expected (n, classes) with at least two "
+            "classes; use jax.vmap for a batch of runs, and binary metrics for one output"
+        )
+
+
+def require_vectors(function: str, **arrays: Shaped[Array, "..."]) -> None:
+    """Reject anything but one number for each example."""
+    for name, array in arrays.items():
+        if array.ndim != 1:
+            raise ValueError(
+                f"{function}: {name} has shape {array.shape}, expected (n,); use {name}[:, 0] for "
+                "a column, and jax.vmap for a batch of runs"
+            )

@@ -206,7 +206,7 @@ def classification(
 
 
 def _is_soft(outputs: Array, targets: Array) -> bool:
-    """Whether targets are distributions over the classes; raise where they are not labels either."""
+    """Whether targets are distributions over the classes; raise where they are not labels."""
     found = f"classification: y has shape {targets.shape} and dtype {targets.dtype}"
     expected = (
         f"integer labels of shape {outputs.shape[:-1]}, or probabilities (floats) of shape "

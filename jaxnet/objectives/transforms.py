@@ -7,6 +7,7 @@ from jaxtyping import Array
 
 from jaxnet.nn.network import Network
 from jaxnet.objectives.stateful import transform_objective
+from jaxnet.objectives.weighting import require_entry
 from jaxnet.typing import AnyObjectiveT, Batch, Params, StatefulApply
 
 
@@ -45,7 +46,8 @@ def with_augmentation(objective: AnyObjectiveT, augmentation: Network) -> AnyObj
                     "augmentation)"
                 )
             own_key, key = (None, None) if key is None else jax.random.split(key)
-            x = augmentation.apply({}, batch["x"], key=own_key)
+            x = require_entry("with_augmentation", batch, "x")
+            x = augmentation.apply({}, x, key=own_key)
             return apply(params, extra, {**batch, "x": x}, key)
 
         return augmented
@@ -83,7 +85,7 @@ def with_noise(objective: AnyObjectiveT, noise: Network) -> AnyObjectiveT:
     def transform(apply: StatefulApply) -> StatefulApply:
         def denoising(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
             own_key, key = (None, None) if key is None else jax.random.split(key)
-            x = batch["x"]
+            x = require_entry("with_noise", batch, "x")
             noisy = {**batch, "x": noise.apply({}, x, key=own_key)}
             return apply(params, extra, {"target": x} | noisy, key)
 

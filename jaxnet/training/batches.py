@@ -10,10 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
 from jaxnet._checks import require_positive
+from jaxnet.training._explicit import explicit_sharding, gathered_sharding
 from jaxnet.training.state import ORDER
 from jaxnet.typing import Batch
 
@@ -103,21 +104,10 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
 
     def rows(leaf: Any) -> Shaped[Array, "..."]:
         leaf = jnp.asarray(leaf)
-        target = _explicit_sharding(indices, leaf.ndim)
+        target = gathered_sharding(leaf, indices)
         return leaf.at[indices].get(mode="promise_in_bounds", out_sharding=target)
 
     return jax.tree.map(rows, data)
-
-
-def _explicit_sharding(array: Array, ndim: int) -> NamedSharding | None:
-    """How the first axis of an array is sharded, for an array of `ndim` axes.
-
-    Under explicit mesh axes a gather asks for the sharding of its result; elsewhere it is None.
-    """
-    sharding = jax.typeof(array).sharding
-    if AxisType.Explicit not in sharding.mesh.axis_types:
-        return None
-    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:1], *[None] * (ndim - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +151,10 @@ class _Shuffled:
         def rows(leaf: Array) -> Array:
             leaf = jnp.asarray(leaf)
             shards = leaf.reshape(self.num_shards, -1, *leaf.shape[1:])
-            target = _explicit_sharding(leaf, 2)
-            order = indices if target is None else jax.sharding.reshard(indices, target)
+            sharding, order = explicit_sharding(leaf), indices
+            if sharding is not None:
+                spec = PartitionSpec(*sharding.spec[:1])
+                order = jax.sharding.reshard(indices, NamedSharding(sharding.mesh, spec))
             chosen = jax.vmap(lambda shard, rows: shard[rows])(shards, order)
             return chosen.reshape(self.batch_size, *leaf.shape[1:])
 

@@ -18,6 +18,7 @@ from jaxnet._checks import require_integer
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
+from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
@@ -169,7 +170,7 @@ def begin_epoch(
             return learner.step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
 
         step = _over_runs(first_step, state, (0, 0 if source.per_run else None))
-        shapes = jax.eval_shape(step, state, data)
+        shapes = jax.eval_shape(step, on_mesh_of(data, state), data)
     runs = state.step.ndim
 
     def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
@@ -240,6 +241,7 @@ def advance(
     source, data = resolve_batches(batch_size, batches), as_arrays("advance", "data", data)
     data_of_run = _first_run(data) if source.per_run else data
     require_metrics("advance", length, source.num_steps(data_of_run))
+    state, metrics = on_mesh_of(data, (state, metrics))
     take_steps = compiled_for(learner.step, _advance, batches=source)
     while step < end:
         for hook in scheduled:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_integer, require_positive
 from jaxnet.training.state import owned
 from jaxnet.typing import Params
 
@@ -89,6 +89,8 @@ def keep_best(
     >>> int(best.epoch), float(best.value)
     (2, 2.0)
     """
+    if jnp.ndim(epoch) == 0:
+        require_integer("keep_best", "epoch", epoch, 1)
     better = (value < best.value) & ~out_of_patience(best, epoch - 1, patience=patience)
 
     def choose(new: Array, old: Array) -> Array:
@@ -126,4 +128,6 @@ def out_of_patience(
     [False, True]
     """
     require_positive("early stopping", patience=patience)
+    if jnp.ndim(epoch) == 0:
+        require_integer("early stopping", "epoch", epoch, 0)
     return epoch - best.epoch >= patience

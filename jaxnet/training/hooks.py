@@ -66,7 +66,8 @@ def schedule_hooks(hooks: Hooks) -> tuple[ScheduledHook, ...]:
     for hook in hooks:
         if not isinstance(hook, tuple) or len(hook) not in (2, 3) or not callable(hook[1]):
             raise TypeError(
-                f"hooks: expected (every, function) or (every, function, first) each, found {hook!r}"
+                "hooks: expected (every, function) or (every, function, first) each, found "
+                f"{hook!r}"
             )
     scheduled = tuple(ScheduledHook(hook[0], hook[1], *hook[2:]) for hook in hooks)
     for hook in scheduled:

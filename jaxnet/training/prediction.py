@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,13 @@ from jaxtyping import Array, PyTree, Shaped
 from jaxnet._checks import require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
+from jaxnet.training._explicit import explicit_sharding, joined, on_mesh_of
+from jaxnet.training.batches import take_examples
 from jaxnet.typing import Apply, Params
 
 
 def predict(
-    apply: Apply, params: Params, x: PyTree[Shaped[Array, "..."]], *, batch_size: int = 1024
+    apply: Apply, params: Params, x: PyTree[Any], *, batch_size: int = 1024
 ) -> PyTree[Shaped[Array, "..."]]:
     """Outputs for every example, computed in padded batches of one fixed size.
 
@@ -50,19 +53,23 @@ def predict(
             "predict: all arrays of x must have the same first axis, which counts the examples, "
             f"found shapes {shapes}"
         )
-    return compiled_for(apply, _predict, operator.index(batch_size))(params, x)
+    run = compiled_for(apply, _predict, operator.index(batch_size))
+    return run(on_mesh_of(x, params), x)
 
 
 def _predict(apply: Apply, batch_size: int, params: Params, x: PyTree[Array]) -> PyTree[Array]:
     length = len(jax.tree.leaves(x)[0])
     num_batches = -(-length // batch_size)
+    if any(explicit_sharding(leaf) is not None for leaf in jax.tree.leaves(x)):
+        # An axis that is sharded cannot be cut into batches: the rows of each are gathered.
+        rows = jnp.minimum(jnp.arange(num_batches * batch_size), length - 1)
+        rows = rows.reshape(num_batches, batch_size)
+        outputs = jax.lax.map(lambda chosen: apply(params, take_examples(x, chosen)), rows)
+        return jax.tree.map(lambda leaf: joined(leaf, length), outputs)
 
     def cut(leaf: Array) -> Array:
         padding = [(0, num_batches * batch_size - length)] + [(0, 0)] * (leaf.ndim - 1)
         return jnp.pad(leaf, padding).reshape(num_batches, batch_size, *leaf.shape[1:])
 
-    def join(leaf: Array) -> Array:
-        return leaf.reshape(num_batches * batch_size, *leaf.shape[2:])[:length]
-
     outputs = jax.lax.map(functools.partial(apply, params), jax.tree.map(cut, x))
-    return jax.tree.map(join, outputs)
+    return jax.tree.map(lambda leaf: joined(leaf, length), outputs)

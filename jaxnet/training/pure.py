@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from jaxnet._checks import is_hidden, require_positive
+from jaxnet._checks import is_hidden, require_integer, require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
+from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -82,14 +83,15 @@ def fit(
     data, scheduled = as_arrays("fit", "data", data), schedule_hooks(hooks)
     source.num_steps(data)
     # `init` is not a part of the program, which may serve other first states.
+    state = on_mesh_of(data, learner.init(key))
     if validation is None:
         run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, None)
-        return run(learner.init(key), data)
+        return run(state, data)
     require_validation("fit", validation)
     examples = as_arrays("fit", "validation.data", validation.data), validation.key
     static = validation._replace(data=(), key=None)
     run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, static)
-    return run(learner.init(key), data, examples)
+    return run(state, data, examples)
 
 
 def _fit(
@@ -190,7 +192,7 @@ def run_epoch(
     (5, ())
     """
     source, data = resolve_batches(batch_size, batches), as_arrays("run_epoch", "data", data)
-    return _run_epoch(learner.step, state, data, source)
+    return _run_epoch(learner.step, on_mesh_of(data, state), data, source)
 
 
 def _run_epoch(
@@ -257,12 +259,16 @@ def run_steps(
     data = as_arrays("run_steps", "data", data)
     num_steps = batches.num_steps(data)
     require_metrics("run_steps", metrics["loss"].shape[-1], num_steps)
-    known = not is_hidden(start) and not is_hidden(stop)
-    if known and not 0 <= start < stop <= num_steps:
-        raise ValueError(
-            f"start and stop must lie in an epoch of {num_steps} steps, with start before stop, "
-            f"found {start} and {stop}"
-        )
+    state, metrics = on_mesh_of(data, (state, metrics))
+    require_integer("run_steps", "start", start, 0)
+    require_integer("run_steps", "stop", stop, 1)
+    if not is_hidden(start) and not is_hidden(stop):
+        start, stop = operator.index(start), operator.index(stop)
+        if not 0 <= start < stop <= num_steps:
+            raise ValueError(
+                f"start and stop must lie in an epoch of {num_steps} steps, with start before "
+                f"stop, found {start} and {stop}"
+            )
     plan = batches.plan(data, state.key, state.step // num_steps)
 
     def step(index: Array, carry: tuple[TrainState, Metrics]) -> tuple[TrainState, Metrics]:

@@ -71,6 +71,14 @@ def _objectives() -> dict[str, Case]:
         "regression_of_vectors": Case(
             jn.regression(outputs), outputs.init, INPUTS | {"y": Shape((N, 3), jnp.float32)}
         ),
+        "soft_classification": Case(
+            jn.classification(MLP), MLP.init, INPUTS | {"y": Shape((N, 4), jnp.float32)}
+        ),
+        "multilabel_classification": Case(
+            jn.multilabel_classification(outputs),
+            outputs.init,
+            INPUTS | {"y": Shape((N, 3), jnp.int32)},
+        ),
         "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
         "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
         "augmentation": Case(

@@ -5,18 +5,18 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxnet as jn
-from tests.contracts.registry import BATCHES, LEARNERS, example_data
+from tests.contracts.registry import BATCHES, LEARNERS, N, example_data
 
 BATCH = 2
 STEPS = 4
 
 
 def numbers(leaf):
-    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
 
 
 def identical(first, second):
@@ -31,6 +31,29 @@ def close(first, second):
     )
 
 
+def zero(params, batch, key):
+    return 0.0 * sum(leaf.sum() for leaf in jax.tree.leaves(params)), {}
+
+
+def optimizer_for(name):
+    """The optimizer, which draws random numbers from a key of each run if at all."""
+    if jn.optim.needs_key(name):
+        return lambda key: jn.optimizer(name, key=key)
+    return jn.optimizer(name)
+
+
+def buffers(tree):
+    """Addresses of the memory of all arrays."""
+    return {
+        (jax.random.key_data(leaf) if is_key(leaf) else leaf).unsafe_buffer_pointer()
+        for leaf in jax.tree.leaves(tree)
+    }
+
+
+def is_key(leaf):
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def types(tree):
     return jax.tree.map(lambda leaf: (jnp.shape(leaf), leaf.dtype), tree)
 
@@ -38,16 +61,58 @@ def types(tree):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_steps_keep_the_key_and_the_types_of_the_state(name, key):
     learner, shapes, _ = LEARNERS[name]
-    state = jax.jit(learner.init)(key)
+    data = example_data(shapes)
+    # A state may be donated: it has none of the caller's buffers, and none twice.
+    state = learner.init(key)
+    assert buffers(state).isdisjoint(buffers(key))
+    assert len(buffers(state)) == len(jax.tree.leaves(state))
     identical(state.key, key)
     assert int(state.step) == 0
-    new, metrics = jax.jit(learner.step)(state, example_data(shapes))
+    step = jax.jit(learner.step)
+    new, metrics = step(state, data)
     assert types(new) == types(state)
     assert jax.tree.structure(new) == jax.tree.structure(state)
     identical(new.key, key)
     assert int(new.step) == 1
     assert "loss" in metrics
     assert all(value.shape == () and jnp.isfinite(value) for value in metrics.values())
+    # What an example of weight 0 holds changes nothing, and a batch of them nothing but the step.
+    few = data | {"weight": data["weight"].at[5:].set(0.0)}
+    broken = few | {"x": few["x"].at[5:].set(jnp.nan)}
+    masked, metrics = step(new, broken)
+    close((masked, metrics), step(new, few))
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((masked.params, metrics)))
+    same, metrics = step(new, data | {"weight": jnp.zeros(N)})
+    identical(same, new._replace(step=new.step + 1))
+    assert all(jnp.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+def test_a_state_of_every_optimizer_may_be_donated(key):
+    params = {"dense": {"kernel": jnp.ones((4, 3)), "bias": jnp.zeros(3)}}
+    for name in jn.optimizer_names():
+        optimizer = optimizer_for(name)
+        learner = jn.gradient_learner(lambda key: params, zero, optimizer)
+        state = learner.init(key)
+        assert buffers(state).isdisjoint(buffers((key, params))), name
+        assert len(buffers(state)) == len(jax.tree.leaves(state)), name
+
+
+def test_donation_leaves_the_key_and_the_parameters_of_the_caller(key):
+    pretrained = {"dense": jnp.ones(3)}
+    learner = jn.gradient_learner(
+        lambda key: pretrained, zero, optax.lookahead(optax.sgd(0.1), 2, 0.5)
+    )
+    state = learner.init(key)
+    best = jn.training.init_best(state.params)
+
+    def both(state, best):
+        state, metrics = learner.step(state, {})
+        return state, jn.training.keep_best(best, state.params, metrics["loss"], 1, patience=1)
+
+    jax.jit(both, donate_argnums=(0, 1))(state, best)
+    jax.random.split(key)
+    assert float(pretrained["dense"].sum()) == 3
 
 
 @pytest.mark.parametrize("name", LEARNERS)

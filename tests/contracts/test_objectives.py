@@ -1,12 +1,17 @@
 """Laws that every objective obeys, and every transformation of objectives."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxnet as jn
-from tests.contracts.registry import OBJECTIVES, example_data
+from tests.contracts.registry import DIM, OBJECTIVES, N, example_data
+
+# Their gradient at a batch without weight is that of the penalty.
+PENALTIES = {"l1", "l2"}
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -14,19 +19,64 @@ def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
     objective, init, shapes = OBJECTIVES[name]
     batch = example_data(shapes)
     batch["weight"] = batch["weight"].at[5:].set(0.0)
-    run = jax.jit(objective)
+    run = jax.jit(jax.value_and_grad(objective, has_aux=True))
     params = jax.jit(init)(key)
-    loss, metrics = run(params, batch, key)
+    expected = run(params, batch, key)
+    (loss, metrics), _ = expected
     assert loss.shape == () and jnp.isfinite(loss)
     assert all(value.shape == () for value in jax.tree.leaves(metrics))
+    jax.tree.map(np.testing.assert_array_equal, expected, run(params, batch, key))
     # The masked examples stay where they are, since noise has the shape of the batch.
-    changed = batch | {"x": batch["x"].at[5:].set(0.5)}
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
-        (loss, metrics),
-        run(params, changed, key),
-    )
-    jax.tree.map(np.testing.assert_array_equal, (loss, metrics), run(params, batch, key))
+    for anything in (0.5, jnp.nan):
+        changed = {
+            entry: leaf if entry == "weight" else leaf.at[5:].set(anything)
+            for entry, leaf in batch.items()
+            if jnp.issubdtype(leaf.dtype, jnp.floating)
+        }
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+            expected,
+            run(params, batch | changed, key),
+        )
+    (loss, metrics), gradient = run(params, batch | {"weight": jnp.zeros(len(batch["x"]))}, key)
+    assert all(jnp.isfinite(leaf) for leaf in (loss, *metrics.values()))
+    for leaf in jax.tree.leaves(gradient):
+        assert jnp.isfinite(leaf).all() and (name in PENALTIES or not leaf.any())
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_wrong_batches_raise_before_compilation(name, key, as_users_run):
+    objective, init, shapes = OBJECTIVES[name]
+    params = jax.eval_shape(init, key)
+    for shape in ((), (1,), (N + 1,), (N, 11)):
+        batch = shapes | {"weight": jax.ShapeDtypeStruct(shape, jnp.float32)}
+        with pytest.raises(ValueError, match=rf"weight has shape \({(shape and shape[0]) or ''}"):
+            jax.eval_shape(objective, params, batch, key)
+    with pytest.raises(ValueError, match=r"has no entry 'x', found .*'weight'"):
+        jax.eval_shape(objective, params, {n: s for n, s in shapes.items() if n != "x"}, key)
+    for entry in ("y", "p"):
+        if entry in shapes:
+            shape = (*shapes[entry].shape, 2)
+            wrong = shapes | {entry: jax.ShapeDtypeStruct(shape, shapes[entry].dtype)}
+            with pytest.raises(ValueError, match=re.escape(str(shape))):
+                jax.eval_shape(objective, params, wrong, key)
+    wide = shapes | {"x": jax.ShapeDtypeStruct((N, DIM + 1), jnp.float32)}
+    if name != "augmentation":  # whose images have one shape
+        with pytest.raises(ValueError, match=rf"\({N}, {DIM + 1}\)"):
+            jax.eval_shape(objective, params, wide, key)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_and_metrics_are_float32_whatever_the_outputs_are(name, key):
+    objective, init, shapes = OBJECTIVES[name]
+
+    def half(leaf):
+        is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16 if is_float else leaf.dtype)
+
+    params, batch = jax.tree.map(half, (jax.eval_shape(init, key), shapes))
+    for leaf in jax.tree.leaves(jax.eval_shape(objective, params, batch, key)):
+        assert leaf.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("kind", ["objective", "stateful"])

@@ -54,14 +54,18 @@ def test_dec_compiles_no_data_and_frees_them(tmp_path, monkeypatch):
     x = np.random.default_rng(0).random((3000, 784), np.float32)
     assert x.nbytes > 8 * MEGABYTE
     programs = {}
-    for name in ("_advance", "_apply_hook"):
-        function = getattr(driver, name)
+    compiled_for = driver.compiled_for
 
-        def recorded(*arguments, function=function, name=name, **options):
-            programs[name] = function.lower(*arguments, **options).as_text()
-            return function(*arguments, **options)
+    def recorded(owner, build, **options):
+        function = compiled_for(owner, build, **options)
 
-        monkeypatch.setattr(driver, name, recorded)
+        def run(*arguments):
+            programs[build.__name__] = function.lower(*arguments).as_text()
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(driver, "compiled_for", recorded)
     before = live_bytes()
     result = dec_run(tmp_path / "run", x)
     assert sorted(programs) == ["_advance", "_apply_hook"]

@@ -14,6 +14,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxnet as jn
+from jaxnet._compiled import compiled_for
 from jaxnet.training import driver
 from jaxnet.training.sharding import (
     data_parallel,
@@ -40,7 +41,8 @@ def train(num_devices, num_shards, data, key):
     state = replicate(learner.init(key), mesh)
     metrics = jn.training.begin_epoch(learner, state, data, batches=batches)
     length = batches.num_steps(data)
-    program = driver._advance.lower(learner, state, metrics, data, 0, length, batches=batches)
+    advance = compiled_for(learner.step, driver._advance, batches=batches)
+    program = advance.lower(state, metrics, data, 0, length)
     state, _ = jn.training.advance(learner, state, metrics, data, num_steps=length, batches=batches)
     return state, COLLECTIVE.findall(program.compile().as_text())
 
@@ -100,7 +102,8 @@ def test_runs_spread_over_devices_without_communication(digits, key):
     spread, data = shard_runs(states, mesh), replicate(digits["train"], mesh)
     batches = jn.training.shuffled(100)
     metrics = jn.training.begin_epoch(LEARNER, spread, data, batches=batches)
-    program = driver._advance.lower(LEARNER, spread, metrics, data, 0, 14, batches=batches)
+    advance = compiled_for(LEARNER.step, driver._advance, batches=batches)
+    program = advance.lower(spread, metrics, data, 0, 14)
     assert not COLLECTIVE.findall(program.compile().as_text())
     state, _ = next(jn.epochs(LEARNER, spread, data, batch_size=100))
     kernel = state.params["dense_0"]["kernel"]
@@ -109,22 +112,29 @@ def test_runs_spread_over_devices_without_communication(digits, key):
 
 
 @needs_two_devices
-@pytest.mark.parametrize("num_shards", [1, 2])
-def test_explicit_mesh_axes(num_shards, digits, key):
-    data = jax.tree.map(lambda leaf: leaf[:1000], digits["train"])
-    batches = jn.training.shuffled(100, num_shards=num_shards)
-
-    def run(key, data):
-        return jn.fit(LEARNER, key, data, batches=batches, num_epochs=1)
-
-    expected, _ = jax.jit(run)(key, data)
+@pytest.mark.parametrize(("spec", "num_shards"), [((), 1), (("data",), 1), (("data",), 2)])
+def test_explicit_mesh_axes(spec, num_shards, key):
+    """The default of `jax.make_mesh`, with and without a mesh in the context."""
+    network = jn.dense(3, 2)
+    learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    x = jax.random.normal(key, (20, 3))
+    data, batches = {"x": x, "y": x[:, :2]}, jn.training.shuffled(4, num_shards=num_shards)
+    expected, _ = jn.fit(learner, key, data, batches=batches, num_epochs=1)
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
-    spec = PartitionSpec() if num_shards == 1 else PartitionSpec("data")
+    sharded = jax.device_put(data, NamedSharding(mesh, PartitionSpec(*spec)))
+    states = [
+        jn.fit(learner, key, sharded, batches=batches, num_epochs=1)[0],
+        next(jn.epochs(learner, learner.init(key), sharded, batches=batches))[0],
+    ]
     with jax.set_mesh(mesh):
-        state, _ = jax.jit(run)(key, jax.device_put(data, NamedSharding(mesh, spec)))
-    np.testing.assert_allclose(
-        state.params["dense_0"]["kernel"], expected.params["dense_0"]["kernel"], atol=1e-5
-    )
+        states.append(jn.fit(learner, key, sharded, batches=batches, num_epochs=1)[0])
+    for state in states:
+        np.testing.assert_allclose(
+            state.params["kernel"], expected.params["kernel"], rtol=1e-4, atol=1e-6
+        )
+    for batch_size in (8, 5):
+        found = jn.predict(network.apply, expected.params, sharded["x"], batch_size=batch_size)
+        np.testing.assert_allclose(found, network.apply(expected.params, x), rtol=1e-4, atol=1e-5)
 
 
 def test_errors_name_what_does_not_fit(key):

@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_above_zero
 from jaxnet.metrics.pairwise import require_same_dim, squared_distances
+from jaxnet.objectives.weighting import require_shape, weighted_sum
 
 
 def student_t_assignments(
@@ -47,7 +48,9 @@ def student_t_assignments(
     return jax.nn.softmax(kernel, axis=1)
 
 
-def target_distribution(q: Float[Array, "n k"]) -> Float[Array, "n k"]:
+def target_distribution(
+    q: Float[Array, "n k"], *, weight: Shaped[Array, " n"] | None = None
+) -> Float[Array, "n k"]:
     """Sharper assignments, `p_ij = (q_ij^2 / f_j) / sum_j' (q_ij'^2 / f_j')`, `f_j = sum_i q_ij`.
 
     The square emphasizes confident assignments, and the division by the frequencies `f` keeps large
@@ -56,9 +59,14 @@ def target_distribution(q: Float[Array, "n k"]) -> Float[Array, "n k"]:
 
     Args:
         q: assignments of the whole data set, `(n, k)`, each row with sum 1.
+        weight: one weight of at least 0 for each example in the frequencies, `f_j = sum_i w_i
+            q_ij`; None for ones.
 
     Returns:
         Targets `p`, `(n, k)`, each row with sum 1.
+
+    Raises:
+        ValueError: weights that are not one for each example.
 
     >>> q = jnp.array([[0.75, 0.25], [0.25, 0.75]])
     >>> [round(value, 3) for value in target_distribution(q)[0].tolist()]
@@ -67,7 +75,12 @@ def target_distribution(q: Float[Array, "n k"]) -> Float[Array, "n k"]:
     Source: Xie et al. (2016), "Unsupervised deep embedding for clustering analysis", eq. 3.
     """
     # A cluster of probability 0 has the weight 0, not 0 / 0.
-    frequencies = jnp.maximum(jnp.sum(q, axis=0), jnp.finfo(q.dtype).tiny)
+    if weight is None:
+        frequencies = jnp.sum(q, axis=0)
+    else:
+        require_shape("target_distribution", "weight", weight, q.shape[:1])
+        frequencies = weighted_sum(q, weight)
+    frequencies = jnp.maximum(frequencies, jnp.finfo(q.dtype).tiny)
     weights = q * (q / frequencies[None])
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
@@ -86,6 +99,9 @@ def assignment_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Flo
     Returns:
         Divergences in nats, `(n,)`.
 
+    Raises:
+        ValueError: different shapes.
+
     >>> p, q = jnp.array([[1.0, 0.0], [0.5, 0.5]]), jnp.full((2, 2), 0.5)
     >>> [round(value, 4) for value in assignment_divergence(p, q).tolist()]
     [0.6931, 0.0]
@@ -93,5 +109,6 @@ def assignment_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Flo
     Source: Xie et al. (2016), "Unsupervised deep embedding for clustering analysis", eq. 2, 4
     and 5.
     """
+    require_shape("assignment_divergence", "p", p, q.shape, remedy="one target for each cluster")
     xlogy = jax.scipy.special.xlogy
     return jnp.sum(xlogy(p, p) - xlogy(p, q), axis=1)

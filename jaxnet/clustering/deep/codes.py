@@ -3,6 +3,7 @@
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxnet.clustering.kmeans import KMeans, assign, fit_kmeans
+from jaxnet.objectives.weighting import widen
 from jaxnet.training.prediction import predict
 from jaxnet.typing import Apply, Params
 
@@ -14,13 +15,13 @@ def flat_codes(codes: Float[Array, "n *code"]) -> Float[Array, "n dim"]:
         codes: codes of any shape, `(n, ...)`.
 
     Returns:
-        The codes, `(n, dim)`.
+        The codes, `(n, dim)`, in float32 or wider.
 
     >>> import jax.numpy as jnp
     >>> flat_codes(jnp.ones((5, 2, 3))).shape
     (5, 6)
     """
-    return codes.reshape(len(codes), -1)
+    return widen(codes).reshape(len(codes), -1)
 
 
 def encode_all(

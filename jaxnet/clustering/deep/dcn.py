@@ -11,7 +11,7 @@ from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.clustering.deep.codes import flat_codes
 from jaxnet.clustering.kmeans import assign
 from jaxnet.clustering.minibatch import move_centers
-from jaxnet.objectives.weighting import weighted_mean
+from jaxnet.objectives.weighting import masked, require_entry, weighted_mean
 from jaxnet.optim.adapters import require_no_average, update_params
 from jaxnet.training.averages import evaluation_params
 from jaxnet.training.learner import gradient_learner
@@ -52,6 +52,8 @@ def deep_clustering_network(
     require_not_negative("deep_clustering_network", strength=strength)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
+        require_entry("deep_clustering_network", batch, "x")
         loss, metrics = reconstruction(params["autoencoder"], batch, key)
         codes = flat_codes(network.encode(params["autoencoder"], batch["x"], key=key))
         centers = jax.lax.stop_gradient(params["centers"])
@@ -116,6 +118,7 @@ def deep_clustering_network_learner(
         return state._replace(extra=jnp.full(len(centers), initial_count, centers.dtype))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        batch = masked(batch)
         # Not the centers after the step, which weight decay may have moved.
         centers = evaluation_params(state)["centers"]
         counts = state.extra

@@ -13,7 +13,7 @@ from jaxnet.clustering.deep.assignments import (
     target_distribution,
 )
 from jaxnet.clustering.deep.codes import encode_all, flat_codes
-from jaxnet.objectives.weighting import weighted_mean
+from jaxnet.objectives.weighting import example_weight, masked, require_entry, weighted_mean
 from jaxnet.training.averages import evaluation_params, replace_extra
 from jaxnet.training.batches import take_examples
 from jaxnet.training.hooks import Hook
@@ -60,7 +60,9 @@ def deep_embedded_clustering(
                 "deep_embedded_clustering: the batch holds no targets p, found "
                 f"{sorted(batch)}; wrap it in with_targets, which holds them"
             )
-        codes = flat_codes(network.encode(params["autoencoder"], batch["x"], key=key))
+        batch = masked(batch)
+        x = require_entry("deep_embedded_clustering", batch, "x")
+        codes = flat_codes(network.encode(params["autoencoder"], x, key=key))
         q = student_t_assignments(codes, params["centers"], degrees_of_freedom=degrees_of_freedom)
         divergence = assignment_divergence(batch["p"], q)
         loss = weighted_mean(divergence, batch.get("weight"))
@@ -111,6 +113,7 @@ def improved_deep_embedded_clustering(
     clustering = deep_embedded_clustering(network, degrees_of_freedom=degrees_of_freedom)
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
+        batch = masked(batch)
         loss, metrics = reconstruction(params["autoencoder"], batch, key)
         divergence, more = clustering(params, batch, key)
         return loss + strength * divergence, metrics | more
@@ -164,6 +167,7 @@ def with_targets(objective: Objective, *, num_examples: int) -> StatefulObjectiv
                 f"with_targets: the batch holds no index, found {sorted(batch)}; train on "
                 "data | {'index': jnp.arange(len(x))}"
             )
+        batch = masked(batch)
         rows = {name: leaf for name, leaf in batch.items() if name != "index"}
         rows["p"] = take_examples(targets, batch["index"])
         loss, metrics = objective(params, rows, key)
@@ -183,7 +187,11 @@ def refresh_targets(
         batch_size: examples that are encoded at once; bounds the memory.
 
     Returns:
-        A hook `(state, data) -> state` for learners of `with_targets`, which reads `data["x"]`.
+        A hook `(state, data) -> state` for learners of `with_targets`, which reads `data["x"]`. An
+        example counts in the frequencies of the clusters by `data["weight"]`, where there is one.
+
+    Raises:
+        ValueError: degrees of freedom that are not above 0, a batch size below 1.
 
     >>> import jax, jaxnet as jn
     >>> identity = jn.activation(lambda x: x)
@@ -195,10 +203,15 @@ def refresh_targets(
     [0.9, 0.1]
     """
 
+    require_above_zero("refresh_targets", degrees_of_freedom=degrees_of_freedom)
+    require_positive("refresh_targets", batch_size=batch_size)
+
     def refresh(state: TrainState, data: Batch) -> TrainState:
-        params = evaluation_params(state)
-        codes = encode_all(network.encode, params["autoencoder"], data["x"], batch_size=batch_size)
+        params, data = evaluation_params(state), masked(data)
+        x = require_entry("refresh_targets", data, "x")
+        codes = encode_all(network.encode, params["autoencoder"], x, batch_size=batch_size)
         q = student_t_assignments(codes, params["centers"], degrees_of_freedom=degrees_of_freedom)
-        return replace_extra(state, target_distribution(q))
+        targets = target_distribution(q, weight=example_weight(data))
+        return replace_extra(state, targets)
 
     return refresh

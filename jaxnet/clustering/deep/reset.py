@@ -9,8 +9,10 @@ from jaxtyping import Array, PyTree
 from jaxnet._checks import require_positive, require_range
 from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.nn.network import Chain
+from jaxnet.objectives.weighting import example_weight, require_entry
 from jaxnet.optim.adapters import require_no_average, update_params
 from jaxnet.training.averages import evaluation_params
+from jaxnet.training.batches import take_examples
 from jaxnet.training.hooks import Hook
 from jaxnet.training.state import TrainState, fold_in_name
 from jaxnet.typing import Batch, Params
@@ -131,7 +133,8 @@ def reset_and_recluster(
         factor: share of the parameters that stays; may be traced.
         where: which parameters of the autoencoder are reset, by default
             `hidden_encoder_layers(network)`.
-        subsample: how many examples `recluster` sees, at most.
+        subsample: how many examples `recluster` sees, at most. Where the data have a `weight`, they
+            are drawn with replacement, with probabilities in proportion to it.
 
     Returns:
         A hook `(state, data) -> state` on params `{"autoencoder": ...}` with those of the
@@ -174,9 +177,7 @@ def reset_and_recluster(
             return params | {"autoencoder": new}
 
         state = state._replace(params=update_params(state.params, blend))
-        x = data["x"]
-        if subsample < len(x):
-            x = x[jax.random.permutation(subsample_key, len(x))[:subsample]]
+        x = _subsample(subsample_key, data, subsample)
         params = evaluation_params(state)
         clusters = recluster(clusters_key, params["autoencoder"], x)
         if not clusters.keys() <= params.keys() - {"autoencoder"}:
@@ -190,6 +191,18 @@ def reset_and_recluster(
         )
 
     return reset
+
+
+def _subsample(key: Array, data: Batch, size: int) -> Array:
+    x, weight = require_entry("reset_and_recluster", data, "x"), example_weight(data)
+    num_rows = min(size, len(x))
+    if weight is not None:
+        rows = jax.random.categorical(key, jnp.log(jnp.maximum(weight, 0)), shape=(num_rows,))
+    elif size < len(x):
+        rows = jax.random.permutation(key, len(x))[:size]
+    else:
+        return x
+    return take_examples(x, rows)
 
 
 def _without_moments(optimizer_state: PyTree, names: Collection[str]) -> PyTree:

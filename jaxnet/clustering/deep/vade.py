@@ -8,7 +8,15 @@ from jaxtyping import Array, Float
 
 from jaxnet.autoencoders.objectives import sum_per_example
 from jaxnet.autoencoders.variational import VariationalAutoencoder, posterior_noise, reparameterize
-from jaxnet.objectives.weighting import weighted_mean
+from jaxnet.metrics.pairwise import require_same_dim
+from jaxnet.objectives.weighting import (
+    masked,
+    require_entry,
+    require_shape,
+    weighted_mean,
+    weighted_means,
+    widen,
+)
 from jaxnet.typing import Batch, Metrics, Objective, Params
 
 
@@ -55,6 +63,7 @@ def mixture_responsibilities(mixture: Params, codes: Float[Array, "n code"]) -> 
 
     Source: Jiang, Zheng, Tan, Tang and Zhou (2017), "Variational deep embedding" (VaDE), eq. 16.
     """
+    require_same_dim("mixture_responsibilities", codes, means=mixture["means"])
     log_variances = mixture["log_variances"][None]
     squared = (codes[:, None] - mixture["means"][None]) ** 2 * jnp.exp(-log_variances)
     log_density = -jnp.sum(squared + log_variances + math.log(2 * math.pi), axis=-1) / 2
@@ -88,6 +97,9 @@ def mixture_kl(
     Source: Jiang et al. (2017), "Variational deep embedding", eq. 12: the negative of all terms but
     the first.
     """
+    require_same_dim("mixture_kl", mean, means=mixture["means"])
+    require_shape("mixture_kl", "log_variance", log_variance, mean.shape)
+    require_shape("mixture_kl", "gamma", gamma, (len(mean), len(mixture["means"])))
     log_variances = mixture["log_variances"][None]
     log_ratio = log_variances - log_variance[:, None]
     squared = (mean[:, None] - mixture["means"][None]) ** 2 * jnp.exp(-log_variances)
@@ -136,11 +148,13 @@ def variational_deep_embedding(model: VariationalAutoencoder) -> Objective:
 
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         network, mixture = params["autoencoder"], params["mixture"]
-        target = batch.get("target", batch["x"])
-        mean, log_variance = model.posterior(network, batch["x"], key=key)
+        batch = masked(batch)
+        x = require_entry("variational_deep_embedding", batch, "x")
+        target = batch.get("target", x)
+        mean, log_variance = map(widen, model.posterior(network, x, key=key))
         noise = 0.0 if key is None else posterior_noise(key, mean)
         codes = reparameterize(mean, log_variance, noise)
-        outputs = model.decode(network, codes, key=key)
+        outputs = widen(model.decode(network, codes, key=key))
         if outputs.shape != target.shape:
             raise ValueError(
                 f"variational_deep_embedding: the decoder's outputs have shape {outputs.shape}, "
@@ -152,8 +166,7 @@ def variational_deep_embedding(model: VariationalAutoencoder) -> Objective:
             "kl": mixture_kl(mean, log_variance, mixture_responsibilities(mixture, codes), mixture),
             "squared_error": sum_per_example((target - model.likelihood.mean(outputs)) ** 2),
         }
-        weight = batch.get("weight")
-        metrics = {name: weighted_mean(value, weight) for name, value in values.items()}
-        return weighted_mean(values["reconstruction"] + values["kl"], weight), metrics
+        loss = weighted_mean(values["reconstruction"] + values["kl"], batch.get("weight"))
+        return loss, weighted_means(values, batch)
 
     return objective

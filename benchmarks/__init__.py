@@ -1,0 +1,1 @@
+"""Benchmarks whose results are kept as JSON files: `python -m benchmarks.accelerator`."""

@@ -1,0 +1,1 @@
+"""The functions of the rows: `(clock, smoke) -> measured figures`."""
