@@ -5,7 +5,7 @@
 
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
-from jaxnet.nn.convolution import conv, max_pool, mean_pool
+from jaxnet.nn.convolution import conv
 from jaxnet.nn.heads import heads
 from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
@@ -13,6 +13,7 @@ from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
 from jaxnet.nn.shape import reshape, upsample
 

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxnet._checks import is_zero, require_positive, require_range, require_sizes
-from jaxnet.nn import convolution, layers
+from jaxnet.nn import convolution, layers, pooling
 from jaxnet.nn.initializers import he_normal
 from jaxnet.nn.network import Chain, Network, chain
 from jaxnet.typing import Initializer
@@ -131,7 +131,7 @@ def cnn(
             parts.append(convolution.conv(in_channels, out_channels, size, kernel_init=kernel_init))
             parts.append(layers.activation(activation))
             in_channels = out_channels
-        parts += [convolution.max_pool(), *_dropout_layers(dropout)]
+        parts += [pooling.max_pool(), *_dropout_layers(dropout)]
         height, width = height // 2, width // 2
     flat_dims = [height * width * in_channels, *dims]
     head = _mlp_layers(flat_dims, activation, dropout, kernel_init)

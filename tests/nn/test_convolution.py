@@ -1,0 +1,149 @@
+"""Convolution and pooling against XLA's own, whatever the algorithm."""
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+import jaxnet as jn
+from jaxnet.nn import _convolve_cpu
+
+# Kernel, strides, padding, channels in and out, height and width.
+CASES = [
+    (1, 1, "VALID", 2, 9, (4, 4)),
+    ((1, 1), (3, 2), "SAME", 2, 3, (7, 6)),
+    ((3, 3), (1, 1), "SAME", 3, 4, (8, 7)),
+    ((3, 3), (1, 1), "SAME", 2, 9, (6, 6)),
+    ((3, 3), (2, 1), "VALID", 2, 16, (9, 8)),
+    ((2, 3), (3, 3), "VALID", 2, 2, (10, 9)),
+    ((4, 4), (1, 2), "VALID", 1, 9, (6, 8)),
+    ((5, 2), (2, 3), "SAME", 3, 2, (9, 8)),
+    (7, 1, "SAME", 2, 3, (6, 6)),
+]
+
+
+@pytest.mark.parametrize(("kernel", "strides", "padding", "in_dim", "out_dim", "size"), CASES)
+def test_outputs_and_derivatives_are_those_of_xla(
+    kernel, strides, padding, in_dim, out_dim, size, key, x64, monkeypatch
+):
+    # So small that the gradient of the kernel is summed over parts of the batch.
+    monkeypatch.setattr(_convolve_cpu, "_CACHE_BYTES", 1000)
+    layers = [
+        jn.conv(in_dim, out_dim, kernel, strides=strides, padding=padding, algorithm=algorithm)
+        for algorithm in ("cpu", "convolution")
+    ]
+    keys = jax.random.split(key, 5)
+    params = [layers[0].init(one_key) for one_key in keys[:3]]
+    images = [jax.random.normal(one_key, (4, *size, in_dim)) for one_key in keys[3:]]
+    runs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params[:2]), jnp.stack(images)
+
+    def results(apply):
+        def gradient(params, x):
+            return jax.grad(lambda *args: (apply(*args) ** 3).sum(), (0, 1))(params, x)
+
+        point, direction = (params[0], images[0]), (params[1], images[1])
+        return (
+            apply(*point),
+            jax.jvp(apply, point, direction)[1],
+            # The gradient, and a product with the Hessian: forward over reverse.
+            jax.jvp(gradient, point, direction),
+            jax.vmap(apply)(*runs),
+            jax.vmap(apply, (0, None))(runs[0], images[0]),
+            jax.vmap(gradient)(*runs),
+        )
+
+    ours, expected = (jax.jit(lambda layer=layer: results(layer.apply))() for layer in layers)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, expected
+    )
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("window", [2, (3, 2)])
+def test_max_pool_divides_the_gradient_among_ties(padding, window, key, x64):
+    x = jnp.floor(3 * jax.random.uniform(key, (2, 7, 5, 2)))
+    tangent = jax.random.normal(key, x.shape)
+    height, width = (window, window) if isinstance(window, int) else window
+    pool = jn.max_pool(window, padding=padding)
+
+    def reference(x):
+        if padding == "SAME":
+            pads = jax.lax.padtype_to_pads(x.shape[1:3], (height, width), (height, width), "SAME")
+            x = jnp.pad(x, [(0, 0), *pads, (0, 0)], constant_values=-np.inf)
+        rows, columns = x.shape[1] // height, x.shape[2] // width
+        x = x[:, : rows * height, : columns * width]
+        return x.reshape(2, rows, height, columns, width, 2).max((2, 4))
+
+    def results(apply):
+        gradient = jax.grad(lambda x: (apply(x) ** 3).sum())
+        return apply(x), gradient(x), jax.jvp(apply, (x,), (tangent,))[1]
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12),
+        results(lambda x: pool.apply({}, x)),
+        results(reference),
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "convolution", "cpu"])
+@pytest.mark.parametrize("dtype", ["uint8", "bfloat16"])
+def test_dtypes_are_promoted_eagerly_as_under_jit(dtype, algorithm, key):
+    layer = jn.conv(1, 2, algorithm=algorithm)
+    params, x = layer.init(key), jnp.ones((1, 4, 4, 1), dtype)
+    eager, compiled = layer.apply(params, x), jax.jit(layer.apply)(params, x)
+    assert eager.dtype == compiled.dtype == jnp.float32
+    expected = layer.apply(params, x.astype(jnp.float32))
+    np.testing.assert_allclose(eager, expected, rtol=1e-6)
+    np.testing.assert_allclose(compiled, expected, rtol=1e-6)
+
+
+def test_pools_of_integers():
+    x = jnp.full((4, 4, 1), 200, jnp.uint8)
+    assert jn.max_pool(3, padding="SAME").apply({}, x).dtype == jnp.uint8
+    np.testing.assert_array_equal(jn.mean_pool().apply({}, x), jnp.full((2, 2, 1), 200.0))
+
+
+@pytest.mark.parametrize(
+    "layer", [jn.conv(2, 3), jn.max_pool(), jn.mean_pool()], ids=["conv", "max_pool", "mean_pool"]
+)
+def test_batches_spread_over_explicit_axes(layer, key):
+    x, params = jax.random.normal(key, (4, 6, 6, 2)), layer.init(key)
+
+    def loss(params, x):
+        return (layer.apply(params, x) ** 2).mean()
+
+    expected = jax.value_and_grad(loss, (0, 1))(params, x)
+    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+    with jax.set_mesh(mesh):
+        spread = jax.device_put(x, PartitionSpec("data"))
+        params = jax.device_put(params, PartitionSpec())
+        found = jax.jit(jax.value_and_grad(loss, (0, 1)))(params, spread)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, expected
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["convolution", "cpu"])
+def test_a_named_algorithm_leaves_no_choice_in_the_program(algorithm, key):
+    layer = jn.conv(2, 3, algorithm=algorithm)
+    program = str(jax.make_jaxpr(layer.apply)(layer.init(key), jnp.ones((1, 4, 4, 2))))
+    assert "platform_index" not in program
+    with pytest.raises(ValueError, match='algorithm must be one of "auto"'):
+        jn.conv(2, 3, algorithm="fft")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_the_algorithm_for_cpu_stays_there(platform, key):
+    layer = jn.conv(16, 16)
+    params = layer.init(key)
+
+    def gradient(params, x):
+        return jax.grad(lambda *args: layer.apply(*args).sum(), (0, 1))(params, x)
+
+    text = jax.export.export(jax.jit(gradient), platforms=[platform])(
+        params, jnp.ones((2, 8, 8, 16))
+    ).mlir_module()
+    assert "stablehlo.convolution" in text
+    assert ("optimization_barrier" in text) == (platform == "cpu")
