@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
@@ -62,9 +63,10 @@ def dense(
     def apply(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch out_dim"]:
-        if jnp.shape(x)[-1:] != (in_dim,):
+        # Not `jnp.shape`: converters to ONNX trace functions of jax.numpy, and shapes with them.
+        if np.shape(x)[-1:] != (in_dim,):
             raise ValueError(
-                f"dense: the input has shape {jnp.shape(x)}, expected in_dim = {in_dim} numbers in "
+                f"dense: the input has shape {np.shape(x)}, expected in_dim = {in_dim} numbers in "
                 "the last axis; flatten images, or change in_dim"
             )
         y = x @ params["kernel"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxnet.typing import Apply, Params
@@ -114,7 +115,7 @@ class _Part:
         try:
             return self.network.apply(params.get(self.name, {}), x, key=key)
         except Exception as error:
-            shapes = jax.tree.map(jnp.shape, x)
+            shapes = jax.tree.map(np.shape, x)
             error.add_note(f"in part {self.name!r} of the network, whose input has shape {shapes}")
             raise
 

@@ -1,4 +1,4 @@
-"""Ready-made networks export with a symbolic batch, and through ONNX where jax2onnx is installed."""
+"""Ready-made networks export with a symbolic batch, and to ONNX where jax2onnx is installed."""
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,7 @@ def test_exports_with_a_symbolic_batch(name):
     (batch,) = export.symbolic_shape("batch")
     shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
     exported = export.export(jax.jit(lambda x: network.apply(params, x)))(shape)
-    outputs = export.deserialize(exported.serialize()).call(x)
+    outputs = exported.call(x)
     np.testing.assert_allclose(outputs, network.apply(params, x), rtol=1e-4, atol=1e-5)
 
 

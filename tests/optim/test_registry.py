@@ -1,5 +1,6 @@
 """Optimizers by name are those of Optax."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
