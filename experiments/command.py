@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 from experiments.config import RunOptions
 from experiments.parsing import parse, recorded_config
 from experiments.protocol import Command
-from experiments.report.report import write_report
+from experiments.report.report import describe_runs, write_report
 from jaxnet.doctor import UnsoundBackendError
-from jaxnet.runs import RunDirectory, device_name, fix_environment
+from jaxnet.runs import RunDirectory, device_name, fix_environment, verify_run
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
 
 
@@ -47,13 +47,13 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
 
 def statistics(values: Any) -> dict[str, Any]:
-    """Mean, standard deviation (of a sample: n - 1) and the values themselves.
+    """Mean, standard deviation (of a sample: n - 1; None for one value) and the values themselves.
 
     >>> statistics(np.array([1.0, 3.0]))
     {'mean': 2.0, 'std': 1.4142135623730951, 'values': [1.0, 3.0]}
     """
     values = np.asarray(values, np.float64)
-    std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    std = float(values.std(ddof=1)) if len(values) > 1 else None
     return {"mean": float(values.mean()), "std": std, "values": values.tolist()}
 
 
@@ -77,7 +77,8 @@ def finish(
     Args:
         directory: the run directory, with its figures.
         config: resolved options, with `dataset` and `num_seeds`.
-        summary: the result: `metrics` (of `statistics`), `params_sha256`, `seconds`.
+        summary: the result: `metrics` (of `statistics`), `params_sha256`, `seconds`, the entries
+            of `experiments.summary.describe`, and the `title` of the report where it is another.
         captions: name of a figure -> its caption, in the order of the report.
         published: published figures for this data set.
 
@@ -92,13 +93,11 @@ def finish(
         "device": device_name(),
         "published": published,
     } | summary
-    title = f"{directory.name.capitalize()} on {config.dataset}"
+    title = summary.pop("title", f"{directory.name.capitalize()} on {config.dataset}")
     write_report(directory, title=title, summary=summary, captions=captions)
     # Last: a run with a summary is finished.
-    directory.write_json("summary.json", summary)
-    print(f"\n{title}: mean ± standard deviation over {summary['num_seeds']} {summary['unit']}")
-    for name, value in summary["metrics"].items():
-        print(f"  {name.replace('_', ' '):26} {value['mean']:9.4f} ± {value['std']:.4f}")
+    summary = directory.write_summary(summary)
+    _print_result(title, summary)
     if summary["published"]:
         print(f"published: {summary['published']}")
     seconds = summary["seconds"]
@@ -107,10 +106,36 @@ def finish(
     return summary
 
 
+def show(value: Mapping[str, Any], num_digits: int = 4) -> str:
+    """A metric of `statistics` as text.
+
+    >>> show({"mean": 0.5, "std": 0.25}), show({"mean": 0.5, "std": None}, 2)
+    ('0.5000 ± 0.2500', '0.50')
+    """
+    mean = f"{value['mean']:.{num_digits}f}"
+    return mean if value["std"] is None else f"{mean} ± {value['std']:.{num_digits}f}"
+
+
+def _print_result(title: str, summary: Mapping[str, Any]) -> None:
+    over, _ = describe_runs(summary)
+    print(f"\n{title}: {over[0].lower()}{over[1:]}")
+    baseline = summary.get("baseline")
+    expected = {} if baseline is None else baseline["metrics"]
+    for name, value in summary["metrics"].items():
+        mean, *std = show(value).split(" ± ")
+        line = f"  {name.replace('_', ' '):26} {mean:>9}" + (f" ± {std[0]}" if std else "")
+        print(line + (f"   baseline {expected[name]:.4f}" if name in expected else ""))
+    if baseline is not None:
+        print(f"baseline: {baseline['name']}")
+    for note in summary.get("notes", ()):
+        print(f"warning: {note}")
+
+
 def is_finished(config: RunOptions, path: Path) -> bool:
     """Whether the run in a directory is finished, and the config asks for no more epochs."""
     if not (path / "summary.json").exists():
         return False
+    verify_run(path)
     return dataclasses.replace(config, resume=None) == recorded_config(type(config), path)
 
 

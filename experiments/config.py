@@ -86,7 +86,39 @@ class RunOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataOptions(Options):
+class TableOptions(Options):
+    """How a user's table is read."""
+
+    ignore: tuple[str, ...] = ()
+    """Columns of the file that are not features."""
+    categories: tuple[str, ...] = ()
+    """Columns of the file that are categories whatever their cells look like, such as codes that
+    are numbers, or texts that hardly repeat."""
+    impute: Literal["median", "most_frequent"] | None = None
+    """What fills missing cells of the file: the median or the most frequent value of the training
+    rows of each column, for categories always the most frequent one. A column with missing cells
+    also becomes a feature that is 1 where its cell is missing. None rejects missing cells."""
+    unseen: Literal["other", "reject"] = "other"
+    """What becomes of a category of new rows that the file does not hold: other predicts without
+    it, as if it were none of the known ones; reject predicts nothing."""
+    missing: tuple[str, ...] = ()
+    """More texts or numbers that mark a missing cell, such as --missing=-999; an empty cell, NA,
+    #N/A, NaN, null and their like always do."""
+    encoding: str | None = None
+    """Encoding of a text file, such as utf-8, cp949, latin-1 or utf-16; None detects it."""
+    header: Literal["first", "none"] | None = None
+    """Whether the first row of a text file holds the names of the columns; with none they are
+    called column_1, column_2 and so on. None rejects a first row that looks like data."""
+    decimal: Literal["point", "comma"] | None = None
+    """The decimal mark of numbers such as 1,234 or 1.234, where the other cells of a column do not
+    say it; None rejects such columns."""
+    date_format: str | None = None
+    """Format of dates that can be read in two ways or are not recognized, such as %d/%m/%Y or
+    %y%m%d; None recognizes dates whose format is certain."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions(TableOptions):
     """Options of every experiment that reads a data set or a user's file."""
 
     dataset: str = "digits"
@@ -99,13 +131,6 @@ class DataOptions(Options):
     example."""
     label: str | None = None
     """Column of the file that holds the labels."""
-    impute: Literal["median"] | None = None
-    """What fills missing cells of the file: the median of the training rows of each column; None
-    rejects a file with missing cells."""
-    ignore: tuple[str, ...] = ()
-    """Columns of the file that are not features."""
-    categories: tuple[str, ...] = ()
-    """Columns of the file whose numbers are codes of categories."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -78,10 +78,14 @@ def named_facts(name: str) -> Facts | None:
 def batch_size_for(num_examples: int) -> int:
     """Batch size for a user's table: the larger the table, the larger its batches.
 
-    >>> [batch_size_for(rows) for rows in (150, 5_000, 200_000)]
-    [16, 64, 1024]
+    Of a small one, whose training part is about two thirds, an epoch has at least two batches.
+
+    >>> [batch_size_for(rows) for rows in (10, 20, 150, 5_000, 200_000)]
+    [2, 4, 16, 64, 1024]
     """
     batch_size = 16
+    while batch_size > 1 and batch_size * 4 > num_examples:
+        batch_size //= 2
     while batch_size < 1024 and batch_size * 100 < num_examples:
         batch_size *= 2
     return batch_size

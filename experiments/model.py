@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,14 @@ import numpy as np
 from experiments.data import Dataset, Standardization
 from jaxnet.checkpoint import export_params, import_params, params_sha256
 from jaxnet.runs.directory import RunDirectory
-from jaxnet.runs.records import read_json
+from jaxnet.runs.records import add_hash, read_hashed_json
 
 if TYPE_CHECKING:
     from experiments.data.tables.preprocessing import Preprocessing
 
 _JSON, _ARRAYS = "model.json", "model.safetensors"
-_STANDARDIZATION = {"mean": np.zeros((), np.float32), "scale": np.zeros((), np.float32)}
+# Of the targets of a regression, which float32 might not tell apart.
+_STANDARDIZATION = {"mean": np.zeros((), np.float64), "scale": np.zeros((), np.float64)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,20 +97,19 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
     """
     arrays = {"params": model.params, "inputs": model.inputs._asdict()}
     if model.targets is not None:
-        arrays["targets"] = model.targets._asdict()
+        targets = model.targets._asdict()
+        arrays["targets"] = {name: np.float64(value) for name, value in targets.items()}
     export_params(directory.path / _ARRAYS, arrays)
     fitted = model.preprocessing
-    directory.write_json(
-        _JSON,
-        {
-            "in_shape": list(model.in_shape),
-            "class_names": list(model.class_names),
-            "unit": model.unit,
-            "threshold": model.threshold,
-            "has_targets": model.targets is not None,
-            "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
-        },
-    )
+    content = {
+        "in_shape": list(model.in_shape),
+        "class_names": list(model.class_names),
+        "unit": model.unit,
+        "threshold": model.threshold,
+        "has_targets": model.targets is not None,
+        "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
+    }
+    directory.write_json(_JSON, add_hash(content))
 
 
 def load_model(path: Path, params: Any) -> SavedModel:
@@ -120,11 +121,11 @@ def load_model(path: Path, params: Any) -> SavedModel:
             shapes and dtypes (or `jax.ShapeDtypeStruct`), stacked.
 
     Raises:
-        ValueError: no model there, or one that is damaged.
+        ValueError: no model there, or one that is damaged or was changed.
     """
     from experiments.data.tables.preprocessing import Preprocessing
 
-    content = read_json(path / _JSON)
+    content = read_hashed_json(path / _JSON)
     try:
         in_shape = tuple(int(length) for length in content["in_shape"])
         class_names = tuple(str(name) for name in content["class_names"])
@@ -134,6 +135,14 @@ def load_model(path: Path, params: Any) -> SavedModel:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / _JSON} is damaged ({error!r}); run the experiment again") from (
             error
+        )
+    # Just above 1 is the threshold that no probability reaches.
+    if threshold is not None and not (
+        len(class_names) == 2 and 0 <= threshold <= math.nextafter(1, 2) + 1e-6
+    ):
+        raise ValueError(
+            f"{path / _JSON} is damaged: threshold {threshold} for {len(class_names)} classes, "
+            "expected a probability for two classes; run the experiment again"
         )
     preprocessing = None if fitted is None else Preprocessing.from_json(json.dumps(fitted))
     table = preprocessing is not None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments.command import finish, main, print_table, statistics, stopwatch
+from experiments.command import finish, main, print_table, show, statistics, stopwatch
 from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
@@ -134,7 +134,7 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
     return (
         record["optimizer"],
         "its own" if rate is None else f"{rate:g}",
-        f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f}",
+        show(accuracy),
         f"{record['seconds']:.1f}",
     )
 

@@ -22,7 +22,7 @@ import tyro
 from experiments import config as options
 from experiments.config import Options, RunOptions
 from experiments.protocol import EXPERIMENTS, Command, configure
-from jaxnet.runs.records import read_json
+from jaxnet.runs.records import read_hashed_json
 
 Config = TypeVar("Config", bound=Options)
 
@@ -35,11 +35,18 @@ class _First:
     data_dir: Path | None = None
     data: Path | None = None
     label: str | None = None
-    impute: str | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    impute: str | None = None
+    unseen: str | None = None
+    missing: tuple[str, ...] = ()
+    encoding: str | None = None
+    header: str | None = None
+    decimal: str | None = None
+    date_format: str | None = None
     optimizer: str | None = None
     channels: tuple[int, ...] = ()
+    cross_validate: int | None = None
     resume: Path | None = None
 
 
@@ -75,6 +82,11 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
         if first.resume is not None:
             recorded = recorded_config(config_class, first.resume)
             default = dataclasses.replace(recorded, resume=first.resume)
+            if first.data is not None and getattr(recorded, "data", None) is None:
+                raise ValueError(
+                    f"resume: the run in {first.resume} has no file of data, found --data "
+                    f"{first.data}; leave the option out"
+                )
         elif hasattr(command, "recipe"):
             default = configure(command, method, **given)
     program = f"python -m experiments.{config_class.experiment}"  # pyright: ignore[reportAttributeAccessIssue]
@@ -98,9 +110,9 @@ def recorded_config(config_class: type[Config], path: Path) -> Config:
         path: the run directory.
 
     Raises:
-        ValueError: no run of this experiment, or options that are damaged.
+        ValueError: no run of this experiment, or options that are damaged or were changed.
     """
-    recorded = read_json(path / "config.json")
+    recorded = read_hashed_json(path / "config.json")
     expected = config_class.experiment  # pyright: ignore[reportAttributeAccessIssue]
     experiment = recorded.pop("experiment", None)
     recorded.pop("phases", None)
@@ -210,7 +222,8 @@ def _require_same(recorded: Any, config: Any, method: str | None) -> None:
         if name == "num_epochs" and is_finished and value > before[name]:
             # A finished run is continued for more epochs.
             continue
-        if name not in ("resume", "out") and value != before[name]:
+        # The file may have moved: its content is compared when it is read.
+        if name not in ("resume", "out", "data", "data_dir") and value != before[name]:
             option = name.replace("_", "-")
             raise ValueError(
                 f"resume: the run in {path} has --{option} {before[name]}, found {value}; leave "

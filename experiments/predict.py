@@ -1,9 +1,11 @@
 """Predict with the networks of a finished run, on rows that they were not trained on.
 
-    python -m experiments.predict runs/classification-penguins-... --data NEW.csv
+    python -m experiments.predict runs/classification-penguins-... --data NEW.csv --id name
 
-The table must have the columns that the run was trained on, in any order; for images, an NPZ file
-with an array `x`. The file that is written holds
+The table must have the columns that the run was trained on, in any order; further columns are left
+out, and those of --id are carried into the output. The spelling and the type of a cell do not
+matter: 1 is 1.0, and TRUE is true. For images, an NPZ file with an array `x`. The file that is
+written holds
 
 - of a classification: for each row the class, its probability, with two classes the decision at the
   threshold of the run, and the probability of each class, by the mean over the networks;
@@ -13,26 +15,28 @@ with an array `x`. The file that is written holds
   data of the run and with its seed, since UMAP cannot be saved without pickle; this takes as long
   as it took in the run;
 - of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file
-  with `codes`, `reconstruction_errors` and `reconstructions`, of all networks.
+  with `codes`, `reconstruction_errors` and `reconstructions`, of all networks;
+- where a cell was missing and filled, or a category is not in the training data, a column `note`
+  that says so in its row.
 """
 
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 import numpy as np
 import tyro
 
 from experiments.command import main
-from experiments.config import Options
-from experiments.data import load_features, load_images
+from experiments.config import Options, TableOptions
+from experiments.data import NewRows, load_features, load_images
 from experiments.model import load_model
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
 from jaxnet._files import atomic_write
-from jaxnet.runs import fix_environment, read_json
+from jaxnet.runs import fix_environment, read_hashed_json, verify_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,17 @@ class Config(Options):
     """Run directory of a classification, regression, clustering or reconstruction."""
     data: Path
     """File of new rows: a CSV, Parquet or NPZ table, or an NPZ file with images in x."""
+    id: tuple[str, ...] = ()
+    """Columns of the table that are carried into the output, such as an identifier."""
+    ignore: tuple[str, ...] = ()
+    """Columns of the table that are left out without a note."""
+    unseen: Literal["other", "reject"] | None = None
+    """What becomes of categories that are not in the training data: other predicts without them,
+    reject predicts nothing; None does what the run was told."""
+    missing: tuple[str, ...] = ()
+    """More texts or numbers that mark a missing cell, beside those of the run."""
+    encoding: str | None = None
+    """Encoding of a text file; None detects it."""
     out: Path | None = None
     """File to write; None writes NAME.predictions.csv beside the data, or NAME.predictions.npz for
     reconstructed images."""
@@ -62,7 +77,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
         ValueError: no finished run there, columns or cells that do not match, an existing file.
         OSError: the file cannot be written.
     """
-    name = read_json(config.run / "config.json").get("experiment")
+    name = read_hashed_json(config.run / "config.json").get("experiment")
     if name not in EXPERIMENTS:
         raise ValueError(
             f"run: {config.run} holds a run of {name!r}, from which nothing is predicted; expected "
@@ -71,6 +86,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
     experiment = find_experiment(str(name))
     options = recorded_config(experiment.Config, config.run)
     _require_model(config.run, options)
+    verify_run(config.run)
     fix_environment(options.num_threads)
 
     def stacked(in_shape: tuple[int, ...], num_classes: int) -> Any:
@@ -81,15 +97,43 @@ def run(config: Config) -> dict[str, np.ndarray]:
     model = load_model(config.run, stacked)
     out = _new_file(config, experiment.prediction_suffix(model))
     if model.preprocessing is None:
-        x = load_images(config.data, model.in_shape)
+        _require_no_table_options(config)
+        rows = NewRows(load_images(config.data, model.in_shape), {}, [], [])
     else:
-        x = load_features(config.data, model.preprocessing)
-    inputs = experiment.scale_inputs(options, model.inputs, x)
-    predictions = experiment.predict(options, model, inputs)
+        rows = _load_rows(config, model.preprocessing)
+    for note in rows.notes:
+        print(f"note: {note}", flush=True)
+    inputs = experiment.scale_inputs(options, model.inputs, rows.x)
+    predictions = _with_rows(rows, experiment.predict(options, model, inputs))
     with atomic_write(out) as temporary:
         _write(temporary, out.suffix, predictions)
-    print(f"predictions of {options.num_seeds} networks for {len(x)} rows: {out}")
+    print(f"predictions of {options.num_seeds} networks for {len(rows.x)} rows: {out}")
     return predictions
+
+
+def _load_rows(config: Config, preprocessing: Any) -> NewRows:
+    """The new rows of a table, read as the run read its own."""
+    if config.unseen is not None:
+        preprocessing = dataclasses.replace(preprocessing, unseen=config.unseen)
+    table = TableOptions(ignore=config.ignore, missing=config.missing, encoding=config.encoding)
+    return load_features(config.data, preprocessing, options=table, carry=config.id)
+
+
+def _require_no_table_options(config: Config) -> None:
+    for name in ("id", "ignore", "unseen", "missing", "encoding"):
+        if getattr(config, name) != getattr(Config, name):
+            raise ValueError(
+                f"{name} is for a table, and the run was trained on images; leave it out"
+            )
+
+
+def _with_rows(rows: NewRows, predictions: dict[str, Any]) -> dict[str, Any]:
+    """The columns that are carried, the predictions, and notes about rows where there are any."""
+    if both := [name for name in rows.carried if name in predictions]:
+        raise ValueError(f"id: column {both[0]!r} is called like a prediction; rename it")
+    notes = {"note": np.array(rows.row_notes)} if any(rows.row_notes) else {}
+    carried = {name: np.array(cells) for name, cells in rows.carried.items()}
+    return carried | predictions | notes
 
 
 def _require_model(path: Path, options: Any) -> None:
@@ -130,7 +174,8 @@ def _write(path: Path, suffix: str, predictions: dict[str, np.ndarray]) -> None:
     # Polars takes a quarter of a second to import.
     import polars
 
-    polars.DataFrame(predictions).write_csv(path)
+    table = polars.DataFrame(predictions)
+    table.with_columns(polars.col(polars.String).replace("", None)).write_csv(path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from experiments.config import DataOptions, RunOptions
+from experiments.config import DataOptions, RunOptions, TableOptions
 from experiments.data import (
     Dataset,
     Split,
@@ -21,6 +21,9 @@ from experiments.data import (
 from experiments.facts import named_facts
 from experiments.training import check_directory
 from jaxnet import runs
+from jaxnet.runs.records import read_hashed_json
+
+TABLE_OPTIONS = tuple(TableOptions.__dataclass_fields__)
 
 Task = Literal["classification", "regression"]
 Config = TypeVar("Config", bound=RunOptions)
@@ -71,6 +74,8 @@ def prepare(
     """
     check_directory(config)
     dataset = load(config)
+    for note in dataset.notes:
+        print(f"note: {note}", flush=True)
     config = _resolve(config, dataset)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
@@ -89,7 +94,17 @@ def _resolve(config: Config, dataset: Dataset) -> Config:
         for name, value in vars(config).items()
         if isinstance(value, Path) and name not in ("out", "resume")
     }
-    return resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    config = resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    if config.resume is None or paths.get("data") is None:
+        return config
+    # A file that has moved: the run keeps the name that it began with, and the content of the data
+    # is compared with the hash of the run when its directory is opened.
+    recorded = read_hashed_json(config.resume / "config.json")
+    kept = {name: recorded.get(name) for name in ("dataset", "data")}
+    if kept["data"] is None or kept["data"] == str(paths["data"]):
+        return config
+    print(f"the data of the run are read from {paths['data']}", flush=True)
+    return dataclasses.replace(config, dataset=kept["dataset"], data=Path(kept["data"]))
 
 
 def resolve_threads(config: Config) -> Config:
@@ -114,18 +129,21 @@ def is_text(config: DataOptions) -> bool:
 
 
 def load_labelled(config: Any, *, task: Task) -> Dataset:
-    """The named data set of a config or the user's table, with labels or targets.
+    """The named data set of a config or the user's table or images, with labels or targets.
 
     Args:
         config: `DataOptions`, and the seed of the split.
         task: what is predicted.
 
     Raises:
-        ValueError: as `load` and `load_table`; options of a table without one.
+        ValueError: as `load`, `load_table` and `load_labelled_images`; options of a table without
+            one.
         FileNotFoundError: there is no such file.
     """
     if config.data is None:
         return _load_named(config, task)
+    if task == "classification" and holds_images(config.data):
+        return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
         raise ValueError(
             f"data needs --label, the column of {config.data} to predict, found none; name it"
@@ -147,18 +165,20 @@ def load_unlabelled(config: Any) -> Dataset:
     if config.data is None:
         return _load_named(config, "classification")
     if holds_images(config.data):
-        for name in ("impute", "ignore", "categories"):
-            if getattr(config, name):
-                raise ValueError(
-                    f"{name} is for a table, and {config.data} holds images; leave it out"
-                )
-        return load_labelled_images(config.data, label=config.label)
+        return _load_images(config, config.data, needs_labels=False)
     return _load_table(config, config.data, "classification")
 
 
+def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
+    for name in TABLE_OPTIONS:
+        if getattr(config, name) != getattr(TableOptions(), name):
+            raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
+    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
+
+
 def _load_named(config: DataOptions, task: Task) -> Dataset:
-    for name in ("label", "impute", "ignore", "categories"):
-        if getattr(config, name):
+    for name in ("label", *TABLE_OPTIONS):
+        if getattr(config, name) != getattr(DataOptions(), name):
             raise ValueError(
                 f"{name} is for a user's table, found data set {config.dataset}; name the file of "
                 "the table with --data"
@@ -167,12 +187,4 @@ def _load_named(config: DataOptions, task: Task) -> Dataset:
 
 
 def _load_table(config: Any, path: Path, task: Task) -> Dataset:
-    return load_table(
-        path,
-        label=config.label,
-        task=task,
-        seed=config.seed,
-        impute=config.impute,
-        ignore=config.ignore,
-        categories=config.categories,
-    )
+    return load_table(path, label=config.label, task=task, seed=config.seed, options=config)

@@ -25,7 +25,9 @@ from jaxnet.runs import (
     differences,
     fix_environment,
     manifest,
+    read_hashed_json,
     read_json,
+    verify_run,
 )
 
 REPLAYABLE = (*EXPERIMENTS, "optimizers")
@@ -47,6 +49,8 @@ class Config(Options):
     """Threads of the CPU backend; None uses the environment variable NPROC, or those of the run."""
     out: Path | None = None
     """Directory in which the second run is kept; None deletes it."""
+    data: Path | None = None
+    """File of the data of the run, where it has moved since."""
 
 
 def run(config: Config) -> list[str]:
@@ -60,7 +64,8 @@ def run(config: Config) -> list[str]:
         NotIdenticalError: another result.
     """
     path = config.run
-    recorded, expected = read_json(path / "manifest.json"), read_json(path / "config.json")
+    recorded = read_json(path / "manifest.json")
+    expected = read_hashed_json(path / "config.json")
     name = str(expected.get("experiment"))
     if name not in REPLAYABLE:
         raise ValueError(
@@ -69,6 +74,7 @@ def run(config: Config) -> list[str]:
         )
     if not (path / "summary.json").exists():
         raise ValueError(f"run: {path} is not finished; continue it with --resume {path} first")
+    verify_run(path)
     experiment = find_experiment(name)
     options = recorded_config(experiment.Config, path)
     threads = config.num_threads
@@ -76,6 +82,12 @@ def run(config: Config) -> list[str]:
         threads = available_threads() if "NPROC" in os.environ else options.num_threads
     fix_environment(threads)
     options = dataclasses.replace(options, num_threads=None)
+    if config.data is not None:
+        if getattr(options, "data", None) is None:
+            raise ValueError(
+                f"data: the run in {path} has no file of data, found {config.data}; leave it out"
+            )
+        options = dataclasses.replace(options, data=config.data)
     if hasattr(options, "export_features"):
         # The file exists already, and it is not compared.
         options = dataclasses.replace(options, export_features=None)

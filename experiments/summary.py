@@ -1,12 +1,13 @@
 """The part of a summary that all runs which train networks have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
+from experiments.baselines import Baseline, compare, note_rising_loss
 from experiments.command import statistics
-from experiments.data import Split
+from experiments.data import Dataset, Split
 from experiments.model import stacked_sha256
 from jaxnet.runs import TrainResult
 
@@ -39,6 +40,55 @@ def summarize(
         "state_sha256": state_sha256,
         "seconds": seconds,
     }
+
+
+def describe(
+    dataset: Dataset,
+    baseline: Baseline,
+    metrics: Mapping[str, Any],
+    *,
+    history: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The entries of `summary.json` that say what the metrics have to be compared with.
+
+    Args:
+        dataset: the data.
+        baseline: what a model reaches that learned nothing.
+        metrics: name -> one value for each network.
+        history: of a training whose last parameters were evaluated; None where the best were.
+        notes: sentences on the data.
+
+    Returns:
+        `data`, `baseline` and `notes`.
+    """
+    rising = [] if history is None else note_rising_loss(history)
+    return {
+        "data": describe_data(dataset),
+        "baseline": {"name": baseline.name, "metrics": baseline.metrics},
+        "notes": [*notes, *compare(baseline, metrics), *rising],
+    }
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """Sizes of a data set, and what was done to the columns of a user's table."""
+    sizes: dict[str, Any] = {"rows": len(dataset.x)}
+    if dataset.is_image:
+        sizes["image"] = " x ".join(map(str, dataset.x.shape[1:]))
+    else:
+        sizes["features"] = dataset.x.shape[1]
+    if dataset.num_classes:
+        sizes["classes"] = dataset.num_classes
+    if notes := dataset.notes:
+        sizes["as read from the file"] = "; ".join(notes)
+    fitted = dataset.preprocessing
+    if fitted is None or dataset.is_named:
+        return sizes
+    if fitted.imputes:
+        sizes["missing cells"] = "filled with values of the training rows"
+    if fitted.ignored:
+        sizes["ignored columns"] = list(fitted.ignored)
+    return sizes
 
 
 def summarize_split(

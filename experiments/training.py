@@ -11,6 +11,9 @@ import jaxnet as jn
 from experiments.config import DescentOptions, OptimizerOptions, RunOptions, method_field
 from jaxnet import runs
 
+# Steps are counted by 32-bit integers.
+_MAX_STEPS = 2**31 - 1
+
 
 def build_optimizer(
     options: DescentOptions, num_train: int, *, learning_rate: float | None, num_epochs: int
@@ -32,6 +35,11 @@ def build_optimizer(
     """
     name, kind = options.optimizer, options.schedule
     num_steps = num_train // batch_size(options, num_train) * num_epochs
+    if num_steps > _MAX_STEPS:
+        raise ValueError(
+            f"num_epochs {num_epochs} are {num_steps} steps, and at most {_MAX_STEPS} can be "
+            "counted; use fewer epochs, or larger batches"
+        )
     rate: Any = jn.optim.default_learning_rate(name) if learning_rate is None else learning_rate
     if kind != "constant":
         if rate is None or not jn.optim.takes_schedule(name):

@@ -1,6 +1,12 @@
-"""Fixtures shared by all tests, and the XLA flags of the process that runs them."""
+"""Fixtures shared by all tests, XLA flags and compiled programs of the processes that run them."""
 
+import atexit
 import os
+import shutil
+import tempfile
+
+# Each program that is read from the cache would be a long warning.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import jaxlib
@@ -11,10 +17,10 @@ from sklearn.datasets import load_digits
 
 # Read when the first array is made. Most of the time of the suite is spent in XLA, which optimizes
 # small programs that run for milliseconds. JAXNET_TEST_PLAIN_FLAGS=1 leaves these flags out.
-_QUICK = ["--xla_backend_optimization_level=1"]
-# A process with a flag that its XLA does not know ends at once; jaxlib 0.12 does not know this one.
+_QUICK = ["--xla_backend_optimization_level=0"]
+# A process with a flag that its XLA does not know ends at once; jaxlib 0.12 lacks the first.
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
-    _QUICK.append("--xla_cpu_use_fusion_emitters=false")
+    _QUICK += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
 # Two CPU devices, for the tests of sharding; one-device programs use the first.
 _DEVICES = "--xla_force_host_platform_device_count"
 _given = os.environ.get("XLA_FLAGS", "").split()
@@ -26,6 +32,17 @@ if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
 if not any(flag.startswith(_DEVICES) for flag in _flags):
     _flags.append(f"{_DEVICES}=2")
 os.environ["XLA_FLAGS"] = " ".join(_flags)
+
+# Many tests compile the same program, and so do the workers of pytest-xdist, which inherit the name
+# of the folder. Commands in other processes do not use it: one that is killed leaves half a file.
+# Whoever reads an entry that another worker is writing compiles the program, after a warning.
+_PROGRAMS = "JAXNET_TEST_PROGRAMS"
+if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
+    if _PROGRAMS not in os.environ:
+        os.environ[_PROGRAMS] = tempfile.mkdtemp(prefix="jaxnet-programs-")
+        atexit.register(shutil.rmtree, os.environ[_PROGRAMS], ignore_errors=True)
+    jax.config.update("jax_compilation_cache_dir", os.environ[_PROGRAMS])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -507,13 +507,13 @@ COUNTS = {
     ),
     (clustering.lloyd, "max_iterations"): (
         traced(clustering.lloyd, "max_iterations", X, X[:2]),
-        2,
         0,
+        -1,
     ),
     (clustering.expectation_maximization, "max_iterations"): (
         traced(clustering.expectation_maximization, "max_iterations", X, MIXTURE),
-        2,
         0,
+        -1,
     ),
     (clustering.fit_kmeans, "num_restarts"): (
         traced(clustering.fit_kmeans, "num_restarts", KEY, X, 2),

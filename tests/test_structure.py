@@ -16,7 +16,7 @@ import jaxnet as jn
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for folder in ("jaxnet", "experiments")
+    for folder in ("jaxnet", "experiments", "benchmarks")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
@@ -60,7 +60,7 @@ def imported(tree: ast.AST) -> set[str]:
             names.update(resolve(node.module or "", alias.name) for alias in node.names)
         elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
             names.update(str(a.value) for a in node.args if isinstance(a, ast.Constant))
-    return {name for name in names if name.split(".")[0] in ("jaxnet", "experiments")}
+    return {name for name in names if name.split(".")[0] in ("jaxnet", "experiments", "benchmarks")}
 
 
 IMPORTS = {name: imported(tree) - {name} for name, tree in TREES.items()}
@@ -78,7 +78,7 @@ def test_every_module_has_a_layer():
 
 def is_allowed(module: str, name: str) -> bool:
     """Whether a module of the library may import a module of the project."""
-    if name == "jaxnet" or name.startswith("experiments"):
+    if name == "jaxnet" or name.startswith(("experiments", "benchmarks")):
         return False
     pair = part(module), part(name)
     return module == "jaxnet" or (RANKS[pair[1]] <= RANKS[pair[0]] and pair not in NEVER)

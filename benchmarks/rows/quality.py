@@ -14,7 +14,6 @@ import jaxnet as jn
 from benchmarks.data import Images, mnist, small
 from benchmarks.harness import Clock, spread
 from jaxnet import boltzmann
-from jaxnet.typing import Optimizer
 
 _NUM_SEEDS = 5
 Settings = Mapping[str, Any]
@@ -91,12 +90,12 @@ def cd25(clock: Clock, *, smoke: bool) -> dict[str, Any]:
         )
         return -rbm.log_probability(params, x, estimate.log_partition).mean()
 
-    grid = {"rate": [0.02, 0.05, 0.1]}
-    epochs = (1, 2) if smoke else (30, 120)
+    grid = {"rate": [0.005, 0.01, 0.02]}
+    epochs = (1, 2) if smoke else (40, 220)
     return _choose_and_train(learner, negative_log_probability, grid, epochs, 100, smoke)
 
 
-def max_norm(largest: Any) -> Optimizer:
+def max_norm(largest: Any) -> optax.GradientTransformation:
     """Optax transformation that keeps the norm of the weights into each unit at most `largest`.
 
     To be the last of a chain. Srivastava et al. (2014), "Dropout", section 5.1.
@@ -108,8 +107,10 @@ def max_norm(largest: Any) -> Optimizer:
     >>> params = {"kernel": jnp.zeros((2, 1)), "bias": jnp.zeros(1)}
     >>> updates = {"kernel": jnp.array([[3.0], [4.0]]), "bias": jnp.full(1, 9.0)}
     >>> updates, _ = transformation.update(updates, transformation.init(params), params)
-    >>> updates["kernel"].ravel().round(2).tolist(), updates["bias"].tolist()
-    ([0.6, 0.8], [9.0])
+    >>> bool(jnp.allclose(updates["kernel"].ravel(), jnp.array([0.6, 0.8])))
+    True
+    >>> updates["bias"].tolist()
+    [9.0]
     """
 
     def project(update: Array, param: Array) -> Array:
@@ -165,7 +166,7 @@ def _choose_and_train(
             batch_size=batch_size,
             num_epochs=num_epochs,
         )
-        return error(state.params, *held_out, error_key), history["loss"][-1]
+        return error(state.params, held_out[0], held_out[1], error_key), history["loss"][-1]
 
     start = time.perf_counter()
     candidates = jax.tree.map(jnp.asarray, dict(grid), is_leaf=lambda leaf: isinstance(leaf, list))

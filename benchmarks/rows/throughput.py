@@ -32,7 +32,7 @@ def population(clock: Clock, *, smoke: bool) -> dict[str, Any]:
         return jn.fit(learner, key, data, batch_size=64, num_epochs=num_epochs)[0].params
 
     keys = jax.random.split(jax.random.key(0), num_networks)
-    rates = jnp.resize(jnp.logspace(-3.5, -1.75, 8), num_networks)
+    rates = jnp.resize(jnp.logspace(-3.5, -1.75, 8), (num_networks,))
     together = jax.jit(jax.vmap(run, (0, 0, None)))
     one = jax.jit(run)
     compile_seconds = _seconds(lambda: together(keys[:chunk], rates[:chunk], data))
@@ -93,7 +93,7 @@ def precision(clock: Clock, *, smoke: bool) -> dict[str, Any]:
         )
         highest = "highest" if name.endswith("highest") else None
         with jax.default_matmul_precision(highest):
-            fit(jax.random.key(0), data)
+            jax.block_until_ready(fit(jax.random.key(0), data))
             seconds = [_seconds(lambda fit=fit: fit(jax.random.key(1), data)) for _ in range(3)]
         rates = [num_batches * num_epochs * operations / value for value in seconds]
         result[name] = {

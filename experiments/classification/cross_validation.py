@@ -18,12 +18,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 import jaxnet as jn
+from experiments.baselines import class_baseline
 from experiments.classification import evaluation
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, folds
-from experiments.summary import summarize
+from experiments.leaks import note_leaks
+from experiments.summary import describe, summarize
 from experiments.training import batch_size, network_keys, open_directory, train_options
 from jaxnet import metrics, runs
 
@@ -97,6 +99,17 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
             state_sha256=trained.state_sha256,
             seconds=seconds,
         )
+        folds_of = zip(folded.trains, folded.tests, strict=False)
+        baselines = [
+            class_baseline(dataset.y[train], dataset.y[test], dataset.class_names)
+            for train, test in folds_of
+        ]
+        mean = {
+            name: float(np.mean([baseline.metrics[name] for baseline in baselines]))
+            for name in baselines[0].metrics
+        }
+        baseline = baselines[0]._replace(metrics=mean)
+        summary |= describe(dataset, baseline, metrics_by_fold, notes=note_leaks(dataset))
         summary["num_seeds"] = len(folded.tests)
         summary["unit"] = (
             f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"

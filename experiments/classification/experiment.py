@@ -18,15 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
+from experiments.baselines import class_baseline
 from experiments.classification import cross_validation, evaluation
 from experiments.classification.config import Cnn, Config
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_idf, fit_standardization, standardize
+from experiments.leaks import note_leaks
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
-from experiments.summary import summarize_split
+from experiments.summary import describe, summarize_split
 from experiments.training import batch_size, open_directory, seed_keys, train_options
 from jaxnet import runs
 
@@ -80,6 +83,7 @@ def run(config: Config) -> dict[str, Any]:
     budget = _budget(config, dataset.y[parts.validation])
     network = build_network(config, x.shape[1:], num_classes)
     learner = build_learner(config, network, num_classes, len(parts.train))
+    check_memory(config, learner.init)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jnp.asarray(x[parts.validation]), jnp.asarray(dataset.y[parts.validation])
     test = jnp.asarray(x[parts.test]), jnp.asarray(dataset.y[parts.test])
@@ -114,6 +118,17 @@ def run(config: Config) -> dict[str, Any]:
             threshold=threshold,
         )
         summary = summarize_split(trained, metrics, parts, seconds)
+        summary |= describe(
+            dataset,
+            class_baseline(dataset.y[parts.train], dataset.y[parts.test], dataset.class_names),
+            metrics,
+            history=trained.history if config.patience is None else None,
+            notes=note_leaks(dataset),
+        )
+        classes = evaluation.class_table(
+            np.asarray(tested), dataset.y[parts.test], dataset.class_names
+        )
+        summary["tables"] = {"Classes": classes}
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
 

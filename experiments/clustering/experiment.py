@@ -26,20 +26,22 @@ import jax
 import jax.numpy as jnp
 
 import jaxnet as jn
+from experiments.baselines import cluster_baseline
 from experiments.clustering import outputs
 from experiments.clustering.config import Config, Deep, GaussianMixture, KMeans, N2d
 from experiments.clustering.inputs import fit_inputs, load_data, scale_inputs
 from experiments.clustering.methods import Method, build_method, cluster, start_all
 from experiments.clustering.prediction import build_network, output_mean, predict
 from experiments.clustering.recipes import recipe
-from experiments.clustering.scores import final_metrics, scores
+from experiments.clustering.scores import final_metrics, note_empty_clusters, scores
 from experiments.command import finish, stopwatch
 from experiments.data import (
     Dataset,
 )
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import prepare
-from experiments.summary import summarize
+from experiments.summary import describe, describe_data, summarize
 from experiments.training import (
     batch_size,
     build_optimizer,
@@ -89,6 +91,8 @@ def run(config: Config) -> dict[str, Any]:
     clustering.check_clusters(x, config.num_clusters)
     options = config.method
     method = build_method(config, dataset.x.shape[1:], mean=output_mean(config))
+    if method.network is not None:
+        check_memory(config, method.network.init)
     pretraining = _pretraining(config, method, len(x))
     deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:
@@ -123,6 +127,11 @@ def run(config: Config) -> dict[str, Any]:
             seconds=seconds,
         )
         summary |= {"method": options.name, "tables": outputs.tables(dataset, x, clusters)}
+        notes = note_empty_clusters(clusters.clusters, config.num_clusters)
+        if dataset.class_names:
+            summary |= describe(dataset, cluster_baseline(dataset.y), metrics, notes=notes)
+        else:
+            summary |= {"data": describe_data(dataset), "notes": notes}
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
 

@@ -1,6 +1,7 @@
 """Files of a clustering besides its result: clusters, figures, tables."""
 
 import csv
+import functools
 import io
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import jaxnet as jn
 from experiments.clustering.methods import Clustered
 from experiments.data import Dataset
 from experiments.report import figures
+from experiments.report.drawing import draw_figure
 from jaxnet.runs.directory import RunDirectory
 
 _MAX_POINTS, _NUM_SHOWN, _NUM_WORDS, _NUM_TITLES, _NUM_NEIGHBORS = 3000, 8, 8, 3, 10
@@ -54,15 +56,20 @@ def draw(
             name: {called[part]: curve for part, curve in parts.items()}
             for name, parts in history.items()
         }
-        directory.save_figure("learning_curves", figures.learning_curves(shown))
-        captions["learning_curves"] = (
-            "Training of network and clusters: mean and range over the networks. Labels only score."
+        captions |= draw_figure(
+            directory,
+            "learning_curves",
+            "Training of network and clusters: mean and range over the networks. Labels only "
+            "score.",
+            lambda: figures.learning_curves(shown),
         )
     if dataset.is_image:
-        directory.save_figure("clusters", figures.image_rows(_sheet(dataset, clustered)))
-        captions["clusters"] = (
+        captions |= draw_figure(
+            directory,
+            "clusters",
             "Clusters of the first network, a row each: the most typical members on the left, the "
-            "least certain ones on the right."
+            "least certain ones on the right.",
+            lambda: figures.image_rows(_sheet(dataset, clustered)),
         )
     for name, result in (("codes_before", before), ("codes", clustered)):
         if result is None or result.codes[0].shape[1] < 2:
@@ -75,10 +82,14 @@ def draw(
         if not names:
             labels = result.clusters[0][chosen]
             names = tuple(str(number) for number in range(result.memberships.shape[1]))
-        directory.save_figure(name, figures.code_map(points, labels, names))
         colored = "class" if dataset.class_names else "cluster"
         when = "before clusters were learned" if name == "codes_before" else "at the end"
-        captions[name] = f"Codes of the first network {when}, colored by {colored}."
+        captions |= draw_figure(
+            directory,
+            name,
+            f"Codes of the first network {when}, colored by {colored}.",
+            functools.partial(figures.code_map, points, labels, names),
+        )
     if dataset.class_names:
         table = jn.metrics.contingency_table(
             dataset.y,
@@ -86,9 +97,12 @@ def draw(
             num_classes=dataset.num_classes,
             num_clusters=clustered.memberships.shape[1],
         )
-        figure = figures.contingency_table(table, dataset.class_names)
-        directory.save_figure("contingency", figure)
-        captions["contingency"] = "Per cent of each class in each cluster of the first network."
+        captions |= draw_figure(
+            directory,
+            "contingency",
+            "Per cent of each class in each cluster of the first network.",
+            lambda: figures.contingency_table(table, dataset.class_names),
+        )
     return captions
 
 
@@ -177,5 +191,5 @@ def draw_query(
     if not dataset.is_image:
         return {}
     rows = {name: dataset.x[[index, *indices]] for name, indices in nearest.items()}
-    directory.save_figure("neighbors", figures.image_rows(rows))
-    return {"neighbors": f"Example {index} and its nearest neighbors, by its code and its pixels."}
+    caption = f"Example {index} and its nearest neighbors, by its code and its pixels."
+    return draw_figure(directory, "neighbors", caption, lambda: figures.image_rows(rows))

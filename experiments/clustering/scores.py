@@ -89,6 +89,24 @@ def final_metrics(
     return metrics
 
 
+def note_empty_clusters(clusters: np.ndarray, num_clusters: int) -> list[str]:
+    """A note where networks put all examples into one cluster, or left clusters empty.
+
+    Args:
+        clusters: `(networks, n)`.
+        num_clusters: number of clusters.
+
+    >>> note_empty_clusters(np.array([[0, 1], [1, 1]]), 2)
+    ['1 of 2 networks put all examples into one cluster']
+    """
+    used = [len(np.unique(assigned)) for assigned in clusters]
+    single = sum(number == 1 for number in used)
+    if single:
+        return [f"{single} of {len(used)} networks put all examples into one cluster"]
+    empty = sum(number < num_clusters for number in used)
+    return [f"{empty} of {len(used)} networks left clusters empty"] if empty else []
+
+
 def _agreement(clusters: np.ndarray) -> np.ndarray:
     """Mean adjusted Rand index of each clustering with the others, which needs no labels.
 

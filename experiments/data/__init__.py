@@ -4,9 +4,10 @@
 the data sets that are known by name (`registry`) and their files: `bundled` (scikit-learn's and
 generated ones), `idx` (MNIST and Fashion-MNIST), `faces`, and `emails` with `email_message`,
 `tar_archive` and `term_weights`; `download` finds or fetches files. `tables` reads the user's:
-`user_table` and `images`; behind them `table` (with `delimited`, `npz` and `zip_archive`), `labels`
-and `preprocessing`, which is saved with a run. Polars is imported by these three and `delimited`
-alone, and only when a table is read.
+`user_table` and `images`; behind them `table` (with `delimited`, `encoding`, `header`, `npz` and
+`zip_archive`), `inference` (with `cells`, `notation` and `dates`), `labels`, and `preprocessing`
+(with `columns` and `fitting`), which is saved with a run. Polars is imported when a table is read,
+and not before.
 """
 
 from experiments.data.dataset import Dataset
@@ -20,12 +21,13 @@ from experiments.data.scaling import (
 )
 from experiments.data.splits import Split, folds, split
 from experiments.data.tables.images import holds_images, load_images, load_labelled_images
-from experiments.data.tables.user_table import load_features, load_table
+from experiments.data.tables.user_table import NewRows, load_features, load_table
 
 __all__ = [
     "CLASSIFICATION",
     "REGRESSION",
     "Dataset",
+    "NewRows",
     "Split",
     "Standardization",
     "fit_idf",

@@ -22,7 +22,8 @@ class Dataset:
         name: what it is called in reports and run directories: the name on the command line, or
             the stem of the user's file.
         x: features `(n, features)` or images `(n, height, width, channels)`, float32.
-        y: labels `(n,)`, int32, or targets `(n,)`, float32.
+        y: labels `(n,)`, int32, or targets `(n,)`, float32, or float64 where float32 cannot tell
+            them apart.
         feature_names: one for each feature, with its unit; the words of texts; empty for images.
         class_names: one for each class; empty for a regression.
         num_official_test: number of last examples that are the official test set; 0 where there is
@@ -37,6 +38,7 @@ class Dataset:
         is_named: whether `experiments.data.load` knows it by its name, which recipes and published
             results belong to; False for the user's data, whatever their file is called.
         published: experiment -> published results on this data set.
+        notes: what a user should know of how a file was read, a sentence each.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Dataset:
     group_names: tuple[str, ...] = ()
     is_named: bool = False
     published: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:

@@ -10,11 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
+# Of the standard deviation: how far float32 may move a number before that is noticed.
+_MAX_ROUNDING = 1e-3
+
 
 class Standardization(NamedTuple):
-    """Fitted values: float32 arrays of the shape of one example, or scalars.
+    """Fitted values: arrays of the shape of one example, or scalars.
 
-    A standardized value is `(x - mean) / scale`; the scale is never 0.
+    They are float64 where they were fitted on float64, else float32. A standardized value is
+    `(x - mean) / scale`; the scale is never 0.
     """
 
     mean: np.ndarray
@@ -26,7 +30,7 @@ def fit_standardization(
 ) -> Standardization:
     """Mean and standard deviation, computed in float64.
 
-    A feature that varies by no more than the rounding of float32 is constant: its mean is its
+    A feature that varies by no more than the rounding of its dtype is constant: its mean is its
     smallest value and its scale is 1, so that a constant becomes exactly zero.
 
     Args:
@@ -44,17 +48,16 @@ def fit_standardization(
     [[0.0, 1.0]]
     """
     _require_values(x)
-    x = np.asarray(x, np.float32)
+    x = _floating(x)
     axis = 0 if per_feature else None
     low, high = (extreme(axis=axis).astype(np.float64) for extreme in (x.min, x.max))
     mean, deviation = (moment(axis=axis, dtype=np.float64) for moment in (x.mean, x.std))
-    limits = np.finfo(np.float32)
     # A deviation below float32's smallest normal number would become a scale of 0.
-    constant = high - low <= limits.eps * np.maximum(abs(low), abs(high))
-    constant |= deviation < limits.tiny
+    constant = high - low <= np.finfo(x.dtype).eps * np.maximum(abs(low), abs(high))
+    constant |= deviation < np.finfo(np.float32).tiny
     return Standardization(
-        np.where(constant, low, mean).astype(np.float32),
-        np.where(constant, 1.0, deviation).astype(np.float32),
+        np.where(constant, low, mean).astype(x.dtype),
+        np.where(constant, 1.0, deviation).astype(x.dtype),
     )
 
 
@@ -74,8 +77,12 @@ def standardize(
     >>> standardize(fitted, np.array([5.0])).tolist()
     [2.0]
     """
-    # In float32 before the subtraction: 0.1 in float64 is not the mean that float32 holds.
-    return (np.asarray(x, np.float32) - standardization.mean) / standardization.scale
+    # In the dtype that was fitted: 0.1 in float64 is not the mean that float32 holds, and numbers
+    # that float32 cannot tell apart are subtracted in float64.
+    dtype = np.result_type(standardization.mean)
+    x = np.asarray(x, np.float64 if dtype == np.float64 else np.float32)
+    standardized = (x - standardization.mean) / standardization.scale
+    return standardized.astype(np.float32, copy=False)
 
 
 def fit_unit_interval(x: Shaped[np.ndarray, "n ..."]) -> Standardization:
@@ -96,9 +103,30 @@ def fit_unit_interval(x: Shaped[np.ndarray, "n ..."]) -> Standardization:
     [[0.5, 0.0], [1.5, 0.0]]
     """
     _require_values(x)
-    x = np.asarray(x, np.float32)
+    x = _floating(x)
     low, extent = x.min(axis=0), np.ptp(x, axis=0)
-    return Standardization(low, np.where(extent == 0, np.float32(1), extent))
+    return Standardization(low, np.where(extent == 0, x.dtype.type(1), extent))
+
+
+def needs_float64(values: Float[np.ndarray, " n"]) -> bool:
+    """Whether float32 would move numbers noticeably, compared with how much they vary.
+
+    Args:
+        values: finite numbers `(n,)`, float64.
+
+    >>> needs_float64(1.7e9 + np.arange(10.0)), needs_float64(2000 + np.arange(10.0))
+    (True, False)
+    """
+    if not len(values):
+        return False
+    largest = np.float32(np.abs(values).max())
+    deviation = values.std()
+    return bool(deviation > 0 and np.spacing(largest) / 2 > _MAX_ROUNDING * deviation)
+
+
+def _floating(x: np.ndarray) -> np.ndarray:
+    """Float64 as it is, everything else as float32."""
+    return np.asarray(x, np.float64 if np.asarray(x).dtype == np.float64 else np.float32)
 
 
 def _require_values(x: np.ndarray) -> None:

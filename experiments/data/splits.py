@@ -9,6 +9,7 @@ from jaxtyping import Int
 from experiments.data.dataset import Dataset
 
 _MAX_VALIDATION = 5000
+_NUM_SHOWN = 5
 
 
 class Split(NamedTuple):
@@ -24,8 +25,8 @@ def split(
 ) -> Split:
     """Split at random: by default 64 % training, 16 % validation and 20 % test examples.
 
-    With classes the split is stratified. An official test set is the test part. The validation part
-    has at most 5 000 examples.
+    With classes the split is stratified, and a class of three examples has one in each part. An
+    official test set is the test part. The validation part has at most 5 000 examples.
 
     Args:
         dataset: the data.
@@ -50,8 +51,8 @@ def split(
         if not 0 < fraction < 1:
             raise ValueError(f"{name} must lie between 0 and 1, both excluded, found {fraction}")
     _require_seed(seed)
+    _require_members(dataset)
     indices = np.arange(len(dataset.y))
-    remedy = "add examples, leave out the rare class, or change the fractions"
     try:
         if dataset.num_official_test:
             rest, test = np.split(indices, [-dataset.num_official_test])
@@ -59,20 +60,67 @@ def split(
             rest, test = _divide(dataset, indices, math.ceil(test_fraction * len(indices)), seed)
         num_validation = min(math.ceil(validation_fraction * len(rest)), _MAX_VALIDATION)
         train, validation = _divide(dataset, rest, num_validation, seed)
+        parts = Split(np.sort(train), np.sort(validation), np.sort(test))
     except ValueError as error:
+        if dataset.num_official_test or not dataset.num_classes:
+            raise ValueError(
+                f"the {len(indices)} examples of {dataset.name} cannot be split: {error}; add "
+                "examples, or change the fractions"
+            ) from error
+        parts = None
+    if parts is None or (_absent(dataset, parts) and not dataset.num_official_test):
+        parts = _divide_classes(dataset, validation_fraction, test_fraction, seed)
+    if absent := _absent(dataset, parts):
+        part, name = absent
         raise ValueError(
-            f"the {len(indices)} examples of {dataset.name} cannot be split: {error}; {remedy}"
-        ) from error
-    parts = Split(np.sort(train), np.sort(validation), np.sort(test))
+            f"class {name!r} of {dataset.name} has too few examples: the {part} part of "
+            f"{len(parts._asdict()[part])} has none, every part needs one; add examples, leave out "
+            "the rare class, or change the fractions"
+        )
+    return parts
+
+
+def _require_members(dataset: Dataset) -> None:
+    """Raise where a class has not one example for each part."""
+    counts = np.bincount(dataset.y, minlength=dataset.num_classes) if dataset.num_classes else []
+    rare = [
+        f"class {name!r} has {count} example{'' if count == 1 else 's'}"
+        for name, count in zip(dataset.class_names, counts, strict=dataset.num_classes > 0)
+        if count < 3
+    ]
+    if rare:
+        more = ", ..." if len(rare) > _NUM_SHOWN else ""
+        raise ValueError(
+            f"{', '.join(rare[:_NUM_SHOWN])}{more} in {dataset.name}, and each class needs at "
+            "least 3, one each for training, validation and test; add examples, join the class "
+            "with another, or remove its rows"
+        )
+
+
+def _absent(dataset: Dataset, parts: Split) -> tuple[str, str] | None:
+    """The first part and the name of a class that it has no example of."""
     for name, part in parts._asdict().items():
         missing = sorted(set(range(dataset.num_classes)) - set(dataset.y[part].tolist()))
         if missing:
-            raise ValueError(
-                f"class {dataset.class_names[missing[0]]!r} of {dataset.name} has too few examples "
-                f"({np.sum(dataset.y == missing[0])}): the {name} part of {len(part)} has none, "
-                f"every part needs one; {remedy}"
-            )
-    return parts
+            return name, dataset.class_names[missing[0]]
+    return None
+
+
+def _divide_classes(
+    dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int
+) -> Split:
+    """Split each class by itself, at least one example for each part."""
+    rng = np.random.default_rng(seed)
+    parts: list[list[int]] = [[], [], []]
+    for label in range(dataset.num_classes):
+        members = rng.permutation(np.flatnonzero(dataset.y == label))
+        num_test = min(max(1, round(test_fraction * len(members))), len(members) - 2)
+        rest = len(members) - num_test
+        num_validation = min(max(1, round(validation_fraction * rest)), rest - 1)
+        train, validation, test = np.split(members, [rest - num_validation, rest])
+        for part, chosen in zip(parts, (train, validation, test), strict=True):
+            part.extend(chosen.tolist())
+    return Split(*(np.sort(np.array(part, np.int64)) for part in parts))
 
 
 def _divide(dataset: Dataset, indices: np.ndarray, size: int, seed: int) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """Evaluation of reconstructions: errors beside those of PCA, likelihoods, a linear probe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -124,6 +124,27 @@ def _likelihoods(model: Model, params: Any, x: np.ndarray, config: Config) -> di
         ]
         values |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return values
+
+
+def note_unused_code(values: Mapping[str, Any]) -> list[str]:
+    """A note where the code of a variational autoencoder says almost nothing about its input.
+
+    Args:
+        values: metrics, with `kl` (in nats) for a variational autoencoder.
+
+    >>> note_unused_code({"kl": np.array([5.0])}), len(note_unused_code({"kl": np.array([0.001])}))
+    ([], 1)
+    """
+    if "kl" not in values:
+        return []
+    kl = float(np.mean(values["kl"]))
+    if kl > 0.1:
+        return []
+    return [
+        f"the code holds {kl:.2g} nats about an example (KL divergence from the prior): it is not "
+        "used, and all reconstructions are nearly the same; train longer, with a higher "
+        "--learning-rate, or with smaller --hidden-dims"
+    ]
 
 
 def probe_errors(

@@ -26,8 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
+from experiments.baselines import reconstruction_baseline
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, standardize
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_unlabelled, prepare
 from experiments.reconstruction import evaluation, outputs
@@ -42,7 +44,7 @@ from experiments.reconstruction.deep_belief import pretrain
 from experiments.reconstruction.models import Model, build_model
 from experiments.reconstruction.optimizer_comparison import compare
 from experiments.reconstruction.recipes import recipe
-from experiments.summary import summarize_split
+from experiments.summary import describe, summarize_split
 from experiments.training import (
     batch_size,
     config_optimizer,
@@ -97,6 +99,7 @@ def run(config: Config) -> dict[str, Any]:
         regularized = not isinstance(config.model, Autoencoder)
         jn.autoencoders.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
     optimizer = config_optimizer(config, len(train))
+    check_memory(config, model.learner(optimizer, model.init).init)
     if config.compare_optimizers:
         return compare(prepared, model)
     options = train_options(config)
@@ -133,6 +136,13 @@ def run(config: Config) -> dict[str, Any]:
         key = seed_keys(config, "samples")[0]
         captions |= outputs.draw_model(directory, model, params, dataset, key)
         summary = summarize_split(trained, metrics, parts, seconds)
+        summary |= describe(
+            dataset,
+            reconstruction_baseline(x[parts.train], test),
+            metrics,
+            history=trained.history if model.loss is not None and config.patience is None else None,
+            notes=evaluation.note_unused_code(metrics),
+        )
         if hashes:
             summary["state_sha256"] = [*hashes, trained.state_sha256]
         published = dataset.published.get(config.experiment)
@@ -196,9 +206,9 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
     Returns:
         For images `codes`, `(networks, n, code_dim)`, `reconstruction_errors`, `(networks, n)`, and
         `reconstructions`, `(networks, n, height, width, channels)`, in [0, 1]. For tables
-        `reconstruction_error`, the mean over the networks, `std` over these, and the code by the
-        first network, `(n,)` each. An error is the sum of the squared differences of the features,
-        scaled to [0, 1].
+        `reconstruction_error`, the mean over the networks, of several networks the `std` over
+        these, and the code by the first network, `(n,)` each. An error is the sum of the squared
+        differences of the features, scaled to [0, 1].
     """
     built = build_network(config, model.in_shape, len(model.class_names))
     codes = evaluation.apply_all(built.encode, model.params, x)
@@ -210,8 +220,9 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
             "reconstruction_errors": errors,
             "reconstructions": reconstructions.reshape(*errors.shape, *model.in_shape),
         }
-    std = errors.std(axis=0, ddof=1) if len(errors) > 1 else np.zeros(len(x), errors.dtype)
-    columns = {"reconstruction_error": errors.mean(axis=0), "std": std}
+    columns = {"reconstruction_error": errors.mean(axis=0)}
+    if len(errors) > 1:
+        columns["std"] = errors.std(axis=0, ddof=1)
     return columns | {f"code {index}": values for index, values in enumerate(codes[0].T)}
 
 

@@ -167,7 +167,9 @@ def _variational(options: Vae, dims: Sequence[int]) -> Model:
         def negative(index: Array) -> Array:
             return bound(params, {"x": x}, jax.random.fold_in(key, index))[0]
 
-        return {"elbo": -jax.lax.map(negative, jnp.arange(_BOUND_SAMPLES)).mean()}
+        _, parts = objective(params, {"x": x}, key)
+        elbo = -jax.lax.map(negative, jnp.arange(_BOUND_SAMPLES)).mean()
+        return {"elbo": elbo, "kl": parts["kl"]}
 
     def evaluate_by_sampling(params: Any, x: Array, key: Array) -> dict[str, Array]:
         values = jn.autoencoders.log_likelihood(

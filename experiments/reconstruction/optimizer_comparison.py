@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
-from experiments.command import finish, print_table, statistics, stopwatch
+from experiments.command import finish, print_table, show, statistics, stopwatch
 from experiments.prepare import Prepared
 from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model
 from experiments.report import figures
+from experiments.report.drawing import draw_figure
 from experiments.training import batch_size, open_directory, seed_keys
 from jaxnet import runs
 from jaxnet.checkpoint import params_sha256
@@ -77,14 +78,24 @@ def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
             name: (result.seconds, result.losses[:, result.best])
             for name, result in compared.items()
         }
-        figure = figures.optimizer_curves(curves, steps_per_epoch=epoch_length)
-        directory.save_figure("optimizers", figure)
         by_rate = {
             name: (result.rates, result.validation[-1])
             for name, result in compared.items()
             if result.rates is not None
         }
-        directory.save_figure("rates", figures.rate_curves(by_rate))
+        captions = draw_figure(
+            directory,
+            "optimizers",
+            "Training loss under the best rate of each optimizer, against steps and seconds: mean "
+            "and range of the networks.",
+            lambda: figures.optimizer_curves(curves, steps_per_epoch=epoch_length),
+        )
+        captions |= draw_figure(
+            directory,
+            "rates",
+            "Validation loss after the last epoch over the grid of rates.",
+            lambda: figures.rate_curves(by_rate),
+        )
         rows = [("optimizer", "rate", "training loss", "test squared error", "s / epoch")]
         rows += [_row(name, result) for name, result in compared.items()]
         print_table(rows)
@@ -102,11 +113,6 @@ def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
             "state_sha256": hashes,
             "seconds": seconds,
             "tables": {"Optimizers": rows},
-        }
-        captions = {
-            "optimizers": "Training loss under the best rate of each optimizer, against steps and "
-            "seconds: mean and range of the networks.",
-            "rates": "Validation loss after the last epoch over the grid of rates.",
         }
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
@@ -186,7 +192,7 @@ def _row(name: str, result: Compared) -> tuple[str, ...]:
         name,
         "none" if result.rates is None else f"{result.rates[result.best]:.2g}",
         f"{losses.mean():.4g}",
-        f"{errors['mean']:.4f} ± {errors['std']:.4f}",
+        show(errors),
         f"{result.seconds[-1] / len(result.losses):.2f}",
     )
 

@@ -12,6 +12,7 @@ from experiments.data import Dataset, Split
 from experiments.reconstruction.evaluation import Tested
 from experiments.reconstruction.models import Model
 from experiments.report import figures
+from experiments.report.drawing import draw_figure
 from jaxnet._files import atomic_write
 from jaxnet.runs.directory import RunDirectory
 
@@ -56,25 +57,28 @@ def draw(
         history: of the training.
         tested: the reconstructions.
     """
-    directory.save_figure("learning_curves", figures.learning_curves(history))
-    captions = {"learning_curves": "Learning curves: mean and range over the networks."}
+    captions = draw_figure(
+        directory,
+        "learning_curves",
+        "Learning curves: mean and range over the networks.",
+        lambda: figures.learning_curves(history),
+    )
     if not dataset.is_image:
         deviations = {"model": tested.reconstructions - x, "PCA": tested.by_pca - x}
         largest = np.sort(np.argsort(-x.var(axis=0), kind="stable")[:_MAX_FEATURES])
-        figure = figures.errors_by(
-            {
-                name: (values**2).mean(axis=tuple(range(values.ndim - 1)))[largest]
-                for name, values in deviations.items()
-            },
-            [dataset.feature_names[index] for index in largest],
-            what="feature",
-            unit="squared error (range 1)",
-        )
-        directory.save_figure("feature_errors", figure)
-        return captions | {
-            "feature_errors": "Squared error of each feature, mean over the networks; at most "
-            f"{_MAX_FEATURES} features, those that vary most."
+        errors = {
+            name: (values**2).mean(axis=tuple(range(values.ndim - 1)))[largest]
+            for name, values in deviations.items()
         }
+        names = [dataset.feature_names[index] for index in largest]
+        unit = "squared error (range 1)"
+        return captions | draw_figure(
+            directory,
+            "feature_errors",
+            f"Squared error of each feature, mean over the networks; {len(largest)} of "
+            f"{x.shape[1]} features, those that vary most.",
+            lambda: figures.errors_by(errors, names, what="feature", unit=unit),
+        )
     shown = _one_of_each_class(dataset, test)
     shape = (-1, *dataset.x.shape[1:])
     rows = {
@@ -82,13 +86,13 @@ def draw(
         "reconstructed": tested.reconstructions[0][shown].reshape(shape),
         "PCA": np.clip(tested.by_pca[shown], 0, 1).reshape(shape),
     }
-    directory.save_figure("reconstructions", figures.image_rows(rows))
-    return captions | {
-        "reconstructions": (
-            "Test images, their reconstructions by the first network, and those by principal "
-            "components with a code of the same size."
-        ),
-    }
+    return captions | draw_figure(
+        directory,
+        "reconstructions",
+        "Test images, their reconstructions by the first network, and those by principal "
+        "components with a code of the same size.",
+        lambda: figures.image_rows(rows),
+    )
 
 
 def _one_of_each_class(dataset: Dataset, test: np.ndarray) -> list[int]:
@@ -109,10 +113,13 @@ def draw_codes(
     if codes.shape[1] > 1:
         plane = jn.autoencoders.fit_pca(jnp.asarray(codes), 2)
         points = np.asarray(plane.project(jnp.asarray(codes)))[:_MAX_POINTS]
-        figure = figures.code_map(points, labels[:_MAX_POINTS], names)
-        directory.save_figure("codes", figure)
         colored = ", colored by class" if names else ""
-        captions["codes"] = f"Codes of test examples by the first network{colored}."
+        captions |= draw_figure(
+            directory,
+            "codes",
+            f"Codes of test examples by the first network{colored}.",
+            lambda: figures.code_map(points, labels[:_MAX_POINTS], names),
+        )
     if not 1 < len(names) <= _MAX_CLASSES:
         return captions
     means = {
@@ -120,9 +127,12 @@ def draw_codes(
         for name, values in (("model", tested.errors.mean(axis=0)), ("PCA", tested.pca_errors))
     }
     unit = "squared error of an example"
-    figure = figures.errors_by(means, names, what="class", unit=unit)
-    directory.save_figure("class_errors", figure)
-    return captions | {"class_errors": "Squared error of each class, mean over the networks."}
+    return captions | draw_figure(
+        directory,
+        "class_errors",
+        "Squared error of each class, mean over the networks.",
+        lambda: figures.errors_by(means, names, what="class", unit=unit),
+    )
 
 
 def draw_model(
@@ -139,11 +149,19 @@ def draw_model(
     # The units with the largest weights: others may have learned nothing.
     norms = np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1)
     largest = np.argsort(-norms, kind="stable")[:_MAX_FILTERS]
-    directory.save_figure("filters", figures.filters(kernels[largest]))
-    captions = {"filters": "Kernels of the first layer of the first network, largest first."}
+    captions = draw_figure(
+        directory,
+        "filters",
+        "Kernels of the first layer of the first network, largest first.",
+        lambda: figures.filters(kernels[largest]),
+    )
     if model.sample is not None:
         drawn = np.asarray(model.sample(first, key, 40))
-        figure = figures.image_grid(drawn.reshape(-1, *shape), [""] * len(drawn), columns=10)
-        directory.save_figure("samples", figure)
-        captions["samples"] = "Images that the first network draws: means of the pixels."
+        samples = drawn.reshape(-1, *shape)
+        captions |= draw_figure(
+            directory,
+            "samples",
+            "Images that the first network draws: means of the pixels.",
+            lambda: figures.image_grid(samples, [""] * len(samples), columns=10),
+        )
     return captions

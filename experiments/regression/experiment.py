@@ -18,14 +18,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import jaxnet as jn
+from experiments.baselines import mean_baseline
 from experiments.command import finish, print_table, stopwatch
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
+from experiments.leaks import note_leaks
+from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
 from experiments.report import figures
-from experiments.summary import summarize_split
+from experiments.report.drawing import draw_figure
+from experiments.summary import describe, summarize_split
 from experiments.training import (
     batch_size,
     config_optimizer,
@@ -35,6 +39,8 @@ from experiments.training import (
 )
 from jaxnet import metrics, runs
 from jaxnet.runs import RunDirectory
+
+MAX_COEFFICIENTS = 30
 
 __all__ = [
     "Config",
@@ -83,6 +89,7 @@ def run(config: Config) -> dict[str, Any]:
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, len(parts.train))
     learner = jn.gradient_learner(network.init, objective, optimizer)
+    check_memory(config, learner.init)
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jnp.asarray(x[parts.validation]), jnp.asarray(y[parts.validation])
@@ -99,25 +106,38 @@ def run(config: Config) -> dict[str, Any]:
                 evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )
             params = trained.params
-            predicted = targets.mean + targets.scale * outputs(params, x[parts.test])[..., 0]
+            tested_outputs = outputs(params, x[parts.test])[..., 0]
+            # Without the mean, which changes no error, since float32 might not tell targets apart.
+            centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
             tested = jax.vmap(_final_metrics, (0, None))(
-                predicted, jnp.asarray(dataset.y[parts.test])
+                jnp.float32(targets.scale) * tested_outputs, jnp.asarray(centered)
             )
+            predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
         summary = summarize_split(trained, tested, parts, seconds)
         if isinstance(config.model, Linear):
             coefficients = linear_coefficients(params, inputs, targets)
-            rows = coefficient_table(dataset, parts.train, coefficients)
+            rows = coefficient_table(dataset, parts.train, coefficients, inputs.scale)
             summary["tables"] = {"Coefficients": rows}
             print_table(rows)
+        summary |= describe(
+            dataset,
+            mean_baseline(dataset.y[parts.train], dataset.y[parts.test]),
+            tested,
+            history=trained.history if config.patience is None else None,
+            notes=note_leaks(dataset),
+        )
         captions = _draw(directory, dataset, parts.test, np.asarray(predicted), trained.history)
         if dataset.x.shape[1] == 1:
             grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
             curves = outputs(params, standardize(inputs, grid))[..., 0]
             curves = targets.mean + targets.scale * np.asarray(curves)
-            line = figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves)
-            directory.save_figure("fit", line)
-            captions["fit"] = "All examples, and the function that each network fitted."
+            captions |= draw_figure(
+                directory,
+                "fit",
+                "All examples, and the function that each network fitted.",
+                lambda: figures.fitted_line(dataset.x[:, 0], dataset.y, grid[:, 0], curves),
+            )
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
 
@@ -163,16 +183,16 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         x: scaled features `(n, features)`.
 
     Returns:
-        `prediction` and `std`, the standard deviation over the networks, in the unit of the target,
-        `(n,)` each.
+        `prediction` and, of several networks, `std`, the standard deviation over them, in the unit
+        of the target, `(n,)` each.
     """
     assert model.targets is not None
     network = build_network(config, x.shape[1:])
     apply = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     outputs = np.asarray(apply(model.params, jnp.asarray(x)))[..., 0]
     values = model.targets.mean + model.targets.scale * outputs.astype(np.float64)
-    std = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    return {"prediction": values.mean(axis=0), "std": std}
+    columns = {"prediction": values.mean(axis=0)}
+    return columns | ({"std": values.std(axis=0, ddof=1)} if len(values) > 1 else {})
 
 
 def linear_coefficients(
@@ -209,24 +229,37 @@ def least_squares(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " features+
 
 
 def coefficient_table(
-    dataset: Dataset, train_part: np.ndarray, coefficients: np.ndarray
+    dataset: Dataset, train_part: np.ndarray, coefficients: np.ndarray, scale: np.ndarray
 ) -> list[tuple[str, ...]]:
-    """Rows: name, true value where known, least squares, mean and deviation over the networks."""
+    """Rows: name, true value where known, least squares, mean and deviation over the networks.
+
+    Of more than `MAX_COEFFICIENTS` features those with the largest effect are listed, that of a
+    change by one standard deviation; the last row is the intercept.
+
+    Args:
+        dataset: the data.
+        train_part: indices of the training examples.
+        coefficients: of `linear_coefficients`.
+        scale: standard deviation of each feature.
+    """
     exact = least_squares(dataset.x[train_part], dataset.y[train_part])
     if dataset.coefficients is None:
         true = ["unknown"] * len(exact)
     else:
         true = [f"{value:g}" for value in (*dataset.coefficients, dataset.intercept)]
-    deviations = np.zeros(len(exact))
+    columns = {"least squares": exact, "network": coefficients.mean(axis=0)}
     if len(coefficients) > 1:
-        deviations = coefficients.std(axis=0, ddof=1)
-    rows: list[tuple[str, ...]] = [
-        ("coefficient", "true", "least squares", "network (mean)", "network (std)")
-    ]
+        columns["standard deviation"] = coefficients.std(axis=0, ddof=1)
+    effects = np.abs(columns["network"][:-1] * scale)
+    shown = np.sort(np.argsort(-effects, kind="stable")[:MAX_COEFFICIENTS])
+    first = "coefficient"
+    if len(shown) < len(effects):
+        first += f" (the {len(shown)} of {len(effects)} with the largest effect)"
+    rows: list[tuple[str, ...]] = [(first, "true", *columns)]
     names = (*dataset.feature_names, "intercept")
-    for row in zip(names, true, exact, coefficients.mean(axis=0), deviations, strict=True):
-        name, value, *numbers = row
-        rows.append((name, value, *(f"{number:.6g}" for number in numbers)))
+    for index in (*shown, len(effects)):
+        numbers = (f"{values[index]:.6g}" for values in columns.values())
+        rows.append((names[index], true[index], *numbers))
     return rows
 
 
@@ -236,8 +269,11 @@ def _learning_metrics(outputs: Float[Array, "n 1"], y: Float[Array, " n"]) -> di
 
 
 def _final_metrics(predicted: Float[Array, " n"], y: Float[Array, " n"]) -> dict[str, Array]:
+    error = metrics.mean_squared_error(predicted, y)
     return {
-        "mean_squared_error": metrics.mean_squared_error(predicted, y),
+        "mean_squared_error": error,
+        "root_mean_squared_error": jnp.sqrt(error),
+        "mean_absolute_error": jnp.mean(jnp.abs(predicted - y)),
         "r2": metrics.r2_score(predicted, y),
     }
 
@@ -249,10 +285,15 @@ def _draw(
     predicted: np.ndarray,
     history: dict[str, dict[str, np.ndarray]],
 ) -> dict[str, str]:
-    directory.save_figure("learning_curves", figures.learning_curves(history))
-    scatter = figures.predictions(dataset.y[test_part], predicted.mean(axis=0), dataset.unit)
-    directory.save_figure("predictions", scatter)
-    return {
-        "learning_curves": "Learning curves, of the standardized target: mean and range.",
-        "predictions": "Mean prediction of all networks on the test set.",
-    }
+    captions = draw_figure(
+        directory,
+        "learning_curves",
+        "Learning curves, of the standardized target: mean and range.",
+        lambda: figures.learning_curves(history),
+    )
+    return captions | draw_figure(
+        directory,
+        "predictions",
+        "Mean prediction of all networks on the test set.",
+        lambda: figures.predictions(dataset.y[test_part], predicted.mean(axis=0), dataset.unit),
+    )

@@ -4,6 +4,8 @@
     python -m experiments.speed --workload small --repeats 9
     python -m experiments.speed --workload large --optimizer sgd
     python -m experiments.speed --torch-python OTHER_VENV/bin/python # PyTorch from elsewhere
+    python -m experiments.speed --workload cnn --torch-python OTHER_VENV/bin/python
+    python -m experiments.speed --workload predict --torch-python OTHER_VENV/bin/python
     python -m experiments.speed --workload kmeans                    # MNIST, beside scikit-learn
     python -m experiments.speed --workload dec --torch-python OTHER_VENV/bin/python
 
@@ -13,6 +15,9 @@ one epoch.
 Each peer runs with one thread and with all, in processes that run one after the other, and is
 compared at its best setting. Compilation is not timed. `large` and `dec` also show which fraction
 of the measured peak of float32 matrix products training reaches.
+
+`cnn` trains the cnn of experiments.classification on 30 batches of 128 fashion_mnist images, beside
+PyTorch in both layouts; `predict` computes its outputs for them.
 
 `kmeans` is Lloyd's algorithm with 10 clusters on all of MNIST, from the same examples as centers.
 `dec` is deep embedded clustering of the digits, 64-500-500-2000-10, batch 256, 50 epochs for the
@@ -48,9 +53,10 @@ class Config(Options):
 
     experiment: ClassVar[str] = "speed"
 
-    workload: Literal["small", "large", "kmeans", "dec", "all"] = "all"
+    workload: Literal["small", "large", "cnn", "predict", "kmeans", "dec", "all"] = "all"
     """What is timed: small is 64-128-10 on digits for 20 epochs, large is 784-512-10 on MNIST for
-    one epoch, all is these two; kmeans and dec are clusterings."""
+    one epoch, all is these two; cnn is training and predict the outputs of a convolutional network;
+    kmeans and dec are clusterings."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or plain stochastic gradient descent."""
     repeats: PositiveInt = 5
@@ -76,7 +82,7 @@ class Workload:
     """The training of every peer: a classifier, or clusters, whose number or size of a code is the
     last of the sizes."""
 
-    kind: Literal["classifier", "kmeans", "dec"]
+    kind: Literal["classifier", "cnn", "predict", "kmeans", "dec"]
     peers: tuple[str, ...]
     dataset: str
     dims: tuple[int, ...]
@@ -99,9 +105,12 @@ class Workload:
 
 
 _CLASSIFIERS = ("jaxnet", "scikit-learn", "PyTorch", "PyTorch compiled", PEAK)
+_IMAGES = ("jaxnet", "PyTorch", "PyTorch channels_last")
 WORKLOADS = {
     "small": Workload("classifier", _CLASSIFIERS, "digits", (64, 128, 10), 64, 20),
     "large": Workload("classifier", _CLASSIFIERS, "mnist", (784, 512, 10), 128, 1),
+    "cnn": Workload("cnn", _IMAGES, "fashion_mnist", (784, 10), 128, 1),
+    "predict": Workload("predict", _IMAGES, "fashion_mnist", (784, 10), 128, 1),
     "kmeans": Workload("kmeans", ("jaxnet", "scikit-learn"), "mnist", (784, 10), 1, 1),
     "dec": Workload(
         "dec", ("jaxnet", "ClustPy", PEAK), "digits", (64, 500, 500, 2000, 10), 256, 50

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.speed import clustering_peers
+from experiments.speed import clustering_peers, image_peers
 from experiments.speed.clustering_peers import Train, Workload
 
 
@@ -136,7 +136,7 @@ def compiled_pytorch_peer(workload: Workload, x: np.ndarray, y: np.ndarray) -> t
 
 
 # What is trained -> peer -> how it trains.
-PEERS = {
+PEERS: dict[str, dict[str, Callable[..., tuple[str, Train]]]] = {
     "classifier": {
         "jaxnet": jaxnet_peer,
         "scikit-learn": scikit_learn_peer,
@@ -153,6 +153,7 @@ PEERS = {
         "ClustPy": clustering_peers.clustpy_dec,
         "matrix product": peak_peer,
     },
+    **image_peers.PEERS,
 }
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet._checks import require_not_negative, require_positive
+from jaxnet._checks import require_integer, require_not_negative, require_positive
 from jaxnet.clustering.kmeans import assign, fit_kmeans
 from jaxnet.clustering.mixture import (
     Covariance,
@@ -73,8 +73,8 @@ def expectation_maximization(
 
     Raises:
         TypeError: a number of iterations that is not an integer.
-        ValueError: as `log_density`; `max_iterations` is below 1, `tolerance` or `min_variance`
-            below 0 (traced ones are not checked).
+        ValueError: as `log_density`; `max_iterations`, `tolerance` or `min_variance` is below 0
+            (traced ones are not checked).
 
     >>> x = jnp.array([[-3.0], [-1.0], [1.0], [3.0]])
     >>> start = GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[-1.0], [1.0]]), jnp.ones(2))
@@ -86,7 +86,7 @@ def expectation_maximization(
     algorithm"; Bishop (2006), "Pattern Recognition and Machine Learning", eq. 9.24 to 9.27.
     """
     function = "expectation_maximization"
-    require_positive(function, max_iterations=max_iterations)
+    require_integer(function, "max_iterations", max_iterations, 0)
     require_not_negative(function, tolerance=tolerance, min_variance=min_variance)
     return _expectation_maximization(x, start, max_iterations, tolerance, min_variance)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxnet._checks import require_not_negative, require_positive
+from jaxnet._checks import require_integer, require_not_negative, require_positive
 from jaxnet.clustering.lloyd_steps import assign_and_sum, move_to_means
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
@@ -85,8 +85,8 @@ def lloyd(
 
     Raises:
         TypeError: a number of iterations that is not an integer.
-        ValueError: the dimensions of examples and centers differ; `max_iterations` is below 1 or
-            `tolerance` below 0 (traced ones are not checked).
+        ValueError: the dimensions of examples and centers differ; `max_iterations` or
+            `tolerance` is below 0 (traced ones are not checked).
 
     >>> x = jnp.array([[0.0], [1.0], [2.0], [10.0], [12.0]])
     >>> model = lloyd(x, jnp.array([[0.0], [1.0]]))
@@ -96,7 +96,7 @@ def lloyd(
     Source: Lloyd (1982), "Least squares quantization in PCM"; the tolerance and the reassignment of
     empty clusters are those of `sklearn.cluster.KMeans`.
     """
-    require_positive("lloyd", max_iterations=max_iterations)
+    require_integer("lloyd", "max_iterations", max_iterations, 0)
     require_not_negative("lloyd", tolerance=tolerance)
     require_same_dim("lloyd", x, centers=centers)
     return _lloyd(x, centers, max_iterations, tolerance)

@@ -1,6 +1,6 @@
 """Windows of images: the sizes that layers take, and the cells of windows that do not overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxnet._checks import require_sizes
 
 def window_sizes(function: str, name: str, sizes: int | Sequence[int]) -> tuple[int, int]:
     """Height and width; one number stands for both."""
-    if isinstance(sizes, int):
+    if not isinstance(sizes, Iterable):
         sizes = (sizes, sizes)
     height, width = require_sizes(
         function, name, sizes, "be an integer, or a height and a width", length=2

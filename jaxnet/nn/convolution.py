@@ -1,7 +1,6 @@
 """Layers of images: two-dimensional convolution."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from jaxnet.nn.initializers import lecun_normal
 from jaxnet.nn.network import Network
 from jaxnet.typing import Initializer, Params
 
-Algorithm = Literal["auto", "convolution", "cpu"]
+_ALGORITHMS = ("auto", "convolution", "cpu")
 
 
 def conv(
@@ -26,7 +25,7 @@ def conv(
     padding: str = "SAME",
     kernel_init: Initializer = lecun_normal,
     bias_init: Initializer = jax.nn.initializers.zeros,
-    algorithm: Algorithm = "auto",
+    algorithm: str = "auto",
 ) -> Network:
     """Two-dimensional convolution (cross-correlation) of images.
 
@@ -65,8 +64,8 @@ def conv(
     kernel_size = window_sizes("conv", "kernel_size", kernel_size)
     strides = window_sizes("conv", "strides", strides)
     require_padding("conv", padding)
-    if algorithm not in get_args(Algorithm):
-        choices = ", ".join(f'"{choice}"' for choice in get_args(Algorithm))
+    if algorithm not in _ALGORITHMS:
+        choices = ", ".join(f'"{choice}"' for choice in _ALGORITHMS)
         raise ValueError(f"conv: algorithm must be one of {choices}, found {algorithm!r}")
 
     def init(key: Array) -> Params:

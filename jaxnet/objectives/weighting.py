@@ -23,7 +23,9 @@ def widen(values: ArrayLike) -> Array:
     (dtype('float32'), dtype('float32'))
     """
     values = jnp.asarray(values)
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    # Not `promote_types`, which rejects integers where dtypes promote strictly.
+    is_wide = jnp.issubdtype(values.dtype, jnp.inexact) and values.dtype.itemsize >= 4
+    return values if is_wide else values.astype(jnp.float32)
 
 
 def require_shape(
@@ -216,6 +218,7 @@ def masked(batch: Batch) -> Batch:
         raise ValueError(
             "weight has shape (), expected one number for each example, or for each element"
         )
+    weight = widen(weight)
     present = (weight > 0).any(axis=tuple(range(1, weight.ndim)))
     return {
         name: leaf if name == "weight" else masked_rows(leaf, present)
@@ -249,7 +252,7 @@ def masked_rows(tree: PyTree[Any], weight: Array) -> Any:
             )
         if leaf.shape[: weight.ndim] != weight.shape:
             return leaf
-        mask = (weight > 0).reshape(weight.shape + (1,) * (leaf.ndim - weight.ndim))
+        mask = (widen(weight) > 0).reshape(weight.shape + (1,) * (leaf.ndim - weight.ndim))
         return jnp.where(mask, leaf, jnp.zeros_like(leaf))
 
     return jax.tree.map(keep, tree)

@@ -10,7 +10,10 @@ holds
     metrics.jsonl        the metrics of each epoch
     checkpoints/         the last two and the best complete states
     NAME/                the same files of a stage named NAME
-    summary.json         the result of a finished run, with hashes of parameters and states
+    summary.json         the result of a finished run, with hashes of parameters, states and files
+
+`config.json` and `summary.json` hold a hash of their own content, and the summary those of the
+files that decide a result: `verify_run` checks that they belong together.
 
 A resumed run ends bitwise identical to one that nothing interrupted, in the same environment.
 `compare_runs` compares two. Names are imported at their first use (extra `runs`).
@@ -29,10 +32,17 @@ if TYPE_CHECKING:
         fix_environment,
         manifest,
     )
+    from jaxnet.runs.integrity import verify_run
     from jaxnet.runs.interruption import Interrupted, deferred_interruption, immediate_interruption
     from jaxnet.runs.options import TrainOptions, TrainResult
     from jaxnet.runs.progress import Progress
-    from jaxnet.runs.records import json_values, metrics_record, read_json, read_log
+    from jaxnet.runs.records import (
+        json_values,
+        metrics_record,
+        read_hashed_json,
+        read_json,
+        read_log,
+    )
     from jaxnet.runs.script import Run, open_run
     from jaxnet.runs.stages import train_stages
     from jaxnet.runs.tensorboard import EventWriter
@@ -58,11 +68,13 @@ _MODULES = {
     "metrics_record": "records",
     "new_directory": "directory",
     "open_run": "script",
+    "read_hashed_json": "records",
     "read_json": "records",
     "read_log": "records",
     "start_states": "training",
     "train": "training",
     "train_stages": "stages",
+    "verify_run": "integrity",
 }
 
 __all__ = [
@@ -85,11 +97,13 @@ __all__ = [
     "metrics_record",
     "new_directory",
     "open_run",
+    "read_hashed_json",
     "read_json",
     "read_log",
     "start_states",
     "train",
     "train_stages",
+    "verify_run",
 ]
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
+from jaxnet.runs._lock import LOCK, PID, acquire_lock
 from jaxnet.runs.environment import cache_folder, differences, manifest
-from jaxnet.runs.records import flatten, json_values, read_json
+from jaxnet.runs.integrity import file_hashes, verify_run
+from jaxnet.runs.records import HASH, add_hash, flatten, json_values, read_hashed_json, read_json
 
-_LOCK, _PID = "run.lock", "run.pid"
 # A run that ended before its `config.json` was written has left nothing else.
-_BEGINNINGS = {_LOCK, _PID, "figures", "manifest.json"}
+_BEGINNINGS = {LOCK, PID, "figures", "manifest.json"}
 _RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -123,7 +124,7 @@ class RunDirectory:
             jaxnet.doctor.UnsoundBackendError: a backend that computes wrong results.
         """
         options = json_values(config)
-        for reserved in ("experiment", "phases"):
+        for reserved in ("experiment", "phases", HASH):
             if reserved in options:
                 raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
@@ -134,8 +135,8 @@ class RunDirectory:
             raise ValueError("resume: name the directory of the run to continue")
         if resume:
             path = Path(path or "")
-            read_json(path / "config.json")
-            directory = cls(path, name, options, resumed=True, lock=_lock(path))
+            read_hashed_json(path / "config.json")
+            directory = cls(path, name, options, resumed=True, lock=acquire_lock(path))
             with _released_on_error(directory):
                 directory._continue(current)
             return directory
@@ -143,14 +144,14 @@ class RunDirectory:
         path = new_directory(name) if path is None else Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            directory = cls(path, name, options, resumed=False, lock=_lock(path))
+            directory = cls(path, name, options, resumed=False, lock=acquire_lock(path))
         except OSError as error:
             raise ValueError(f"{path} cannot be made: {error.strerror or error}") from error
         with _released_on_error(directory):
             _require_empty(path)
             directory.write_json("manifest.json", current | {"started": _now()})
             # Last: a directory with a config is one that can be resumed.
-            directory.write_json("config.json", {"experiment": name} | options)
+            directory.write_json("config.json", add_hash({"experiment": name} | options))
         return directory
 
     def __enter__(self) -> "RunDirectory":
@@ -166,7 +167,7 @@ class RunDirectory:
 
     def close(self) -> None:
         """Release the lock."""
-        (self.run_path / _PID).unlink(missing_ok=True)
+        (self.run_path / PID).unlink(missing_ok=True)
         self._lock.release()
 
     def stage(self, name: str) -> "RunDirectory":
@@ -213,6 +214,19 @@ class RunDirectory:
         (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
+    def write_summary(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `summary.json`, which marks the run as finished, with hashes of all its files.
+
+        Args:
+            summary: the result.
+
+        Returns:
+            The summary with `files_sha256`, which `jaxnet.runs.verify_run` checks.
+        """
+        summary = {**summary, "files_sha256": file_hashes(self.path)}
+        self.write_json("summary.json", add_hash(summary))
+        return summary
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON object to the file of this name, whole or not at all."""
         self.write_text(name, json.dumps(content, indent=2, default=str, ensure_ascii=False) + "\n")
@@ -223,6 +237,8 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
     def _continue(self, current: dict[str, Any]) -> None:
+        if (self.path / "summary.json").exists():
+            verify_run(self.path)
         recorded = read_json(self.path / "manifest.json")
         if recorded.get("data_sha256") != current["data_sha256"]:
             raise ValueError(
@@ -244,7 +260,7 @@ class RunDirectory:
 
     def _compare_config(self) -> None:
         """Raise unless the options are those of the run; a finished one may get more epochs."""
-        recorded = read_json(self.path / "config.json")
+        recorded = read_hashed_json(self.path / "config.json")
         self.phases = tuple(recorded.pop("phases", ()))
         current = {"experiment": self.name} | self.config
         before, now = flatten(recorded), flatten(current)
@@ -258,7 +274,7 @@ class RunDirectory:
                 self.phases = (*self.phases, num_before)
                 # First: without it the run is an unfinished one, whichever config it has.
                 summary.unlink()
-                self.write_json("config.json", current | {"phases": list(self.phases)})
+                self.write_json("config.json", add_hash(current | {"phases": list(self.phases)}))
                 return
         values = [flat.get(option, "not given") for flat in (before, now)]
         raise ValueError(
@@ -274,32 +290,6 @@ def _released_on_error(directory: RunDirectory) -> Iterator[None]:
     except BaseException:
         directory.close()
         raise
-
-
-def _lock(path: Path) -> Any:
-    """Lock a directory; the operating system releases the lock of a process that ends.
-
-    Raises:
-        ValueError: another process holds it.
-    """
-    try:
-        import filelock
-    except ImportError as error:
-        raise ImportError(
-            "jaxnet.runs needs the package filelock; run: pip install 'functional-jaxnet[runs]'"
-        ) from error
-    lock = filelock.FileLock(path / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        with contextlib.suppress(OSError):
-            owner = (path / _PID).read_text(encoding="utf-8").strip()
-            raise ValueError(
-                f"{path} is in use by process {owner}; wait for it, or name another directory"
-            ) from error
-        raise ValueError(f"{path} is in use; name another directory") from error
-    (path / _PID).write_text(f"{os.getpid()}\n", encoding="utf-8")
-    return lock
 
 
 def _require_empty(path: Path) -> None:

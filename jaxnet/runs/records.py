@@ -1,5 +1,6 @@
 """The files of a run directory that programs read again: JSON objects and lines of metrics."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -97,6 +98,60 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {type(content).__name__}, expected a JSON object")
+    return content
+
+
+HASH = "content_sha256"
+
+
+def add_hash(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with a hash of its own content, which `read_hashed_json` checks.
+
+    Args:
+        content: name -> a value that JSON can hold.
+
+    >>> sorted(add_hash({"rate": 0.1}))
+    ['content_sha256', 'rate']
+    """
+    values = {name: value for name, value in content.items() if name != HASH}
+    # As it is read again: tuples become lists, and keys text.
+    text = json.dumps(values, default=str, ensure_ascii=False)
+    canonical = json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return values | {HASH: digest}
+
+
+def read_hashed_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a JSON object that was written with `add_hash`.
+
+    Args:
+        path: the file, such as `RUN/config.json`.
+
+    Returns:
+        The object, without the hash.
+
+    Raises:
+        ValueError: as `read_json`; the file has no hash, or the content is another.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "config.json")
+    ...     _ = path.write_text(json.dumps(add_hash({"rate": 0.1})))
+    ...     content = read_hashed_json(path)
+    ...     _ = path.write_text(path.read_text().replace("0.1", "0.2"))
+    ...     read_hashed_json(path)
+    Traceback (most recent call last):
+    ...
+    ValueError: ...config.json has been changed since it was written: ...
+    """
+    content = read_json(path)
+    recorded = content.pop(HASH, None)
+    if recorded != add_hash(content)[HASH]:
+        problem = "has no hash" if recorded is None else "has been changed since it was written"
+        raise ValueError(
+            f"{path} {problem}: its content and {HASH} do not match; restore the file, or start a "
+            "new run with the options that you want"
+        )
     return content
 
 

@@ -21,7 +21,7 @@ from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.environment import device_name
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
 from jaxnet.runs.options import TrainOptions, TrainResult
-from jaxnet.runs.records import read_json
+from jaxnet.runs.records import read_hashed_json
 from jaxnet.runs.training import train
 from jaxnet.training import Batches, HostData, Learner, TrainState
 from jaxnet.training.hooks import Hooks
@@ -140,7 +140,7 @@ class Run:
         path = self.directory.path / "summary.json"
         if path.exists():
             print(f"the run is finished: {path}", flush=True)
-            return read_json(path)
+            return read_hashed_json(path)
         summary = {
             "experiment": self.directory.name,
             "metrics": {name: np.asarray(value).tolist() for name, value in metrics.items()},
@@ -151,8 +151,7 @@ class Run:
             "device": device_name(),
             "seconds": {"total": time.perf_counter() - self._start},
         }
-        self.directory.write_json(path.name, summary)
-        return summary
+        return self.directory.write_summary(summary)
 
     def __enter__(self) -> "Run":
         self._context.enter_context(self.directory)

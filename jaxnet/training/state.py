@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxnet.objectives.weighting import widen
 from jaxnet.typing import Batch, Metrics, Params
 
 # What the core folds into the key of a run first, so that its own uses of the key never meet.
@@ -132,7 +133,7 @@ def skip_masked(batch: Batch, old: TrainState, new: TrainState) -> TrainState:
     weight = batch.get("weight") if isinstance(batch, Mapping) else None
     if weight is None:
         return new
-    present = jnp.any(jnp.asarray(weight) > 0)
+    present = jnp.any(widen(weight) > 0)
     params, extra, optimizer_state = jax.tree.map(
         lambda before, after: jnp.where(present, after, before), tuple(old[:3]), tuple(new[:3])
     )

@@ -70,6 +70,7 @@ def persistent_learner(rbm, optimizer, *, init=None, **options):
     return jn.gradient_learner(init or rbm.init, objective, optimizer)
 
 
+@pytest.mark.slow
 def test_longer_and_persistent_chains_learn_better(bars, key):
     """Bars and stripes, 2 000 updates on all 30 images, rate falling from 0.5 to 0; 8 machines.
 

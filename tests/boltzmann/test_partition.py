@@ -119,7 +119,8 @@ def test_annealed_importance_sampling_on_digits(key):
     assert rbm.log_probability(params, x, exact).mean() > -independent + 3
 
 
-@pytest.mark.parametrize("num_hidden", [12, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_hidden", [12, 20])
 def test_annealed_importance_sampling_on_mnist(key, num_hidden):
     """20 hidden units, the smaller machine of Salakhutdinov and Murray (2008), trained briefly."""
     place = Path(os.environ.get("JAXNET_DATA") or "missing", "mnist")

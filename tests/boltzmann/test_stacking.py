@@ -112,7 +112,7 @@ def test_the_encoder_begins_a_classifier(trained, x, key):
 def test_errors_name_the_argument():
     with pytest.raises(ValueError, match=r"dims must hold at least the sizes.*found \[3\]"):
         boltzmann.stack([3])
-    with pytest.raises(ValueError, match="num_hidden must be at least 1, found 0"):
+    with pytest.raises(ValueError, match=r"dims must hold .*, each at least 1, found \[3, 0\]"):
         boltzmann.stack([3, 0])
     with pytest.raises(ValueError, match="both Gaussian"):
         boltzmann.stack([3, 2], visible=GAUSSIAN, code=GAUSSIAN)

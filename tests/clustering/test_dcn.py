@@ -9,7 +9,11 @@ import optax
 import pytest
 
 import jaxnet as jn
-from jaxnet.clustering.deep.dcn import deep_clustering_network_learner, move_centers
+from jaxnet.clustering.deep.dcn import (
+    deep_clustering_network,
+    deep_clustering_network_learner,
+    move_centers,
+)
 from tests.clustering.small import CODE, NETWORK, RECONSTRUCTION, K, N, init
 
 
@@ -82,3 +86,26 @@ def test_errors_name_the_argument(key):
     )
     with pytest.raises(ValueError, match="the optimizer is schedule-free"):
         jax.eval_shape(learner.init, key)
+
+
+def test_a_changed_copy_shares_the_center_of_the_example(data, key):
+    mirrored = jn.Network(lambda key: {}, lambda params, x, *, key=None: x[:, ::-1])
+    objective = deep_clustering_network(
+        NETWORK, RECONSTRUCTION, strength=0.7, augmentation=mirrored
+    )
+    params, x = init(key), data["x"]
+    loss, _ = jax.jit(objective)(params, {"x": x}, key)
+    centers = np.asarray(params["centers"])
+    codes = np.asarray(NETWORK.encode(params["autoencoder"], x))
+    labels = ((codes[:, None] - centers) ** 2).sum(axis=-1).argmin(axis=1)
+    expected = 0.0
+    for view in (x, x[:, ::-1]):
+        reconstruction = jax.nn.sigmoid(NETWORK.apply(params["autoencoder"], view))
+        difference = np.asarray(NETWORK.encode(params["autoencoder"], view)) - centers[labels]
+        errors = ((view - reconstruction) ** 2).sum(axis=1) + 0.35 * (difference**2).sum(axis=1)
+        expected += float(errors.mean()) / 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    # Nothing is drawn in evaluation.
+    plain = deep_clustering_network(NETWORK, RECONSTRUCTION, strength=0.7)
+    evaluated = objective(params, {"x": x}, None)[0]
+    np.testing.assert_allclose(evaluated, plain(params, {"x": x}, None)[0], rtol=1e-6)

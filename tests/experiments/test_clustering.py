@@ -23,6 +23,7 @@ from experiments.command import main
 from experiments.data import load
 from experiments.protocol import configure
 from experiments.training import seed_keys
+from jaxnet.runs import verify_run
 
 PRETRAINED = {"hidden_dims": (8,), "code_dim": 3, "pretrain_epochs": 1}
 DEEP = PRETRAINED | {"num_epochs": 2}
@@ -30,7 +31,7 @@ METHODS = {
     "kmeans": {"query": 5},
     "gmm": {"covariance": "diagonal"},
     "autoencoder_kmeans": PRETRAINED,
-    "dec": DEEP | {"reset": True, "reset_every": 1, "augment": True, "query": 0},
+    "dec": DEEP | {"reset": True, "reset_every": 1, "query": 0},
     "idec": DEEP | {"refresh_every": 3},
     "dcn": DEEP | {"augment": True},
     "vade": DEEP | {"reset": True, "reset_every": 1},
@@ -43,7 +44,7 @@ def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path):
     out, trained = tmp_path / "run", method in ("dec", "idec", "dcn", "vade")
     options = {"num_seeds": 2, "num_restarts": 2} | METHODS[method]
     summary = run(configure(clustering, method, out=out, **options))
-    assert json.loads((out / "summary.json").read_text()) == summary
+    assert verify_run(out) == json.loads(json.dumps(summary))
     assert len(set(summary["params_sha256"])) == 2
     expected = {*SCORES, "agreement_of_networks", "silhouette_of_codes"}
     assert set(summary["metrics"]) == expected | (
@@ -110,7 +111,7 @@ def test_autoencoder_and_clusters_never_share_their_random_numbers():
     assert len({tuple(key) for key in keys.tolist()}) == 9
 
 
-def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
+def test_a_table_without_labels_gets_clusters_what_marks_them_and_predictions(tmp_path):
     table, out = tmp_path / "own.csv", tmp_path / "run"
     rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
     table.write_text("\n".join(["size,rest,kind", *rows]))
@@ -122,6 +123,9 @@ def test_a_table_without_labels_gets_clusters_and_what_marks_them(tmp_path):
     _, *marks = summary["tables"]["Clusters"]
     assert [size for _, size, _ in marks] == ["20", "20"]
     assert sorted(marked.split(", ")[0] for *_, marked in marks) == ["kind=a", "kind=b"]
+    (tmp_path / "new.csv").write_text("rest,size,kind\n1,0.5,a\n0,10.5,b\n2,0.1,a\n")
+    columns = predict.run(predict.Config(run=out, data=tmp_path / "new.csv"))
+    assert columns["cluster"].tolist() == [found[0], found[1], found[0]]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Predictions of finished runs for new rows: of users' tables, named data sets and images."""
 
 import json
+import shutil
 
 import numpy as np
 import polars
@@ -8,11 +9,10 @@ import pytest
 
 from experiments import predict
 from experiments.classification import experiment as classification
-from experiments.clustering import experiment as clustering
 from experiments.command import main
 from experiments.protocol import configure
-from experiments.reconstruction import experiment as reconstruction
 from experiments.regression import experiment as regression
+from jaxnet.runs.records import add_hash
 
 QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
 
@@ -114,7 +114,6 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
     spoiled[4] = "large"
     cases = {
         "missing": (new.drop("color"), "columns are missing: 'color'"),
-        "unknown": (new.with_columns(weight=1.0), "columns are unknown: 'weight'"),
         "category": (
             new.with_columns(color=polars.lit("green")),
             "column 'color' holds 'green' in row 1 .* known: blue, red, white",
@@ -126,7 +125,7 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
     }
     for name, (frame, message) in cases.items():
         data = write(frame, tmp_path / f"{name}.csv")
-        options = [str(trained), "--data", str(data)]
+        options = [str(trained), "--data", str(data), "--unseen", "reject"]
         assert main(predict, options) == 2
         error = capsys.readouterr().err
         with pytest.raises(AssertionError, match=message):
@@ -134,15 +133,46 @@ def test_what_does_not_match_is_named(trained, tmp_path, capsys):
         assert not data.with_name(f"{name}.predictions.csv").exists()
 
 
+def test_identifiers_and_notes_are_columns_of_the_output(trained, tmp_path, capsys):
+    new = polars.DataFrame(
+        {
+            "id": ["007", "008", "009"],
+            "SIZE": ["3,25", "NA", "1,5"],
+            "Color": ["RED", "red", "green"],
+            "extra": [1, 2, 3],
+        }
+    )
+    data = write(new, tmp_path / "new.csv")
+    assert main(predict, [str(trained), "--data", str(data), "--id", "id"]) == 0
+    output = capsys.readouterr().out
+    for note in ("are ignored: 'extra'", "not in the training data ('green')", "missing, "):
+        assert output.count(note) == 1
+    table = polars.read_csv(tmp_path / "new.predictions.csv", infer_schema=False)
+    assert table.columns[:2] == ["id", "class"] and table.columns[-1] == "note"
+    assert table["id"].to_list() == ["007", "008", "009"]
+    assert table["note"][0] is None and table["note"][2] == "color: not in the training data"
+    assert table["note"][1].startswith("size: missing, ")
+    plain = polars.DataFrame({"size": [3.25], "color": ["red"]})
+    plain.write_parquet(tmp_path / "plain.parquet")
+    first = predicted(trained, tmp_path / "plain.parquet")["probability"][0]
+    assert float(table["probability"][0]) == pytest.approx(first, rel=1e-6)
+    clash = write(new.rename({"id": "class"}), tmp_path / "clash.csv")
+    assert main(predict, [str(trained), "--data", str(clash), "--id", "class"]) == 2
+    assert "column 'class' is called like a prediction" in capsys.readouterr().err
+
+
 def test_mistakes_of_prediction(trained, tmp_path, capsys):
     data = write(flowers(5), tmp_path / "new.csv")
     other = tmp_path / "other"
     other.mkdir()
-    (other / "config.json").write_text('{"experiment": "classification", "dataset": "iris"}')
     folded, speed = tmp_path / "folded", tmp_path / "speed"
-    for path, config in ((folded, '"classification", "cross_validate": 3'), (speed, '"speed"')):
-        path.mkdir()
-        (path / "config.json").write_text(f'{{"experiment": {config}}}')
+    for path, options in (
+        (other, {"experiment": "classification", "dataset": "iris"}),
+        (folded, {"experiment": "classification", "cross_validate": 3}),
+        (speed, {"experiment": "speed"}),
+    ):
+        path.mkdir(exist_ok=True)
+        (path / "config.json").write_text(json.dumps(add_hash(options)))
     (tmp_path / "taken.csv").write_text("mine")
     for options, message in [
         ([tmp_path, "--data", data], "config.json does not exist"),
@@ -167,6 +197,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path, capsys):
     }.items():
         run = tmp_path / name
         run.mkdir()
+        shutil.copytree(trained, run, dirs_exist_ok=True)
         for file in ("config.json", "model.json", "model.safetensors"):
             content = (trained / file).read_bytes()
             (run / file).write_bytes(damage(content) if file == name else content)
@@ -207,39 +238,15 @@ def test_named_tables_and_images_predict_too(tmp_path):
     assert (table["class"].to_numpy() == labels).mean() > 0.85
 
     digits = load("digits")
-    for model in ("mlp", "cnn"):
-        options = QUICK | {"num_epochs": 10, "learning_rate": 1e-2}
-        options |= {"channels": (4,)} if model == "cnn" else {}
-        config = configure(classification, model, out=tmp_path / model, **options)
-        classification.run(config)
-        np.savez(tmp_path / f"{model}.npz", x=digits.x[:200, ..., 0])
-        table = predicted(tmp_path / model, tmp_path / f"{model}.npz")
-        assert (table["class"].cast(int).to_numpy() == digits.y[:200]).mean() > 0.8
+    options = QUICK | {"num_epochs": 10, "learning_rate": 1e-2, "channels": (4,)}
+    config = configure(classification, "cnn", out=tmp_path / "cnn", **options)
+    assert classification.run(config)["metrics"]["accuracy"]["mean"] > 0.7
+    np.savez(tmp_path / "digits.npz", x=digits.x[:200, ..., 0])
+    table = predicted(tmp_path / "cnn", tmp_path / "digits.npz")
+    assert (table["class"].cast(int).to_numpy() == digits.y[:200]).mean() > 0.8
     np.savez(tmp_path / "bytes.npz", x=(16 * digits.x[:5]).astype(np.uint8))
-    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]"):
-        predict.run(predict.Config(run=tmp_path / "mlp", data=tmp_path / "bytes.npz"))
-
-
-def test_a_clustering_of_a_users_table_predicts_new_rows(tmp_path):
-    rows = [f"{10 * (i % 2) + i / 100},{i % 3},{'ab'[i % 2]}" for i in range(40)]
-    (tmp_path / "table.csv").write_text("\n".join(["size,rest,kind", *rows]))
-    data = {"data": tmp_path / "table.csv", "num_clusters": 2}
-    clustering.run(configure(clustering, "gmm", num_seeds=1, out=tmp_path / "run", **data))
-    (tmp_path / "new.csv").write_text("rest,size,kind\n1,0.5,a\n0,10.5,b\n2,0.1,a\n")
-    found = predicted(tmp_path / "run", tmp_path / "new.csv")["cluster"].to_list()
-    assert found[0] == found[2] != found[1]
-
-
-def test_a_reconstruction_of_a_table_predicts_errors_and_codes(tmp_path):
-    rows = [f"{i},{i % 7 * 1000},{'ab'[i % 2]}" for i in range(60)]
-    (tmp_path / "table.csv").write_text("\n".join(["first,second,third", *rows]))
-    options = {"num_epochs": 200, "num_seeds": 2, "hidden_dims": (8,), "code_dim": 2}
-    config = configure(reconstruction, data=tmp_path / "table.csv", out=tmp_path / "run", **options)
-    reconstruction.run(config)
-    (tmp_path / "new.csv").write_text("first,second,third\n30,2000,a\n30,-900000,a\n")
-    table = predicted(tmp_path / "run", tmp_path / "new.csv")
-    assert table.columns == ["reconstruction_error", "std", "code 0", "code 1"]
-    assert table["reconstruction_error"].min() >= 0
+    with pytest.raises(ValueError, match=r"uint8 from 0 to 16, .* in \[0, 1\]"):
+        predict.run(predict.Config(run=tmp_path / "cnn", data=tmp_path / "bytes.npz"))
 
 
 @pytest.mark.parametrize(

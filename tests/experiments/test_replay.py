@@ -9,6 +9,7 @@ import pytest
 from experiments import replay
 from experiments.classification import experiment as classification
 from experiments.command import main
+from jaxnet.runs.records import add_hash
 
 pytestmark = pytest.mark.crash
 
@@ -71,7 +72,7 @@ def test_mistakes(tmp_path, capsys):
     assert main(*replayed) == 2
     assert "does not exist" in capsys.readouterr().err
     (tmp_path / "manifest.json").write_text("{}")
-    (tmp_path / "config.json").write_text('{"experiment": "os"}')
+    (tmp_path / "config.json").write_text(json.dumps(add_hash({"experiment": "os"})))
     assert main(*replayed) == 2
     expected = "'os', which cannot be replayed; expected one of classification"
     assert expected in capsys.readouterr().err

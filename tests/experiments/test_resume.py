@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from experiments.command import main
 from experiments.regression import experiment as regression
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs
+from jaxnet.runs.records import add_hash
 
 QUICK = ["--num-seeds", "2", "--hidden-dims", "8", "--dataset", "iris"]
 
@@ -25,13 +27,25 @@ def run(*arguments, experiment=classification):
     return main(experiment, list(map(str, arguments)))
 
 
-def test_what_cannot_be_resumed_is_rejected(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory of a finished run of 2 epochs."""
+    out = tmp_path_factory.mktemp("resume") / "run"
+    assert run(*QUICK, "--num-epochs", 2, "--schedule", "cosine", "--out", out) == 0
+    return out
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_what_cannot_be_resumed_is_rejected(out, tmp_path, capsys):
     def rejected(*options, experiment=classification):
         assert run(*options, experiment=experiment) == 2
         return capsys.readouterr().err
 
-    out = tmp_path / "run"
-    assert run(*QUICK, "--num-epochs", 2, "--out", out) == 0
     for options, message in [
         (["--resume", tmp_path / "none"], "config.json does not exist"),
         (["--resume", out, "--num-epochs", 1], "has --num-epochs 2, found 1"),
@@ -50,30 +64,31 @@ def test_what_cannot_be_resumed_is_rejected(tmp_path, capsys):
         ("unknown", 1, "option 'unknown'"),
         ("optimizer", "sgd", "does not fit"),
     ]:
-        (out / "config.json").write_text(json.dumps(config | {name: value}))
+        # Whatever wrote the file, its options are checked too.
+        (out / "config.json").write_text(json.dumps(add_hash(config | {name: value})))
         assert message in rejected("--resume", out)
+    (out / "config.json").write_text(json.dumps(config | {"learning_rate": 0.5}))
+    assert "config.json has been changed" in rejected("--resume", out)
     (out / "config.json").write_text("{")
     assert "cannot be read" in rejected("--resume", out)
 
 
-def test_a_finished_run_is_continued_for_more_epochs_and_replayed(tmp_path, capsys):
-    out = tmp_path / "run"
-    assert run(*QUICK, "--num-epochs", 4, "--schedule", "cosine", "--out", out) == 0
+def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, tmp_path, capsys):
     assert run("--resume", out) == 0
     assert "the run is finished" in capsys.readouterr().out
-    assert run("--resume", out, "--num-epochs", 6) == 0
+    assert run("--resume", out, "--num-epochs", 4) == 0
     output = capsys.readouterr().out
-    assert "the schedule cosine now spans 6 epochs" in output
-    jump = re.search(r"the learning rate goes from (\S+) to (\S+) after epoch 4", output)
+    assert "the schedule cosine now spans 4 epochs" in output
+    jump = re.search(r"the learning rate goes from (\S+) to (\S+) after epoch 2", output)
     assert jump is not None and float(jump[1]) < float(jump[2])
-    assert "continuing the finished training from epoch 4 to 6" in output
+    assert "continuing the finished training from epoch 2 to 4" in output
     config = json.loads((out / "config.json").read_text())
-    assert (config["num_epochs"], config["phases"]) == (6, [4])
-    assert (out / "metrics.jsonl").read_text().count("\n") == 6
-    assert run("--resume", out, "--num-epochs", 7) == 0
-    assert json.loads((out / "config.json").read_text())["phases"] == [4, 6]
+    assert (config["num_epochs"], config["phases"]) == (4, [2])
+    assert (out / "metrics.jsonl").read_text().count("\n") == 4
+    assert run("--resume", out, "--num-epochs", 5) == 0
+    assert json.loads((out / "config.json").read_text())["phases"] == [2, 4]
     # One longer training has another schedule, and so another result.
-    assert run(*QUICK, "--num-epochs", 7, "--schedule", "cosine", "--out", tmp_path / "once") == 0
+    assert run(*QUICK, "--num-epochs", 5, "--schedule", "cosine", "--out", tmp_path / "once") == 0
     assert "params_sha256" in compare_runs(out, tmp_path / "once")
     capsys.readouterr()
     assert run(out, experiment=replay) == 0

@@ -117,7 +117,7 @@ def test_a_users_data_have_their_own_name_and_no_published_figures(tmp_path, cap
     options = ["--num-seeds", "1", "--num-epochs", "1", "--hidden-dims", "4", "--code-dim", "2"]
     assert main(reconstruction, ["--data", "mnist.npz", *options]) == 0
     output = capsys.readouterr().out
-    assert "Reconstruction on mnist: mean" in output
+    assert "Reconstruction on mnist: one seed" in output
     assert "published" not in output
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("reconstruction-mnist-")
@@ -131,7 +131,7 @@ def test_a_users_data_have_their_own_name_and_no_published_figures(tmp_path, cap
     (tmp_path / "gardens.csv").write_text("\n".join(table))
     options = ["--num-seeds", "1", "--num-clusters", "2", "--num-restarts", "1"]
     assert main(clustering, ["kmeans", "--data", "gardens.csv", *options]) == 0
-    assert "Clustering on gardens: mean" in capsys.readouterr().out
+    assert "Clustering on gardens: one seed" in capsys.readouterr().out
     (run,) = (tmp_path / "runs").glob("clustering-*")
     assert run.name.startswith("clustering-gardens-")
     assert "Clustering on gardens" in (run / "report.html").read_text()
@@ -177,12 +177,30 @@ def test_the_exit_status_tells_mistakes_from_numerical_failures(error, status, c
     assert capsys.readouterr().err == ("" if error is None else f"error: {error}\n")
 
 
+@pytest.mark.parametrize(
+    ("experiment", "options", "message"),
+    [
+        (classification, {"hidden_dims": (10**6, 10**6)}, r"hidden_dims 1000000 1000000: .* TiB"),
+        (classification, {"num_seeds": 10**9}, "num_seeds 1000000000, hidden_dims 512: .* need"),
+        (classification, {"num_epochs": 10**9}, "num_epochs 1000000000 are 17000000000 steps"),
+        (regression, {"num_epochs": 2 * 10**9}, "num_epochs 2000000000: the metrics .* GiB"),
+        (reconstruction, {"hidden_dims": (10**7, 10**7)}, "hidden_dims 10000000 10000000"),
+        (clustering, {"hidden_dims": (10**7, 10**7)}, "hidden_dims 10000000 10000000"),
+    ],
+)
+def test_options_that_do_not_fit_into_memory_are_named(experiment, options, message, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match=message):
+        experiment.run(configure(experiment, out=out, **options))
+    assert not out.exists()
+
+
 def test_statistics_are_those_of_a_sample():
     values = np.random.default_rng(0).normal(size=9)
     computed = statistics(values)
     assert computed["mean"] == pytest.approx(np.mean(values))
     assert computed["std"] == pytest.approx(np.std(values, ddof=1))
-    assert statistics(np.array([2.0]))["std"] == 0.0
+    assert statistics(np.array([2.0]))["std"] is None
 
 
 def test_every_network_has_a_key_of_its_own():

@@ -44,6 +44,7 @@ def test_ratios_hold_each_peer_at_its_best_setting():
     assert not any("PyTorch" in name for name in metrics)
 
 
+@pytest.mark.crash
 def test_peers_learn_the_same_and_the_missing_one_is_named(tmp_path, monkeypatch, capsys):
     peers = ("jaxnet", "scikit-learn", "PyTorch", speed.PEAK)
     small = speed.Workload("classifier", peers, "iris", (4, 8, 3), batch_size=16, num_epochs=60)
@@ -64,6 +65,7 @@ def test_peers_learn_the_same_and_the_missing_one_is_named(tmp_path, monkeypatch
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.crash
 def test_clustering_peers_reach_the_same_inertia(tmp_path, monkeypatch):
     kmeans = speed.Workload("kmeans", ("jaxnet", "scikit-learn"), "iris", (4, 3), 1, 1)
     monkeypatch.setattr(speed, "WORKLOADS", {"kmeans": kmeans})

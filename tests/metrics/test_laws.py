@@ -196,3 +196,22 @@ def test_without_examples_there_is_no_number(case):
 def test_mistakes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_shapes_that_would_broadcast_raise(name, as_users_run):
+    function = {**MULTICLASS, **BINARY, **REGRESSION}[name](metrics)
+    first = jnp.ones((6, NUM_CLASSES)) if name in MULTICLASS else jnp.ones(6)
+    second = jnp.ones(6) if name in REGRESSION else jnp.arange(6) % 2
+    wrong = [
+        (first, second[:, None], None),
+        (first, second[:5], None),
+        *((first, second, jnp.ones(shape)) for shape in ((), (1,), (6, 1), (5,))),
+    ]
+    if name in BINARY:
+        wrong.append((first[:, None], second[:, None], None))
+    elif name in MULTICLASS and name != "confusion_matrix":
+        wrong += [(first[:, 0], second, None), (first[:, :1], second, None)]
+    for a, b, weight in wrong:
+        with pytest.raises(ValueError, match="has shape"):
+            function(a, b, weight=weight)

@@ -131,7 +131,7 @@ def test_a_named_algorithm_leaves_no_choice_in_the_program(algorithm, key):
     program = str(jax.make_jaxpr(layer.apply)(layer.init(key), jnp.ones((1, 4, 4, 2))))
     assert "platform_index" not in program
     with pytest.raises(ValueError, match='algorithm must be one of "auto"'):
-        jn.conv(2, 3, algorithm="fft")  # pyright: ignore[reportArgumentType]
+        jn.conv(2, 3, algorithm="fft")
 
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])

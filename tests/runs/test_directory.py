@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnet.doctor import UnsoundBackendError
-from jaxnet.runs import RunDirectory, metrics_record, read_log
+from jaxnet.runs import RunDirectory, metrics_record, read_hashed_json, read_log, verify_run
 from jaxnet.runs.records import json_values
 
 
@@ -25,7 +25,7 @@ def test_a_run_directory_belongs_to_one_run(tmp_path):
         directory.log(metrics_record(2, 56, {"train": {"loss": np.array([0.25, 0.125])}}))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert lines[1] == {"epoch": 2, "step": 56, "train": {"loss": [0.25, 0.125]}}
-    assert json.loads((out / "config.json").read_text()) == {"experiment": "test", "rate": 0.1}
+    assert read_hashed_json(out / "config.json") == {"experiment": "test", "rate": 0.1}
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match=r"already holds .*resume"):
         open_run(out)
@@ -118,3 +118,58 @@ def test_options_that_json_cannot_hold_are_named(tmp_path):
         json_values({"network": json_values})
     with pytest.raises(ValueError, match="the name 'experiment' is reserved"):
         open_run(tmp_path / "run", config={"experiment": "mine"})
+
+
+@pytest.fixture
+def finished(tmp_path):
+    out = tmp_path / "run"
+    with open_run(out, {"rate": 0.1, "dims": (8, 4), "name": "étude"}) as directory:
+        directory.stage("first").write_log([{"epoch": 1}])
+        directory.write_log([{"epoch": 1, "train": {"loss": 0.5}}])
+        (out / "params.safetensors").write_bytes(b"arrays")
+        directory.write_summary({"metrics": {"loss": 0.25}, "threshold": float("nan")})
+    return out
+
+
+def test_the_files_of_a_finished_run_belong_together(finished):
+    summary = verify_run(finished)
+    names = ["config.json", "first/metrics.jsonl", "metrics.jsonl", "params.safetensors"]
+    assert list(summary["files_sha256"]) == names
+    for name in names:
+        path = finished / name
+        content = path.read_bytes()
+        path.write_bytes(content + b" ")
+        with pytest.raises(ValueError, match=f"{name} has been changed since"):
+            verify_run(finished)
+        path.unlink()
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            verify_run(finished)
+        path.write_bytes(content)
+    verify_run(finished)
+    (finished / "summary.json").unlink()
+    with pytest.raises(ValueError, match="does not exist"):
+        verify_run(finished)
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json"])
+def test_no_flipped_bit_changes_what_is_read(name, finished):
+    path = finished / name
+    content, expected = path.read_bytes(), repr(read_hashed_json(path))
+    for place in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            found = repr(read_hashed_json(path))
+        except ValueError:
+            continue
+        assert found == expected, (place, bytes(flipped))
+
+
+def test_edited_options_are_rejected_when_a_run_is_continued(finished):
+    path = finished / "config.json"
+    text = path.read_text()
+    for old, new in (("0.1", "0.2"), ('"rate"', '"raet"'), ("content_sha256", "content_sha255")):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(ValueError, match=r"config.json has (been changed|no hash)"):
+            open_run(finished, {"rate": 0.2, "dims": (8, 4), "name": "étude"}, resume=True)

@@ -1,5 +1,6 @@
 """The pure run, the watched run, and what they share."""
 
+import functools
 import itertools
 
 import chex
@@ -22,12 +23,15 @@ NETWORK = jn.mlp([64, 16, 10], dropout=0.1)
 OPTIONS = {"batch_size": 100, "num_epochs": 3}
 
 
+@functools.cache
 def learner_of(rate):
+    """The same learner for the same rate, so that its programs are compiled once."""
     return jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.adam(rate))
 
 
 def run(key, rate, data):
-    return jn.fit(learner_of(rate), key, data, **OPTIONS)
+    learner = learner_of.__wrapped__(rate)  # A traced rate belongs to one trace.
+    return jn.fit(learner, key, data, **OPTIONS)
 
 
 def equal(first, second):
@@ -51,7 +55,7 @@ def close(first, second, **tolerance):
 def test_epochs_give_the_bits_of_fit(digits, key):
     state, history = jax.jit(run)(key, 1e-3, digits["train"])
     learner = learner_of(1e-3)
-    watched = jn.epochs(learner, learner.init(key), digits["train"], batch_size=100)
+    watched = jn.epochs(learner, jax.jit(learner.init)(key), digits["train"], batch_size=100)
     states, metrics = zip(*itertools.islice(watched, 3), strict=True)
     last = states[-1]
     assert equal(state.params, last.params)
@@ -77,10 +81,22 @@ def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
     close(expected, jn.training.mean_metrics(metrics), rtol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def watched_for_48_epochs(digits):
+    """Two states at the beginning, and after 48 epochs."""
+    learner = learner_of(1e-3)
+    states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(20), 2))
+    watched = jn.epochs(learner, states, digits["train"], batch_size=100)
+    *_, (last, _) = itertools.islice(watched, 48)
+    return states, last
+
+
 @pytest.mark.parametrize("epochs_in_a_scan", [1, 3, 16, 48])
-def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, key):
+def test_epochs_scanned_in_pieces_have_the_same_bits(
+    epochs_in_a_scan, digits, watched_for_48_epochs
+):
     learner, data = learner_of(1e-3), digits["train"]
-    states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 2))
+    states, expected = watched_for_48_epochs
 
     def epoch(state, _):
         return jn.training.run_epoch(learner, state, data, batch_size=100)
@@ -89,8 +105,6 @@ def test_epochs_scanned_in_pieces_have_the_same_bits(epochs_in_a_scan, digits, k
     scanned = states
     for _ in range(48 // epochs_in_a_scan):
         scanned = scan(scanned)
-    watched = jn.epochs(learner, states, data, batch_size=100)
-    *_, (expected, _) = itertools.islice(watched, 48)
     assert equal(expected, scanned)
 
 
@@ -99,11 +113,11 @@ def test_every_state_of_a_stack_may_have_its_own_data(digits, key):
     halves = [jax.tree.map(lambda leaf, at=at: leaf[at::2], digits["train"]) for at in (0, 1)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves)
     keys = jax.random.split(key, 2)
-    states = jax.vmap(learner.init)(keys)
+    states = jax.jit(jax.vmap(learner.init))(keys)
     watched = jn.epochs(learner, states, stacked, batches=jn.training.per_run(100))
     *_, (_, found) = itertools.islice(watched, 3)
     for index, half in enumerate(halves):
-        single = jn.epochs(learner, learner.init(keys[index]), half, batch_size=100)
+        single = jn.epochs(learner, jax.jit(learner.init)(keys[index]), half, batch_size=100)
         *_, (_, expected) = itertools.islice(single, 3)
         close(found["loss"][index], expected["loss"], rtol=1e-3)
 
@@ -125,11 +139,11 @@ def test_vmap_over_seeds_and_rates_agrees_with_single_runs(digits, key):
 def test_epochs_train_a_stack_of_states(digits, key):
     learner = learner_of(1e-3)
     keys = jax.random.split(key, 3)
-    states = jax.vmap(learner.init)(keys)
+    states = jax.jit(jax.vmap(learner.init))(keys)
     watched = jn.epochs(learner, states, digits["train"], batch_size=100)
     for _, metrics in itertools.islice(watched, 2):
         assert metrics["loss"].shape == (3,)
-    single = jn.epochs(learner, learner.init(keys[1]), digits["train"], batch_size=100)
+    single = jn.epochs(learner, jax.jit(learner.init)(keys[1]), digits["train"], batch_size=100)
     *_, (_, expected) = itertools.islice(single, 2)
     close(metrics["loss"][1], expected["loss"], rtol=1e-3)
 
@@ -180,16 +194,15 @@ def test_bad_arguments_are_refused_before_anything_runs(data, options, message, 
     with pytest.raises(ValueError, match=message):
         jn.fit(learner_of(1e-3), key, data, **options)
     if options["num_epochs"]:
+        learner = learner_of(1e-3)
         with pytest.raises(ValueError, match=message):
-            jn.epochs(
-                learner_of(1e-3), learner_of(1e-3).init(key), data, batch_size=options["batch_size"]
-            )
+            jn.epochs(learner, jax.jit(learner.init)(key), data, batch_size=options["batch_size"])
 
 
 def test_steps_do_not_reach_beyond_the_epoch(key):
     data = {"x": jnp.zeros((4, 64)), "y": jnp.zeros(4, int)}
     learner = learner_of(1e-3)
-    state = learner.init(key)
+    state = jax.jit(learner.init)(key)
     metrics = jn.training.begin_epoch(learner, state, data, batch_size=2)
     options = {"batch_size": 2}
     with pytest.raises(ValueError, match="between 1 and 2, found 3; 2 steps are left"):

@@ -71,7 +71,8 @@ def test_two_devices_train_as_one(digits, key):
     check_data_parallel([2], digits["train"], key)
 
 
-def test_eight_devices_train_as_one():
+@pytest.mark.crash
+def test_eight_devices_train_as_one(tmp_path):
     code = f"""
 import jax, sys
 sys.path.insert(0, {str(ROOT / "tests" / "training")!r})
@@ -84,11 +85,19 @@ print("equal on", jax.device_count(), "devices")
 """
     flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1"
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {
+        "XLA_FLAGS": flags,
+        "PYTHONPATH": path,
+        # Each program is compiled twice: to be read, and to run.
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": path},
+        env=os.environ | environment,
     )
     assert done.stdout == "equal on 8 devices\n", done.stderr
 

@@ -13,6 +13,8 @@ addresses. Names of lists, products and persons inside of a text stay, as do dat
 quotations: the subject matter of emails reveals their class in part, and that is what is learned.
 """
 
+import codecs
+import contextlib
 import email.errors
 import email.header
 import email.message
@@ -47,8 +49,10 @@ def parse_email(content: bytes) -> EmailText:
     """Read an email; none is rejected.
 
     The body is that of all plain parts or, where they are empty, of all HTML parts without markup.
-    A part with an unknown or wrong charset is read as UTF-8, or else as Latin-1, in which all bytes
-    have a meaning; a multipart message that cannot be divided is read as plain text.
+    A charset that is declared too narrow is replaced by the one that contains it, as web browsers
+    do: what calls itself EUC-KR is often UHC. A part with an unknown or wrong charset is read as
+    UTF-8, or else as Latin-1, in which all bytes have a meaning; a multipart message that cannot be
+    divided is read as plain text.
 
     Args:
         content: the email as it was delivered.
@@ -82,13 +86,43 @@ def _payload(part: email.message.Message) -> str:
     return _decode(content, part.get_content_charset())
 
 
+# Charsets of several bytes, and those that contain them (WHATWG, "Encoding Standard").
+_WIDER = {
+    "euc_kr": "cp949",
+    "windows_949": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "shift_jis": "cp932",
+    "x_sjis": "cp932",
+    "tis_620": "cp874",
+}
+_MAX_DAMAGED = 0.05
+
+
+def _wider(charset: str | None) -> str | None:
+    """The charset that contains a declared one; None where none is known."""
+    name = charset or ""
+    # Python does not know some names of Windows; a name may hold a null character.
+    with contextlib.suppress(LookupError, ValueError):
+        name = codecs.lookup(name).name
+    return _WIDER.get(name.lower().replace("-", "_"))
+
+
 def _decode(content: bytes, charset: str | None) -> str:
-    for name in (charset, "utf-8"):
+    wider = _wider(charset)
+    # UTF-8 before the wider one: hardly any other text is valid in it by chance.
+    for name in (charset or "utf-8", "utf-8", wider or "utf-8"):
         try:
-            return content.decode(name or "utf-8")
+            return content.decode(name)
         # An unknown charset, one that does not encode text, or a name with a null character.
         except (LookupError, ValueError):
             continue
+    if wider is not None:
+        # A few damaged letters, such as a text that was cut, do not make all others unreadable.
+        text = content.decode(wider, "replace")
+        if text.count("\ufffd") <= _MAX_DAMAGED * len(text):
+            return text
     return content.decode("latin-1")
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import polars
-from jaxtyping import Float32, Int32
+from jaxtyping import Float, Int32
 
-from experiments.data.tables.table import numbers, texts
+from experiments.data.scaling import needs_float64
+from experiments.data.tables.cells import listed, name_key, numbers, texts
 
 MAX_CLASSES = 1000
 _NUM_SHOWN = 5
@@ -77,14 +78,31 @@ def encode_classes(label: polars.Series, class_names: tuple[str, ...]) -> Int32[
     return codes.to_numpy().astype(np.int32)
 
 
-def read_targets(label: polars.Series) -> Float32[np.ndarray, " n"]:
+def similar_classes(class_names: tuple[str, ...]) -> list[str]:
+    """A note for each group of classes that differ by capitals or spaces alone.
+
+    >>> similar_classes(("No", "Yes", "no", "other"))
+    ["classes 'No', 'no' differ by capitals or spaces alone; if they are one, write them alike"]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in class_names:
+        groups.setdefault(name_key(name), []).append(name)
+    return [
+        f"classes {listed(names)} differ by capitals or spaces alone; if they are one, write them "
+        "alike"
+        for names in groups.values()
+        if len(names) > 1
+    ]
+
+
+def read_targets(label: polars.Series) -> Float[np.ndarray, " n"]:
     """The targets of a regression.
 
     Args:
         label: numbers, none missing.
 
     Returns:
-        Targets `(n,)`, float32.
+        Targets `(n,)`, float32, or float64 where float32 cannot tell them apart.
 
     Raises:
         ValueError: a target is missing or not a number.
@@ -94,12 +112,14 @@ def read_targets(label: polars.Series) -> Float32[np.ndarray, " n"]:
     """
     _require_labels(label)
     if not label.dtype.is_numeric():
+        kind = "dates" if label.dtype.is_temporal() else "Booleans"
+        kind = "text" if label.dtype in (polars.String, polars.Enum) else kind
         raise ValueError(
-            f"label {label.name!r} holds {'text' if label.dtype == polars.String else 'Booleans'} "
-            f"({_shown(label)}), expected numbers; to predict a class use "
-            "experiments.classification"
+            f"label {label.name!r} holds {kind} ({_shown(label)}), expected numbers; to predict "
+            "a class use experiments.classification"
         )
-    return numbers(label).to_numpy().astype(np.float32)
+    values = numbers(label).to_numpy()
+    return values if needs_float64(values) else values.astype(np.float32)
 
 
 def _require_labels(label: polars.Series) -> None:

@@ -20,8 +20,8 @@ def read_npz(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read the columns of an NPZ file.
 
-    An array `(n,)` is a column under its own name; an array `x` of the shape `(n, k)` gives the
-    columns `x_0` to `x_{k-1}`.
+    An array `(n,)` is a column under its own name, as is `(n, 1)` unless it is called `x`; an array
+    `x` of the shape `(n, k)` gives the columns `x_0` to `x_{k-1}`.
 
     Args:
         path: the file.
@@ -56,13 +56,16 @@ def read_npz(
     for name, array in arrays.items():
         if array.ndim == 1:
             new = {name: array}
+        elif array.ndim == 2 and array.shape[1] == 1 and name != "x":
+            # Labels as Keras and MedMNIST write them.
+            new = {name: array[:, 0]}
         elif array.ndim == 2:
             new = {f"{name}_{i}": array[:, i] for i in range(array.shape[1])}
         else:
             raise ValueError(
                 f"array {name!r} has shape {array.shape}, expected (n,) or (n, k): one row for "
-                "each example (images need experiments.reconstruction or experiments.clustering); "
-                f"reshape it, or leave it out with --ignore {name}"
+                "each example (images are read from x, x_train or train_images, but "
+                f"not by a regression); reshape it, or leave it out with --ignore {name}"
             )
         if repeated := sorted(columns.keys() & new.keys()):
             raise ValueError(f"two arrays give the column {repeated[0]!r}; rename one of them")

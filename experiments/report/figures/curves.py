@@ -19,6 +19,7 @@ from experiments.report.figures.style import (
 
 _COLORS = {"train": BLUE, "validation": RED}
 _NAMES = {"train": "training"}
+_MAX_PANELS = 3
 
 
 def learning_curves(history: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
@@ -38,11 +39,14 @@ def learning_curves(history: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         if name == "loss" or "loss" not in history or not _are_equal(parts, history["loss"])
     }
     equal = [name.replace("_", " ") for name in history if name not in shown]
-    figure = Figure(figsize=(max(4.6, 3.9 * len(shown)), 3.6), layout="constrained")
+    columns = min(len(shown), _MAX_PANELS)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(max(4.6, 3.9 * columns), 3.3 * rows + 0.3), layout="constrained")
     handles = {}
-    for axes, (name, parts) in zip(
-        figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
-    ):
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(shown) :]:
+        axes.remove()
+    for axes, (name, parts) in zip(panels, shown.items(), strict=False):
         for part, values in parts.items():
             epochs = np.arange(1, len(values) + 1)
             color = _COLORS.get(part, GREEN)
@@ -91,7 +95,7 @@ def threshold_curve(
         thresholds: probabilities; infinite ones are left out.
         rates: name -> values in [0, 1].
         chosen: the threshold that the decision uses.
-        title: title of the figure.
+        title: title of the figure, which may hold the name of a class.
 
     Returns:
         The figure.

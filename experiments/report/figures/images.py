@@ -8,6 +8,10 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from experiments.report.figures.text import display_text
+
+_MAX_ROWS = 30
+
 
 def image_grid(
     images: Float[np.ndarray, "n height width ..."], titles: Sequence[str], *, columns: int = 8
@@ -29,12 +33,13 @@ def image_grid(
         axes.set_axis_off()
     for axes, image, title in zip(figure.axes, images, titles, strict=False):
         axes.imshow(np.squeeze(image), cmap="gray_r", vmin=0, vmax=1)
-        axes.set_title(title, fontsize=8)
+        lines = title.splitlines()
+        axes.set_title("\n".join(display_text(line, 26) for line in lines), fontsize=8)
     return figure
 
 
 def image_rows(rows: Mapping[str, Float[np.ndarray, "n height width channels"]]) -> Figure:
-    """Rows of images, one below the other, each with its name.
+    """Rows of images, one below the other, each with its name; at most the first 30.
 
     Args:
         rows: name -> images in [0, 1], the same number in each row.
@@ -42,6 +47,7 @@ def image_rows(rows: Mapping[str, Float[np.ndarray, "n height width channels"]])
     Returns:
         The figure.
     """
+    total, rows = len(rows), dict(list(rows.items())[:_MAX_ROWS])
     images = np.concatenate(list(rows.values()))
     columns, height = len(images) // len(rows), images.shape[1] + 1
     figure = Figure(figsize=(0.75 * columns + 1, 0.85 * len(rows)), layout="constrained")
@@ -49,9 +55,11 @@ def image_rows(rows: Mapping[str, Float[np.ndarray, "n height width channels"]])
     # One image of all: an axes for each would take seconds to draw.
     axes.imshow(_sheet(images, columns), cmap=_with_gaps("gray_r"), vmin=0, vmax=1)
     axes.set_xticks([])
-    axes.set_yticks((np.arange(len(rows)) + 0.5) * height - 1, list(rows))
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * height - 1, list(map(display_text, rows)))
     axes.tick_params(length=0)
     axes.set_frame_on(False)
+    if total > len(rows):
+        axes.set_title(f"the first {len(rows)} of {total} rows", fontsize="medium")
     return figure
 
 

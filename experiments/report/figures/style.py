@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from experiments.report.figures.text import display_width
+
 BLUE, RED, GREEN, PURPLE = "#4c78a8", "#e4572e", "#2a9d8f", "#8338ec"
 
 _ABBREVIATIONS = ("ari", "auc", "nmi", "pca", "roc")
@@ -58,7 +60,7 @@ def name_ticks(axes: Axes, names: Sequence[str], width: float) -> None:
         names: one for each tick.
         width: of the place of one name, in inches.
     """
-    if max(map(len, names), default=0) * _LETTER_WIDTH > width:
+    if max(map(display_width, names), default=0) * _LETTER_WIDTH > width:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     else:
         axes.set_xticks(range(len(names)), names)
@@ -94,10 +96,11 @@ def use_log_scale(axes: Axes, *names: str) -> None:
         axis: Axis = axes.xaxis if name == "x" else axes.yaxis
         low, high = sorted(axis.get_view_interval())
         num_decades = math.log10(high / low) if 0 < low < high < math.inf else 0.0
+        # Plain numbers: no text of a figure is mathematics.
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         if num_decades >= 2.5:
             axis.set_minor_formatter(NullFormatter())
             continue
         subs = (1, 2, 5) if num_decades > 1 else (1, 1.5, 2, 3, 4, 5, 6, 8)
         axis.set_major_locator(LogLocator(subs=subs))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())

@@ -11,6 +11,7 @@ from jaxnet.autoencoders.network import Autoencoder
 from jaxnet.clustering.deep.codes import flat_codes
 from jaxnet.clustering.kmeans import assign
 from jaxnet.clustering.minibatch import move_centers
+from jaxnet.nn.network import Network
 from jaxnet.objectives.weighting import masked, require_entry, weighted_mean
 from jaxnet.optim.adapters import require_no_average, update_params
 from jaxnet.training.averages import evaluation_params
@@ -20,7 +21,11 @@ from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
 
 
 def deep_clustering_network(
-    network: Autoencoder, reconstruction: Objective, *, strength: float | Array
+    network: Autoencoder,
+    reconstruction: Objective,
+    *,
+    strength: float | Array,
+    augmentation: Network | None = None,
 ) -> Objective:
     """Deep clustering network (DCN): `reconstruction + strength / 2 * mean_i ||f(x_i) - c_s||^2`.
 
@@ -28,11 +33,18 @@ def deep_clustering_network(
     gradient. Yang, Fu, Sidiropoulos and Hong (2017), "Towards k-means-friendly spaces", eq. 5.
     There `s` is that of the last visit to the example; here that of its code as it is.
 
+    With an augmentation the loss is the mean over the example and a changed copy of it, which
+    shares the center of the unchanged one: so clusters become invariant to the changes, as in the
+    program of Miklautz et al. (2025), "Breaking the reclustering barrier in centroid-based deep
+    clustering".
+
     Args:
         network: the autoencoder, trained beforehand to reconstruct its input.
         reconstruction: an objective on the autoencoder's parameters, such as
             `jaxnet.reconstruction(network)`.
         strength: factor of the distances, at least 0; may be traced.
+        augmentation: a network without parameters that changes an example at random, such as
+            `random_affine`; None leaves the copy out.
 
     Returns:
         An objective on params `{"autoencoder": ..., "centers": (k, code)}` and batches of `x`.
@@ -54,13 +66,27 @@ def deep_clustering_network(
     def objective(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
         batch = masked(batch)
         require_entry("deep_clustering_network", batch, "x")
-        loss, metrics = reconstruction(params["autoencoder"], batch, key)
-        codes = flat_codes(network.encode(params["autoencoder"], batch["x"], key=key))
         centers = jax.lax.stop_gradient(params["centers"])
-        labels = assign(centers, jax.lax.stop_gradient(codes))
-        squared = jnp.sum((codes - centers[labels]) ** 2, axis=1)
-        distance = weighted_mean(squared, batch.get("weight"))
-        return loss + strength / 2 * distance, metrics | {"squared_distance": distance}
+
+        def of_view(
+            x: Array, labels: Array | None, key: Array | None
+        ) -> tuple[tuple[Array, Metrics], Array]:
+            loss, metrics = reconstruction(params["autoencoder"], batch | {"x": x}, key)
+            codes = flat_codes(network.encode(params["autoencoder"], x, key=key))
+            if labels is None:
+                labels = assign(centers, jax.lax.stop_gradient(codes))
+            squared = jnp.sum((codes - centers[labels]) ** 2, axis=1)
+            distance = weighted_mean(squared, batch.get("weight"))
+            metrics = metrics | {"squared_distance": distance}
+            return (loss + strength / 2 * distance, metrics), labels
+
+        if augmentation is None or key is None:
+            return of_view(batch["x"], None, key)[0]
+        draw_key, changed_key, key = jax.random.split(key, 3)
+        changed = augmentation.apply({}, batch["x"], key=draw_key)
+        unchanged_values, labels = of_view(batch["x"], None, key)
+        changed_values, _ = of_view(changed, labels, changed_key)
+        return jax.tree.map(lambda a, b: (a + b) / 2, unchanged_values, changed_values)
 
     return objective
 
@@ -72,6 +98,7 @@ def deep_clustering_network_learner(
     optimizer: Optimizer,
     *,
     strength: float | Array,
+    augmentation: Network | None = None,
     initial_count: float | Array = 100.0,
 ) -> Learner:
     """Learn network, assignments and centers one after the other, in each step with one batch.
@@ -86,6 +113,7 @@ def deep_clustering_network_learner(
         reconstruction: an objective on the autoencoder's parameters.
         optimizer: as in `gradient_learner`, but no schedule-free one.
         strength: factor of the distances; may be traced.
+        augmentation: as in `deep_clustering_network`; centers move by the unchanged examples.
         initial_count: how many examples each center stands for at the start. The paper does not
             say; the authors' program takes 100.
 
@@ -108,7 +136,9 @@ def deep_clustering_network_learner(
     305.0
     """
     require_not_negative("deep_clustering_network_learner", initial_count=initial_count)
-    objective = deep_clustering_network(network, reconstruction, strength=strength)
+    objective = deep_clustering_network(
+        network, reconstruction, strength=strength, augmentation=augmentation
+    )
     learner = gradient_learner(init, objective, optimizer)
 
     def init_state(key: Array) -> TrainState:

@@ -4,6 +4,7 @@ import numpy as np
 import polars
 import pytest
 
+from experiments.config import TableOptions
 from experiments.data import load_table
 
 
@@ -31,8 +32,10 @@ def load():
     """Loads a table of fruit: the label is the kind, the weight is ignored."""
 
     def load(path, **options):
-        arguments = {"label": "kind", "task": "classification", "seed": 3, "ignore": ["weight"]}
-        return load_table(path, **(arguments | options))
+        arguments = {"label": "kind", "task": "classification", "seed": 3}
+        names = [name for name in options if name in TableOptions.__dataclass_fields__]
+        table = {"ignore": ("weight",)} | {name: options.pop(name) for name in names}
+        return load_table(path, options=TableOptions(**table), **(arguments | options))
 
     return load
 

@@ -1,5 +1,6 @@
 """Emails: odd ones are read, markings of lists are removed; the corpus as a data set."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -181,3 +182,29 @@ def test_all_emails_of_the_corpus_are_read():
     assert dataset.x.any(axis=1).all() and np.isfinite(dataset.x).all()
     for word in ("listinfo", "deathtospamdeathtospamdeathtospam", "mailman-owner"):
         assert word not in dataset.feature_names
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "text"),
+    [
+        ("euc-kr", "cp949", "똠방각하의 펲시콜라 광고"),
+        ("ks_c_5601-1987", "cp949", "햏자 여러분"),
+        ("gb2312", "gbk", "朱鎔基和電話"),
+        ("gb2312", "gb18030", "㐂㐁的字"),
+        ("shift_jis", "cp932", "髙橋さん①"),
+        ("euc-kr", "utf-8", "한국어 본문"),
+    ],
+)
+def test_a_charset_that_is_declared_too_narrow_is_read_as_the_wider_one(declared, actual, text):
+    with pytest.raises(UnicodeDecodeError):
+        text.encode(actual).decode(declared)
+    head = f"Content-Type: text/plain; charset={declared}\nContent-Transfer-Encoding: 8bit\n"
+    subject = base64.b64encode(text.encode(actual)).decode()
+    content = f"Subject: =?{declared}?B?{subject}?=\n{head}\n".encode() + text.encode(actual)
+    assert parse_email(content)[:2] == (text, text)
+
+
+def test_a_text_that_was_cut_stays_readable():
+    content = "좋은 아침입니다, 오늘 회의가 있습니다".encode("cp949")[:-1]
+    head = b"Content-Type: text/plain; charset=euc-kr\nContent-Transfer-Encoding: 8bit\n\n"
+    assert parse_email(head + content).body.startswith("좋은 아침입니다, 오늘 회의가 있습니")

@@ -7,8 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
+from experiments.config import TableOptions
 from experiments.data.tables import npz, table, zip_archive
-from experiments.data.tables.table import read_table
+
+
+def read_table(path, **options):
+    return table.read_table(path, TableOptions(**options)).frame
 
 
 def rejects(path, *expected: str, **options) -> None:

@@ -10,10 +10,19 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from experiments.data import load_features, split
+from experiments import data
+from experiments.config import TableOptions
+from experiments.data import split
 from experiments.data.tables import preprocessing
 from experiments.data.tables.preprocessing import Category, Number, Preprocessing
 from experiments.data.tables.table import read_table
+
+MEDIAN = TableOptions(impute="median")
+
+
+def load_features(path, fitted):
+    return data.load_features(path, fitted).x
+
 
 COLORS = np.array(["red", "green", "blue", "dark blue", "Zürich"])
 
@@ -43,7 +52,8 @@ def make_frame(num_rows: int = 200, missing: float = 0.0) -> polars.DataFrame:
 
 
 def oracle(frame: polars.DataFrame, train: np.ndarray) -> np.ndarray:
-    """Median and most frequent of the training rows, one-hot over the values of all rows."""
+    """Median and most frequent of the training rows, one-hot over the values of all rows, and where
+    cells are missing."""
     features = []
     for name in ("size", "color", "count", "shape"):
         is_text = frame[name].dtype == polars.String
@@ -57,6 +67,8 @@ def oracle(frame: polars.DataFrame, train: np.ndarray) -> np.ndarray:
             present = column[frame[name].is_not_null().to_numpy()]
             filled = OneHotEncoder(sparse_output=False).fit(present).transform(filled)
         features.append(filled)
+        if frame[name].null_count():
+            features.append(frame[name].is_null().to_numpy()[:, None])
     return np.concatenate(features, axis=1).astype(np.float32)
 
 
@@ -66,9 +78,11 @@ def test_features_are_those_of_scikit_learn(file, missing, load):
     dataset = load(file(frame), impute="median" if missing else None)
     np.testing.assert_array_equal(dataset.x, oracle(frame, split(dataset, seed=3).train))
     assert dataset.x.dtype == np.float32
-    colors = [f"color={color}" for color in sorted(COLORS)]
-    names = ("size", *colors, "count", "shape=round", "shape=square")
-    assert dataset.feature_names == names
+    names = dataset.feature_names
+    if not missing:
+        colors = [f"color={color}" for color in sorted(COLORS)]
+        assert names == ("size", *colors, "count", "shape=round", "shape=square")
+    assert [name.endswith(" is missing") for name in names].count(True) == (4 if missing else 0)
 
 
 def test_only_the_training_rows_are_used(file, load):
@@ -91,14 +105,14 @@ def test_the_split_of_the_data_set_is_the_split_that_was_fitted_on(file, load):
         dataset = load(file(frame), task=task, label=label, ignore=ignore, impute="median")
         train = split(dataset, seed=3).train
         number = dataset.preprocessing.columns[0]
-        assert number == Number("size", frame["size"][train].median())
+        assert number == Number("size", frame["size"][train].median(), indicator=True)
 
 
 def test_the_most_frequent_of_several_is_the_first(file):
     frame = polars.DataFrame({"a": ["v", "u", "w", None, "u", "v"], "y": [0, 1] * 3})
-    fitted = Preprocessing.fit(frame, label="y", class_names=("0", "1"), impute="median")
-    assert fitted.columns == (Category("a", ("u", "v", "w"), "u"),)
-    assert fitted.transform(frame)[3].tolist() == [1, 0, 0]
+    fitted = Preprocessing.fit(frame, label="y", class_names=("0", "1"), options=MEDIAN)
+    assert fitted.columns == (Category("a", ("u", "v", "w"), "u", indicator=True),)
+    assert fitted.transform(frame)[3].tolist() == [1, 0, 0, 1]
 
 
 def test_integers_are_rounded_to_float32(file, load):
@@ -144,12 +158,17 @@ def test_missing_cells_are_rejected_and_named(file, rejects):
     rejects(file("a,kind\n1,u\n,v\n"), "1 cell is missing: (row 2, column 'a'); ", ignore=[])
 
 
-@pytest.mark.parametrize("rest", ["", "2"])
-def test_a_column_missing_in_every_training_row_is_rejected(file, rest, load, rejects):
+def test_a_column_without_any_value_is_dropped(file, load):
+    dataset = load(file("a,b,kind\n1,,u\n2,NA,v\n"), ignore=[])
+    assert dataset.feature_names == ("a",)
+    assert dataset.notes == ("fruit.csv: column 'b' has no values; dropped",)
+
+
+def test_a_column_missing_in_every_training_row_is_rejected(file, load, rejects):
     labels = ["u", "v"] * 20
     dataset = load(file("a,kind\n" + "".join(f"1,{label}\n" for label in labels)), ignore=[])
     train = set(split(dataset, seed=3).train.tolist())
-    lines = [f"1,{'' if i in train else rest},{label}\n" for i, label in enumerate(labels)]
+    lines = [f"1,{'' if i in train else 2},{label}\n" for i, label in enumerate(labels)]
     path = file("a,b,kind\n" + "".join(lines))
     rejects(path, "column 'b' is missing in every training row", ignore=[], impute="median")
 
@@ -157,11 +176,12 @@ def test_a_column_missing_in_every_training_row_is_rejected(file, rest, load, re
 def test_too_many_categories_are_rejected(file, monkeypatch, load, rejects):
     lines = [f"name {i},{i % 2}\n" for i in range(1001)]
     path = file("a,kind\n" + "".join(lines))
-    rejects(path, "'a' has 1001 categories (name 0, name 1, name 10, ...)", "--ignore a", ignore=[])
+    names = {"categories": ["a"], "ignore": []}
+    rejects(path, "'a' has 1001 categories (name 0, name 1, name 10, ...)", "--ignore a", **names)
     path = file("a,kind\n" + "".join(lines[:1000]))
-    assert (load(path, ignore=[]).x.sum(axis=1) == 1).all()
+    assert (load(path, **names).x.sum(axis=1) == 1).all()
     monkeypatch.setattr(preprocessing, "MAX_BYTES", 4 * 1000 * 1000 - 1)
-    rejects(path, "1000 rows of 1000 features need more than", ignore=[])
+    rejects(path, "1000 rows of 1000 features need more than", **names)
 
 
 # --- tables to predict from
@@ -169,7 +189,7 @@ def test_too_many_categories_are_rejected(file, monkeypatch, load, rejects):
 
 @pytest.fixture
 def fitted(file, load):
-    return load(file(make_frame()), categories=["count"]).preprocessing
+    return load(file(make_frame()), categories=["count"], unseen="reject").preprocessing
 
 
 def test_columns_are_found_by_name(file, fitted):
@@ -188,14 +208,13 @@ def test_columns_are_found_by_name(file, fitted):
     ("content", "expected"),
     [
         ("size,count,shape\n1,1,round\n", "columns are missing: 'color'; expected in any order"),
-        ("size,count,shape,color,hue,b\n1,1,round,red,1,2\n", "columns are unknown: 'hue', 'b'"),
-        ("size,count,shape,hue\n1,1,round,1\n", "missing: 'color'; columns are unknown: 'hue'"),
+        ("size,count,shape,hue\n1,1,round,1\n", "found: size, count, shape, hue; rename"),
         ("size,count,shape,color\n1,1,round,red\nbig,1,round,red\n", "1 cell of 2 (row 2: 'big'"),
         ("size,count,shape,color\ninf,1,round,red\n", "'size' holds numbers that are infinite"),
         ("size,count,shape,color\n1,1,round,red\n1,1,oval,red\n",
          "column 'shape' holds 'oval' in row 2 (counted from 1 below the header), which the "
          "training data do not contain (1 such cells); known: round, square"),
-        ("size,count,shape,color\n1,1.0,round,red\n", "column 'count' holds '1.0' in row 1"),
+        ("size,count,shape,color\n1,11,round,red\n", "column 'count' holds '11' in row 1"),
         ("size,count,shape,color\n1,1,round,\n", "1 cell is missing: (row 1, column 'color')"),
     ],
 )  # fmt: skip
@@ -211,9 +230,9 @@ def test_cells_are_read_as_the_fitted_columns_say(file, load):
     # happen to be numbers.
     train = "code,size,color,kind\n" + "01,1,1,u\n2,3,red,v\nx,8,blue,u\n01,3,red,v\n" * 5
     dataset = load(file(train), ignore=[], categories=["code"], impute="median")
-    new = file("code,size,color\n01,,1\n2,?,1\n,NA,\n", "new.csv")
+    new = file("code,size,color\n01,,1\n2.0,?,1\n,NA,\n", "new.csv")
     assert dataset.feature_names[:4] == ("code=01", "code=2", "code=x", "size")
-    median = dataset.preprocessing.columns[1].median
+    median = dataset.preprocessing.columns[1].fill
     assert load_features(new, dataset.preprocessing).tolist() == [
         [1, 0, 0, median, 1, 0, 0],
         [0, 1, 0, median, 1, 0, 0],
@@ -246,20 +265,27 @@ def test_a_round_trip_through_json_changes_nothing(file, impute, load):
     dataset = load(path, impute=impute)
     restored = Preprocessing.from_json(dataset.preprocessing.to_json())
     assert restored == dataset.preprocessing and restored.imputes == (impute is not None)
-    np.testing.assert_array_equal(restored.transform(read_table(path)), dataset.x)
+    np.testing.assert_array_equal(restored.transform(read_table(path).frame), dataset.x)
     assert dataclasses.replace(restored, label="other") != restored
 
 
 def test_json_is_plain(fitted):
     content = json.loads(fitted.to_json())
-    assert content["columns"][0] == {"name": "size", "median": None, "kind": "number"}
+    number = {"name": "size", "fill": None, "indicator": False, "offset": 0.0, "kind": "number"}
+    assert content["columns"][0] == number | {"decimal": "point", "unit": ""}
     assert content["columns"][3]["values"] == ["round", "square"]
     assert content["label"] == "kind" and content["class_names"] == ["u", "v", "w"]
 
 
-NUMBER = {"kind": "number", "name": "a", "median": 1.5}
-CATEGORY = {"kind": "category", "name": "b", "values": ["u", "v"], "most_frequent": "u"}
-SAVED = {"columns": [NUMBER, CATEGORY], "label": "y", "class_names": ["0", "1"], "ignored": ["c"]}
+NUMBER = {"kind": "number", "name": "a", "fill": 1.5}
+CATEGORY = {"kind": "category", "name": "b", "values": ["u", "v"], "fill": "u"}
+DATE = {"kind": "date", "name": "d", "part": "date", "fill": 19723.0, "offset": 19723.0}
+SAVED = {
+    "columns": [NUMBER, CATEGORY, DATE],
+    "label": "y",
+    "class_names": ["0", "1"],
+    "ignored": ["c"],
+}
 
 
 @pytest.mark.parametrize(
@@ -276,19 +302,24 @@ SAVED = {"columns": [NUMBER, CATEGORY], "label": "y", "class_names": ["0", "1"],
         ({"class_names": [0, 1]}, "class_names.0: "),
         ({"class_names": "01"}, "class_names: "),
         ({"more": 1}, "more: "),
-        ({"columns": [NUMBER | {"median": "1.5"}]}, "median: "),
-        ({"columns": [NUMBER | {"median": True}]}, "median: "),
-        ({"columns": [NUMBER | {"median": float("nan")}]}, "median: "),
-        ({"columns": [NUMBER | {"median": 1e39}]}, "infinite in float32"),
-        ({"columns": [NUMBER | {"median": None}, CATEGORY]}, "only some of the columns"),
+        ({"columns": [NUMBER | {"fill": "1.5"}]}, "fill: "),
+        ({"columns": [NUMBER | {"fill": True}]}, "fill: "),
+        ({"columns": [NUMBER | {"fill": float("nan")}]}, "fill: "),
+        ({"columns": [NUMBER | {"fill": 1e39}]}, "infinite in float32"),
+        ({"columns": [NUMBER | {"fill": None}, CATEGORY]}, "only some of the columns"),
         ({"columns": [NUMBER | {"kind": "other"}]}, "columns.0: "),
         ({"columns": [NUMBER | {"more": 1}]}, "columns.0."),
         ({"columns": [CATEGORY | {"values": []}]}, "has 0 categories"),
         ({"columns": [CATEGORY | {"values": ["u", "u"]}]}, "sorted and different"),
         ({"columns": [CATEGORY | {"values": ["v", "u"]}]}, "sorted and different"),
         ({"columns": [CATEGORY | {"values": [1, 2]}]}, "values.0: "),
-        ({"columns": [CATEGORY | {"most_frequent": "w"}]}, "'w', which is not one of its values"),
+        ({"columns": [CATEGORY | {"fill": "w"}]}, "'w', which is not one of its values"),
         ({"columns": {"0": NUMBER}}, "columns: "),
+        ({"columns": [NUMBER | {"unit": 3}]}, "unit: "),
+        ({"columns": [NUMBER | {"decimal": "dot"}]}, "decimal: "),
+        ({"columns": [DATE | {"part": "day"}]}, "part: "),
+        ({"columns": [DATE | {"offset": float("inf")}]}, "offset: "),
+        ({"unseen": "error"}, "unseen: "),
     ],
 )
 def test_edited_json_is_rejected(change, expected):

@@ -64,8 +64,23 @@ def test_the_official_test_set_is_the_test_part():
 
 @pytest.mark.parametrize("rare", [0, 1, 2])
 def test_a_class_too_rare_for_every_part_is_rejected(rare):
-    with pytest.raises(ValueError, match=r"some .*add examples, leave out the rare class"):
+    message = rf"class 'class 2' has {rare} examples? in some, .* at least 3, .*; add examples"
+    with pytest.raises(ValueError, match=message):
         split(labelled([50, 50, rare]), seed=0)
+
+
+@pytest.mark.parametrize("counts", [[15, 3], [3, 3], [50, 3, 50], [4, 3, 5], [3] * 10])
+def test_a_class_of_three_has_one_in_each_part(counts):
+    dataset = labelled(counts)
+    for seed in range(5):
+        parts = split(dataset, seed=seed)
+        assert_partition(parts, sum(counts))
+        for part in parts:
+            in_part = np.bincount(dataset.y[part], minlength=len(counts))
+            assert (in_part >= 1).all()
+            assert all(n == 1 for n, count in zip(in_part, counts, strict=True) if count == 3)
+    again = split(dataset, seed=0)
+    assert all(map(np.array_equal, again, split(dataset, seed=0)))
 
 
 def test_an_official_test_set_without_a_class_is_rejected():

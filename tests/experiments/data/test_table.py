@@ -7,8 +7,23 @@ import numpy as np
 import polars
 import pytest
 
+from experiments.config import TableOptions
 from experiments.data.tables import table
-from experiments.data.tables.table import numbers, read_cells, read_table, texts
+from experiments.data.tables.cells import numbers, texts
+
+
+def read_table(path, **options):
+    """The frame of a table, with whole numbers of any size as Int64."""
+    return widened(table.read_table(path, TableOptions(**options)).frame)
+
+
+def read_cells(path, **options):
+    return table.read_cells(path, TableOptions(**options)).frame
+
+
+def widened(frame):
+    whole = [name for name, dtype in frame.schema.items() if dtype.is_integer()]
+    return frame.with_columns(polars.col(whole).cast(polars.Int64))
 
 
 @pytest.fixture
@@ -60,7 +75,8 @@ def test_quoted_cells_hold_delimiters_and_line_ends(file):
 
 def test_missing_cells(file):
     cells = ["", " ", "NA", "N/A", "NaN", "nan", "null", "NULL", "?", " ? "]
-    frame = read_table(file("a,b\n1,x\n" + "".join(f"{cell},{cell}\n" for cell in cells)))
+    lines = [f"{cell},{cell},0\n" for cell in cells]
+    frame = read_table(file("a,b,c\n1,x,0\n" + "".join(lines)), ignore=["c"])
     assert frame.schema == {"a": polars.Int64, "b": polars.String}
     assert frame.null_count().row(0) == (len(cells), len(cells))
 
@@ -69,6 +85,7 @@ def test_blank_lines_are_skipped_and_a_column_may_be_empty(file):
     frame = read_table(file("\na,b\n\n1,\n\n2,\n\n"))
     assert frame.rows() == [(1, None), (2, None)]
     assert frame.schema["b"] == polars.Float64
+    assert read_cells(file("a,b\n1,\n")).rows() == [("1", "")]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +95,8 @@ def test_blank_lines_are_skipped_and_a_column_may_be_empty(file):
         (["1", "2.0"], polars.Float64),
         ([".5", "5.", "1e-3", "1E5"], polars.Float64),
         (["1", "9223372036854775808"], polars.Float64),
-        (["true", "false"], polars.String),
+        (["yes", "no"], polars.String),
+        (["01", "2"], polars.Int64),
         (["1", "x", "y"], polars.String),
         (["inf", "x", "y"], polars.String),
         (["0x10", "1_000", "--1"], polars.String),
@@ -109,13 +127,6 @@ def test_an_infinite_number_is_rejected(file, cell):
     rejects(file(f"a,b\n1,0\n{cell},0\n"), "'a' holds numbers that are infinite", "row 2: ")
 
 
-def test_a_decimal_comma_is_not_a_category(file):
-    path = file("a;b\n1,5;0\n-2,25;0\n")
-    rejects(path, "'a' holds numbers written with a comma", "row 1: '1,5'", "write 1.5")
-    assert read_table(path, categories=["a"])["a"].to_list() == ["1,5", "-2,25"]
-    rejects(file('a,b\n"1,234",0\n'), "numbers written with a comma")
-
-
 def test_forced_categories_keep_their_spelling(file):
     path = file("zip,y\n01234,1\n 1.0,2\n")
     assert read_table(path, categories=["zip"])["zip"].to_list() == ["01234", "1.0"]
@@ -124,7 +135,7 @@ def test_forced_categories_keep_their_spelling(file):
 
 def test_cells_of_known_columns_stay_text(file):
     frame = read_cells(file("a,b\n1, x \nNA,2\n"), ignore=["unknown"])
-    assert frame.rows() == [("1", "x"), (None, "2")]
+    assert frame.rows() == [("1", "x"), ("NA", "2")]
 
 
 @pytest.mark.parametrize(
@@ -135,14 +146,11 @@ def test_cells_of_known_columns_stay_text(file):
         ("a,b\n", "a header and no row"),
         ("a,b\n\n", "a header and no row"),
         ("a,b, a\n1,2,3\n", "columns 1 and 3 are both called 'a'"),
-        ("a,,c\n1,2,3\n", "column 2 of 3 has no name"),
         ("a,b\n1,2\n\n3\n", "line 4 has 1 cells and the header 2, delimited by commas"),
         ("a;b\n1;2\n3;4;5\n", "line 3 has 3 cells and the header 2, delimited by semicolons"),
         ('a,b\n1,"x\ny"\n2,"z\n3,4\n', "line 4 cannot be read (unexpected end of data)"),
         ('a,b\n1,"x"y\n', "line 2 cannot be read"),
         (f'a,b\n1,"{"x" * 200_000}"\n', "line 2 cannot be read (field larger"),
-        (b"a,b\n1,2\n3,\xff\n", "line 3 is not text in UTF-8 (byte 0xff)"),
-        ("a,b\n1,2\n".encode("utf-16"), "line 1 holds a zero byte"),
         (b"a,b\n1,\0\n", "line 2 holds a zero byte, so this is a binary file"),
     ],
 )
@@ -201,6 +209,7 @@ def test_parquet_types(tmp_path):
         kind=polars.Series(["u", "v", None], dtype=polars.Categorical),
         enum=polars.Series(["u", "v", None], dtype=polars.Enum(["v", "u"])),
         nothing=[None, None, None],
+        day=[datetime.date(2020, 1, 2), None, datetime.date(2020, 1, 1)],
     )
     frame = read_table(path)
     assert frame.to_dict(as_series=False) == {
@@ -213,10 +222,11 @@ def test_parquet_types(tmp_path):
         "kind": ["u", "v", None],
         "enum": ["u", "v", None],
         "nothing": [None, None, None],
+        "day": [datetime.date(2020, 1, 2), None, datetime.date(2020, 1, 1)],
     }
     kinds = (polars.Int64, *[polars.Float64] * 3, polars.Boolean, *[polars.String] * 3)
-    assert tuple(frame.dtypes) == (*kinds, polars.Float64)
-    assert read_cells(path).equals(frame)
+    assert tuple(frame.dtypes) == (*kinds, polars.Float64, polars.Date)
+    assert read_cells(path)["text"].to_list() == ["1", "2", "?"]
     as_text = read_table(path, categories=["whole", "real", "flag"])
     assert as_text["whole"].to_list() == ["1", None, "3"]
     assert as_text["real"].to_list() == ["0.5", None, None]
@@ -225,8 +235,8 @@ def test_parquet_types(tmp_path):
 
 @pytest.mark.parametrize(
     "value",
-    [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), [1, 2], {"u": 1}, b"bytes"],
-    ids=["date", "datetime", "list", "struct", "binary"],
+    [[1, 2], {"u": 1}, b"bytes"],
+    ids=["list", "struct", "binary"],
 )
 def test_other_parquet_types_are_rejected_unless_ignored(tmp_path, value):
     path = parquet(tmp_path, a=[1], b=[value])
@@ -258,7 +268,7 @@ def test_csv_parquet_and_npz_of_the_same_numbers_are_equal(tmp_path):
     np.savez(tmp_path / "some.npz", **{name: frame[name].to_numpy() for name in ("real", "whole")},
              text=np.array(frame["text"].to_list()))  # fmt: skip
     for suffix in ("csv", "parquet", "npz"):
-        read = read_table(tmp_path / f"some.{suffix}")
+        read = widened(read_table(tmp_path / f"some.{suffix}"))
         assert read.equals(frame) and read.schema == frame.schema
 
 

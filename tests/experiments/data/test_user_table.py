@@ -81,7 +81,7 @@ def test_options_that_name_nothing_are_rejected(file, load, rejects):
     for change, expected in (
         ({"ignore": ["kind"]}, "ignore: column 'kind' is the label"),
         ({"task": "clustering"}, "task must be"),
-        ({"impute": "mean"}, "impute must be 'median' or None, found 'mean'"),
+        ({"impute": "mean"}, "impute must be median or most_frequent, or None, found mean"),
     ):
         with pytest.raises(ValueError, match=expected):
             load(path, **change)
@@ -90,7 +90,7 @@ def test_options_that_name_nothing_are_rejected(file, load, rejects):
 def test_a_class_too_rare_for_every_part_is_rejected_with_impute(file, load, rejects):
     path = file("a,kind\n" + "1,u\n" * 50 + "1,v\n")
     assert load(path, ignore=[]).x.shape == (51, 1)
-    rejects(path, "cannot be split", ignore=[], impute="median")
+    rejects(path, "class 'v' has 1 example in fruit", ignore=[], impute="median")
 
 
 def test_a_file_that_is_called_like_a_named_data_set_is_not_that_data_set(file, load):

@@ -1,0 +1,1 @@
+"""Default networks for tables beside scikit-learn's classifiers."""
