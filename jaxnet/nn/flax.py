@@ -73,7 +73,7 @@ def from_linen(
     def train(everything: Any, x: Any, key: Array, *, single: bool) -> tuple[Any, Any]:
         # A stream without a key takes that of `params`.
         keys = [key] if single else jax.random.split(key)
-        rngs = dict(zip(("dropout", "params"), keys, strict=False))
+        rngs: dict[str, Any] = dict(zip(("dropout", "params"), keys, strict=False))
         return module.apply(
             everything, *_inputs(x), rngs=rngs, mutable=collections, **_mode(flags, False)
         )
@@ -318,7 +318,7 @@ def _flags(function: str, module: Any, training: Mapping[str, Any] | None) -> di
     return dict(training)
 
 
-def _mode(flags: Mapping[str, bool], evaluating: bool) -> dict[str, bool]:
+def _mode(flags: Mapping[str, bool], evaluating: bool) -> dict[str, Any]:
     return {name: value != evaluating for name, value in flags.items()}
 
 
