@@ -5,8 +5,8 @@
 
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
+from jaxnet.nn.branches import heads
 from jaxnet.nn.convolution import conv
-from jaxnet.nn.heads import heads
 from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.inspection import summary

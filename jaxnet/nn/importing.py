@@ -9,8 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from jaxnet._checks import require_sizes
 from jaxnet.typing import Params
@@ -148,6 +146,10 @@ def channels_last(shape: Sequence[int]) -> Callable[[np.ndarray], Shaped[np.ndar
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"state_dict: there is no file {path}")
+    # Only files need it.
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
         return load_file(path)
     except SafetensorError as error:

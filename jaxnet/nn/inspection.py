@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxnet.nn.heads import Heads
+from jaxnet.nn.branches import Heads
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, require_network
 from jaxnet.typing import Params
 

@@ -1,6 +1,5 @@
 """Objectives: `(params, batch, key) -> (loss, metrics)`, what a network is trained for."""
 
-from jaxnet.objectives.multitask import multitask
 from jaxnet.objectives.penalties import with_l1, with_l2
 from jaxnet.objectives.prediction import (
     binary_classification,
@@ -10,6 +9,7 @@ from jaxnet.objectives.prediction import (
     supervised,
 )
 from jaxnet.objectives.stateful import as_stateful, transform_objective
+from jaxnet.objectives.tasks import multitask
 from jaxnet.objectives.transforms import with_augmentation, with_noise
 from jaxnet.objectives.weighting import weighted_mean
 
