@@ -33,6 +33,7 @@ from jaxnet.nn import (
     mlp,
     parallel,
     random_affine,
+    summary,
 )
 from jaxnet.objectives import (
     binary_classification,
@@ -50,7 +51,9 @@ from jaxnet.optim import optimizer, optimizer_names, schedule
 from jaxnet.training import (
     Learner,
     TrainState,
+    Validation,
     epochs,
+    evaluate,
     evaluation_params,
     fit,
     gradient_learner,
@@ -103,6 +106,7 @@ __all__ = [
     "Network",
     "StatefulObjective",
     "TrainState",
+    "Validation",
     "activation",
     "binary_classification",
     "chain",
@@ -115,6 +119,7 @@ __all__ = [
     "dense",
     "dropout",
     "epochs",
+    "evaluate",
     "evaluation_params",
     "fit",
     "flatten",
@@ -131,6 +136,7 @@ __all__ = [
     "random_affine",
     "regression",
     "schedule",
+    "summary",
     "supervised",
     "weighted_mean",
     "with_augmentation",

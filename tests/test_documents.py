@@ -23,6 +23,21 @@ def test_the_recipes_for_contributors_run():
     assert bool(abs(names["state"].params["mean"]).max() < 1)
 
 
+def test_the_blocks_of_the_readme_about_early_stopping_and_rates_run():
+    blocks = re.findall(r"^```python\n(.*?)^```$", read("README.md"), re.M | re.S)
+    first = next(i for i, block in enumerate(blocks) if "jn.Validation" in block)
+    names: dict = {}
+    for block in blocks[first : first + 2]:
+        exec(block, names)
+    best = int(names["state"].extra.best.epoch)
+    lowest = names["history"]["validation_loss"][best - 1]
+    assert abs(float(names["scores"]["loss"] - lowest)) < 1e-5
+    states, start = names["states"], names["jax"].vmap(names["learner"].init)(names["states"].key)
+    for part, frozen in names["frozen"].items():
+        same = states.params[part]["kernel"] == start.params[part]["kernel"]
+        assert bool(same.all()) == (frozen == "frozen")
+
+
 def test_version_license_and_authors_are_the_same_everywhere():
     metadata, citation = read("pyproject.toml"), read("CITATION.cff")
     assert f"version: {jn.__version__}\n" in citation

@@ -197,3 +197,187 @@ def test_batch_statistics_are_state(name, key, digits):
     _, extra = network.apply(*one, x, key=key)
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), extra, one[1])
     assert all(jax.tree.leaves(changed))
+
+
+class Dropping(linen.Module):
+    """Its flag has a name that nobody knows."""
+
+    @linen.compact
+    def __call__(self, x, dropping: bool = False):
+        return linen.Dropout(0.5, deterministic=not dropping)(linen.Dense(8)(x))
+
+
+class DroppingNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.dense = nnx.Linear(3, 8, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x, dropping: bool = False):
+        return self.dropout(self.dense(x), deterministic=not dropping)
+
+
+ONES = jnp.ones((2, 3))
+
+
+def apply_in_training(network, key):
+    return network.apply(network.init(key), ONES, key=key)
+
+
+def test_dropout_that_training_does_not_switch_on_is_rejected(key):
+    with pytest.raises(ValueError, match="dropout of Dropping stays off in training: Dropout_0"):
+        from_linen(Dropping(), ONES)
+    with pytest.raises(ValueError, match="dropout of DroppingNnx stays off in training: dropout"):
+        apply_in_training(from_nnx(DroppingNnx), key)
+    # A module that is meant to be the same in both modes.
+    for network in (from_linen(Dropping(), ONES, training={}), from_nnx(DroppingNnx, training={})):
+        assert (apply_in_training(network, key) != 0).all()
+
+
+def test_a_flag_may_have_any_name(key):
+    flags = {"dropping": True}
+    for network in (
+        from_linen(Dropping(), ONES, training=flags),
+        from_nnx(DroppingNnx, training=flags),
+    ):
+        outputs = apply_in_training(network, key)
+        assert 0 < (outputs == 0).mean() < 1
+        assert (network.apply(network.init(key), ONES) != 0).all()
+    with pytest.raises(
+        ValueError, match=r"names the flag 'droping', and .* takes \['x', 'dropping'"
+    ):
+        from_linen(Dropping(), ONES, training={"droping": True})
+    with pytest.raises(TypeError, match="must be True or False, found 1"):
+        from_nnx(DroppingNnx, training={"dropping": 1})  # pyright: ignore[reportArgumentType]
+
+
+class Attention(linen.Module):
+    active: bool
+
+    @linen.compact
+    def __call__(self, x, train: bool):
+        deterministic = not (train and self.active)
+        layer = linen.MultiHeadDotProductAttention(2, dropout_rate=0.5, deterministic=deterministic)
+        return layer(x[..., None, :])
+
+
+def test_dropout_inside_attention_is_checked(key):
+    x = jnp.ones((2, 4))
+    with pytest.raises(ValueError, match="MultiHeadDotProductAttention_0"):
+        from_linen(Attention(active=False), x)
+    assert from_linen(Attention(active=True), x).apply is not None
+
+
+class Noisy(linen.Module):
+    """Draws from two streams that have other names than `dropout`."""
+
+    @linen.compact
+    def __call__(self, x, train: bool):
+        if not train:
+            return jnp.stack([x, x])
+        names = ("noise", "augmentation")
+        return jnp.stack([jax.random.normal(self.make_rng(name), x.shape) for name in names])
+
+
+class NoisyNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.first, self.second = rngs.noise.fork(), rngs.augmentation.fork()
+
+    def __call__(self, x, train: bool):
+        if not train:
+            return jnp.stack([x, x])
+        streams = (self.first, self.second)
+        return jnp.stack([jax.random.normal(stream(), x.shape) for stream in streams])
+
+
+@pytest.mark.parametrize("name", ["linen", "nnx"])
+def test_every_random_stream_has_numbers_of_its_own(name, key):
+    x = jnp.ones(1000)
+    network = from_linen(Noisy(), x) if name == "linen" else from_nnx(NoisyNnx)
+    params = network.init(key)
+    first, second = np.asarray(network.apply(params, x, key=key))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+    assert abs(first.mean()) < 0.15 and abs(first.std() - 1) < 0.1
+    np.testing.assert_array_equal(network.apply(params, x), np.ones((2, 1000)))
+    other = network.apply(params, x, key=jax.random.key(1))
+    assert not (other == np.stack([first, second])).any()
+
+
+class AlwaysRandom(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return x + jax.random.normal(self.make_rng("noise"), x.shape)
+
+
+class AlwaysRandomNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.noise = rngs.noise.fork()
+
+    def __call__(self, x):
+        return x + jax.random.normal(self.noise(), x.shape)
+
+
+def test_random_numbers_in_evaluation_are_rejected(key):
+    for network in (from_linen(AlwaysRandom(), ONES), from_nnx(AlwaysRandomNnx)):
+        assert (apply_in_training(network, key) != 1).all()
+        with pytest.raises(ValueError, match="draws random numbers in evaluation"):
+            network.apply(network.init(key), ONES)
+
+
+class Two(linen.Module):
+    @linen.compact
+    def __call__(self, images, table):
+        return linen.Dense(1)(images) + 2 * linen.Dense(1)(table)
+
+
+class TwoNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.Dense_0, self.Dense_1 = nnx.Linear(3, 1, rngs=rngs), nnx.Linear(2, 1, rngs=rngs)
+
+    def __call__(self, images, table):
+        return self.Dense_0(images) + 2 * self.Dense_1(table)
+
+
+@pytest.mark.parametrize("name", ["linen", "nnx"])
+def test_several_inputs_are_a_tuple(name, key):
+    x = (jax.random.normal(key, (6, 3)), jax.random.normal(key, (6, 2)))
+    network = from_linen(Two(), x) if name == "linen" else from_nnx(TwoNnx)
+    params = network.init(key)
+    first, second = (inputs @ params[f"Dense_{i}"]["kernel"] for i, inputs in enumerate(x))
+    expected = first + 2 * second
+    np.testing.assert_allclose(network.apply(params, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        jn.predict(network.apply, params, x, batch_size=4), expected, rtol=1e-5, atol=1e-6
+    )
+    learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.05))
+    data = {"x": x, "y": x[0].sum(axis=1)}
+    _, history = jn.fit(learner, key, data, batch_size=3, num_epochs=20)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_apply_of_an_nnx_module_runs_no_initializer(key):
+    calls = []
+
+    def kernel_init(key, shape, dtype=jnp.float32):
+        calls.append(shape)
+        return jnp.ones(shape, dtype)
+
+    network = from_nnx(lambda rngs: nnx.Linear(3, 2, kernel_init=kernel_init, rngs=rngs))
+    params = network.init(key)
+    num_calls = len(calls)
+    np.testing.assert_array_equal(network.apply(params, ONES), jnp.full((2, 2), 3.0))
+    jax.eval_shape(lambda params: network.apply(params, ONES, key=key), params)
+    assert len(calls) == num_calls
+    # Nothing of a trace is left in the module.
+    np.testing.assert_array_equal(network.apply(params, ONES), jnp.full((2, 2), 3.0))
+
+
+class Sowing(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        self.sow("losses", "size", jnp.sum(x))
+        return linen.Dense(1)(x)
+
+
+def test_variables_keep_their_structure():
+    with pytest.raises(ValueError, match="the state of Sowing changes in training"):
+        from_linen(Sowing(), ONES)

@@ -337,6 +337,7 @@ COUNTS = {
     (nn.flatten, "num_axes"): (spread(nn.flatten, "num_axes"), 2, 0),
     (nn.conv, "in_channels"): (spread(nn.conv, "in_channels", out_channels=2), 2, 0),
     (nn.conv, "out_channels"): (spread(nn.conv, "out_channels", 2), 2, 0),
+    (nn.channels_last, "shape"): (lambda value: nn.channels_last((1, value, 1)), 2, 0),
     (nn.conv, "kernel_size"): (lambda value: nn.conv(1, 1, (3, value)), 2, 0),
     (nn.conv, "strides"): (lambda value: nn.conv(1, 1, strides=(value, 1)), 2, 0),
     (nn.max_pool, "window"): (lambda value: nn.max_pool((value, 2)), 2, 0),
@@ -743,6 +744,11 @@ COUNTS = {
     ),
     (training.out_of_patience, "patience"): (
         spread(training.out_of_patience, "patience", BEST, 1),
+        2,
+        0,
+    ),
+    (training.evaluate, "batch_size"): (
+        lambda value: training.evaluate(lambda p, b, k: (0.0, {}), {}, {"x": X}, batch_size=value),
         2,
         0,
     ),

@@ -23,7 +23,7 @@ from jaxnet.typing import Initializer, Params
 _ENCODER, _DECODER = 0, 1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Autoencoder(Network):
     """A network that reconstructs its input from a code; `encode` and `decode` are its halves.
 

@@ -19,7 +19,7 @@ from jaxnet.typing import Initializer, Params
 _POSTERIOR = 2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class VariationalAutoencoder(Autoencoder):
     """An autoencoder whose code is a distribution; create one with `variational_autoencoder`.
 

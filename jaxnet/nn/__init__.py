@@ -5,8 +5,11 @@
 
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
+from jaxnet.nn.branches import heads
 from jaxnet.nn.convolution import conv
+from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
+from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
@@ -21,14 +24,17 @@ __all__ = [
     "activation",
     "bernoulli_sampling",
     "chain",
+    "channels_last",
     "cnn",
     "compute_in",
     "conv",
     "dense",
     "dropout",
     "flatten",
+    "from_state_dict",
     "gaussian_noise",
     "he_normal",
+    "heads",
     "layer_norm",
     "lecun_normal",
     "masking_noise",
@@ -39,6 +45,7 @@ __all__ = [
     "random_affine",
     "reshape",
     "salt_and_pepper_noise",
+    "summary",
     "transform_images",
     "upsample",
 ]

@@ -105,7 +105,7 @@ def conv(
         )
         return convolve(images, kernel, strides, ((top, bottom), (left, right)))
 
-    return Network(init, apply, "conv")
+    return Network(init, apply, "conv", detail=f"{in_channels}, {out_channels}, {kernel_size}")
 
 
 def _is_on_explicit_axes(x: Array) -> bool:

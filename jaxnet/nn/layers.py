@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from jaxnet._checks import require_not_negative, require_positive, require_range
+from jaxnet._checks import is_hidden, require_not_negative, require_positive, require_range
 from jaxnet.nn.initializers import lecun_normal
 from jaxnet.nn.network import Network
 from jaxnet.typing import Initializer, Params
@@ -62,15 +63,16 @@ def dense(
     def apply(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
     ) -> Float[Array, "*batch out_dim"]:
-        if jnp.shape(x)[-1:] != (in_dim,):
+        # Not `jnp.shape`: converters to ONNX trace functions of jax.numpy, and shapes with them.
+        if np.shape(x)[-1:] != (in_dim,):
             raise ValueError(
-                f"dense: the input has shape {jnp.shape(x)}, expected in_dim = {in_dim} numbers in "
+                f"dense: the input has shape {np.shape(x)}, expected in_dim = {in_dim} numbers in "
                 "the last axis; flatten images, or change in_dim"
             )
         y = x @ params["kernel"]
         return y + jax.lax.broadcast_to_rank(params["bias"], y.ndim) if use_bias else y
 
-    return Network(init, apply, "dense")
+    return Network(init, apply, "dense", detail=f"{in_dim}, {out_dim}")
 
 
 def activation(function: Callable[[Array], Array]) -> Network:
@@ -90,7 +92,9 @@ def activation(function: Callable[[Array], Array]) -> Network:
     def apply(params: Params, x: Array, /, *, key: Array | None = None) -> Array:
         return function(x)
 
-    return Network(_no_params, apply, "activation")
+    return Network(
+        _no_params, apply, "activation", detail=getattr(function, "__name__", "function")
+    )
 
 
 def dropout(rate: ArrayLike) -> Network:
@@ -125,7 +129,7 @@ def dropout(rate: ArrayLike) -> Network:
         kept = jax.random.bernoulli(key, 1 - rate, x.shape)
         return jnp.where(kept, x / (1 - rate), 0)
 
-    return Network(_no_params, apply, "dropout")
+    return Network(_no_params, apply, "dropout", detail="traced" if is_hidden(rate) else f"{rate}")
 
 
 def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
@@ -164,7 +168,7 @@ def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
         scale, bias = (jax.lax.broadcast_to_rank(params[n], x.ndim) for n in ("scale", "bias"))
         return jax.nn.standardize(x, epsilon=epsilon) * scale + bias
 
-    return Network(init, apply, "layer_norm")
+    return Network(init, apply, "layer_norm", detail=f"{dim}")
 
 
 def flatten(num_axes: int = 3) -> Network:
@@ -189,7 +193,7 @@ def flatten(num_axes: int = 3) -> Network:
         batch = x.shape[: x.ndim - num_axes]
         return x.reshape(*batch, math.prod(x.shape[x.ndim - num_axes :]))
 
-    return Network(_no_params, apply, "flatten")
+    return Network(_no_params, apply, "flatten", detail=f"{num_axes}")
 
 
 def _no_params(key: Array) -> Params:

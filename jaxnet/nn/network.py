@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import operator
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from jaxnet.typing import Apply, Params
@@ -24,6 +26,7 @@ class Network:
             every leading axis as batch; `x` may be a pytree of arrays where a network has several
             inputs. `key=None` is evaluation mode: nothing random happens.
         name: what the network is called inside a chain.
+        detail: its arguments, such as sizes, for its `repr`.
 
     >>> network = Network(init=lambda key: {}, apply=lambda params, x, *, key=None: 2 * x)
     >>> float(network.apply({}, jnp.float32(3.0)))
@@ -33,6 +36,22 @@ class Network:
     init: Callable[[Array], Params]
     apply: Apply
     name: str = "network"
+    detail: str = dataclasses.field(default="", kw_only=True, compare=False)
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {network!r}" for name, network in self._children()]
+        if not lines:
+            return f"{self.name}({self.detail})"
+        return "\n".join([f"{self.name}(", textwrap.indent("\n".join(lines), "  "), ")"])
+
+    def _children(self) -> "list[tuple[str, Network]]":
+        """The networks that this one is made of, with their names."""
+        parts = getattr(self.apply, "parts", ())
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return [
+            *((part.name, part.network) for part in parts),
+            *((name, value) for name, value in fields if isinstance(value, Network)),
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +80,9 @@ class StatefulNetwork:
     init_extra: Callable[[Params, Array], PyTree[Any]]
     apply: Callable[..., tuple[Any, PyTree[Any]]]
     name: str = "network"
+
+    def __repr__(self) -> str:
+        return f"{self.name}()"
 
     @functools.cached_property
     def evaluation(self) -> Network:
@@ -93,7 +115,7 @@ class _Part:
         try:
             return self.network.apply(params.get(self.name, {}), x, key=key)
         except Exception as error:
-            shapes = jax.tree.map(jnp.shape, x)
+            shapes = jax.tree.map(np.shape, x)
             error.add_note(f"in part {self.name!r} of the network, whose input has shape {shapes}")
             raise
 
@@ -128,7 +150,7 @@ class _ParallelApply:
         return jnp.concatenate([part.apply(params, x, key) for part in self.parts], axis=-1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Chain(Network):
     """Networks applied one after the other; a slice of it is a network on the same parameters.
 
@@ -264,6 +286,12 @@ def chain(*networks: Network, names: Sequence[str] | None = None) -> Chain:
     ['dense_0', 'dense_1']
     >>> network[:2].apply(params, jnp.ones((5, 3))).shape
     (5, 8)
+    >>> network
+    chain(
+      dense_0: dense(3, 8)
+      activation_0: activation(relu)
+      dense_1: dense(8, 2)
+    )
     """
     return chain_of_parts(_named("chain", networks, names))
 

@@ -52,7 +52,8 @@ def compute_in(network: Network, dtype: DTypeLike) -> Network:
             f"compute_in: network is a {type(network).__name__}, whose methods would compute in "
             "the type of its parameters; transform its parts and combine them again"
         )
-    return Network(network.init, _ComputeIn(network.apply, jnp.dtype(dtype)), network.name)
+    apply = _ComputeIn(network.apply, jnp.dtype(dtype))
+    return Network(network.init, apply, network.name, detail=network.detail)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ def reshape(shape: Sequence[int]) -> Network:
             )
         return x.reshape(*x.shape[:-1], *shape)
 
-    return Network(lambda key: {}, apply, "reshape")
+    return Network(lambda key: {}, apply, "reshape", detail=f"{shape}")
 
 
 def upsample(factors: Sequence[int] = (2, 2)) -> Network:
@@ -77,4 +77,4 @@ def upsample(factors: Sequence[int] = (2, 2)) -> Network:
         repeated = jnp.broadcast_to(x[..., :, None, :, None, :], shape)
         return repeated.reshape(*batch, height * rows, width * columns, channels)
 
-    return Network(lambda key: {}, apply, "upsample")
+    return Network(lambda key: {}, apply, "upsample", detail=f"{(rows, columns)}")

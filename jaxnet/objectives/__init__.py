@@ -9,6 +9,7 @@ from jaxnet.objectives.prediction import (
     supervised,
 )
 from jaxnet.objectives.stateful import as_stateful, transform_objective
+from jaxnet.objectives.tasks import multitask
 from jaxnet.objectives.transforms import with_augmentation, with_noise
 from jaxnet.objectives.weighting import weighted_mean
 
@@ -17,6 +18,7 @@ __all__ = [
     "binary_classification",
     "classification",
     "multilabel_classification",
+    "multitask",
     "regression",
     "supervised",
     "transform_objective",

@@ -2,6 +2,7 @@
 
 from jaxnet.optim.registry import (
     default_learning_rate,
+    kernel_mask,
     needs_key,
     optimizer,
     optimizer_names,
@@ -11,6 +12,7 @@ from jaxnet.optim.schedules import schedule, schedule_names
 
 __all__ = [
     "default_learning_rate",
+    "kernel_mask",
     "needs_key",
     "optimizer",
     "optimizer_names",

@@ -9,15 +9,19 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
+from typing import Any
 
+import jax
 import optax
 from jax.typing import ArrayLike
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_above_zero, require_not_negative
 from jaxnet.optim._names import require_name
+from jaxnet.typing import Params
 
 LearningRate = ArrayLike | optax.Schedule
+Mask = PyTree[bool] | Callable[[Params], PyTree[bool]]
 
 _USUAL_RATE = 1e-3
 _RATES = {
@@ -163,6 +167,7 @@ def optimizer(
     key: Array | None = None,
     weight_decay: ArrayLike | None = None,
     clip_norm: ArrayLike | None = None,
+    mask: Mask | None = None,
 ) -> optax.GradientTransformation:
     """An optimizer of the installed Optax by name, ready for `gradient_learner`.
 
@@ -178,6 +183,8 @@ def optimizer(
         clip_norm: the largest global norm of a gradient (for `dpsgd` of each example's), above 0;
             None does not clip. Pascanu et al. (2013), "On the difficulty of training recurrent
             neural networks", algorithm 1.
+        mask: which parameters decay: from the parameters to the same structure of truth values,
+            such as `kernel_mask`, or this structure. None for all.
 
     Returns:
         An Optax gradient transformation.
@@ -185,7 +192,8 @@ def optimizer(
     Raises:
         TypeError: a rate, weight decay or norm that is not a number.
         ValueError: an unknown name (the nearest are suggested), a rate, weight decay or norm out of
-            range, a schedule for an optimizer that takes only a number, a missing key.
+            range, a schedule for an optimizer that takes only a number, a missing key; a mask
+            without weight decay, or for an optimizer whose own weight decay has none.
 
     >>> optimizer("adamm")
     Traceback (most recent call last):
@@ -200,6 +208,8 @@ def optimizer(
         require_above_zero("optimizer", clip_norm=clip_norm)
     if weight_decay is not None:
         require_not_negative("optimizer", weight_decay=weight_decay)
+    elif mask is not None:
+        raise ValueError("optimizer: mask selects what weight_decay acts on; pass weight_decay too")
     if needs_key(name):
         if key is None:
             raise ValueError(f"optimizer {name!r} draws random numbers: pass key=jax.random.key(n)")
@@ -208,14 +218,33 @@ def optimizer(
 
     decay = optax.identity()
     if weight_decay is not None:
-        decay = optax.add_decayed_weights(weight_decay)  # pyright: ignore[reportArgumentType]
+        decay = optax.add_decayed_weights(weight_decay, mask)  # pyright: ignore[reportArgumentType]
     if name in _RECIPES:
         core = _RECIPES[name](rate, key, clip_norm, decay)
     else:
-        core = _from_factory(name, rate, key, weight_decay, decay)
+        core = _from_factory(name, rate, key, weight_decay, decay, mask)
     if clip_norm is None or name == "dpsgd":
         return core
     return optax.chain(optax.clip_by_global_norm(clip_norm), core)
+
+
+def kernel_mask(params: Params) -> PyTree[bool]:
+    """The mask of `optimizer` by which kernels decay, and biases and scales do not.
+
+    Args:
+        params: parameters of a network.
+
+    Returns:
+        The same structure: True for leaves called `kernel`.
+
+    >>> kernel_mask({"dense_0": {"kernel": 1.0, "bias": 0.0}})
+    {'dense_0': {'bias': False, 'kernel': True}}
+    """
+
+    def is_kernel(path: Any, leaf: Any) -> bool:
+        return jax.tree_util.keystr(path[-1:], simple=True) == "kernel"
+
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
 
 
 def takes_schedule(name: str) -> bool:
@@ -270,14 +299,23 @@ def _from_factory(
     key: Array | None,
     weight_decay: ArrayLike | None,
     decay: optax.GradientTransformation,
+    mask: Mask | None,
 ) -> optax.GradientTransformation:
     """The optimizer, with its own weight decay where it has one and with `decay` otherwise."""
     function = _factories()[name]
-    options = {_rate_parameter(function).name: rate, **_OPTIONS.get(name, {})}
+    options: dict[str, Any] = {_rate_parameter(function).name: rate, **_OPTIONS.get(name, {})}
     if needs_key(name):
         options["key"] = key
     if weight_decay is None:
         return function(**options)
-    if "weight_decay" in inspect.signature(function).parameters:
+    parameters = inspect.signature(function).parameters
+    if "weight_decay" in parameters:
+        if mask is not None:
+            names = [each for each in ("mask", "weight_decay_mask") if each in parameters]
+            if not names:
+                raise ValueError(
+                    f"optimizer {name!r} decays all weights, found a mask; use adamw, or sgd"
+                )
+            options[names[0]] = mask
         return function(**options, weight_decay=weight_decay)
     return optax.chain(decay, function(**options))

@@ -15,7 +15,14 @@ from jaxnet.training.batches import (
     take_examples,
 )
 from jaxnet.training.driver import advance, begin_epoch, epochs, mean_metrics
-from jaxnet.training.early_stopping import Best, init_best, keep_best, out_of_patience
+from jaxnet.training.early_stopping import (
+    Best,
+    EarlyStopped,
+    init_best,
+    keep_best,
+    out_of_patience,
+)
+from jaxnet.training.evaluation import evaluate
 from jaxnet.training.host import HostData
 from jaxnet.training.learner import gradient_learner
 from jaxnet.training.prediction import predict
@@ -31,15 +38,18 @@ from jaxnet.training.sources import balanced, in_order, side_by_side
 from jaxnet.training.stages import Stage, fit_stages
 from jaxnet.training.state import Learner, TrainState, fold_in_name, restart
 from jaxnet.training.transforms import augmented_learner
+from jaxnet.training.validation import Validation
 
 __all__ = [
     "Averaged",
     "Batches",
     "Best",
+    "EarlyStopped",
     "HostData",
     "Learner",
     "Stage",
     "TrainState",
+    "Validation",
     "advance",
     "augmented_learner",
     "averaged_learner",
@@ -48,6 +58,7 @@ __all__ = [
     "data_parallel",
     "device_mesh",
     "epochs",
+    "evaluate",
     "evaluation_extra",
     "evaluation_params",
     "fit",

@@ -8,6 +8,7 @@ from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_range
 from jaxnet.optim.adapters import optimizer_evaluation_params
+from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.state import Learner, TrainState, owned, skip_masked
 from jaxnet.typing import Batch, Metrics, Params
 
@@ -75,9 +76,9 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
 def evaluation_params(state: TrainState) -> Params:
     """The parameters to evaluate, which are not always those that are trained.
 
-    Those of `averaged_learner` are an average, and some optimizers keep others apart: see
-    `jaxnet.optim.adapters.optimizer_evaluation_params`. In all other cases they are
-    `state.params`.
+    After early stopping they are the best. Those of `averaged_learner` are an average, and some
+    optimizers keep others apart: see `jaxnet.optim.adapters.optimizer_evaluation_params`. In all
+    other cases they are `state.params`.
 
     Args:
         state: a training state; for a batch of them, `jax.vmap` this function.
@@ -93,13 +94,17 @@ def evaluation_params(state: TrainState) -> Params:
     >>> jax.tree.map(jnp.shape, evaluation_params(state)) == jax.tree.map(jnp.shape, state.params)
     True
     """
+    if isinstance(state.extra, EarlyStopped):
+        return state.extra.best.params[0]
     if isinstance(state.extra, Averaged):
         return state.extra.average
     return optimizer_evaluation_params(state.params, state.optimizer_state)
 
 
 def evaluation_extra(state: TrainState) -> PyTree[Any]:
-    """The state of the objective, without what `averaged_learner` keeps beside it.
+    """The state of the objective, without what transformations of learners keep beside it.
+
+    After early stopping it is that of the best parameters.
 
     With batch normalization `(evaluation_params(state), evaluation_extra(state))` are the
     parameters of `network.evaluation`.
@@ -114,6 +119,8 @@ def evaluation_extra(state: TrainState) -> PyTree[Any]:
     >>> evaluation_extra(state)
     3
     """
+    if isinstance(state.extra, EarlyStopped):
+        return state.extra.best.params[1]
     return state.extra.extra if isinstance(state.extra, Averaged) else state.extra
 
 

@@ -20,10 +20,19 @@ from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training.batches import Batches, resolve_batches
+from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
 from jaxnet.training.host import HostData
 from jaxnet.training.pure import require_metrics, run_steps
 from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.validation import (
+    Validation,
+    begin_validation,
+    is_out_of_patience,
+    split_best,
+    validate_runs,
+    with_best,
+)
 from jaxnet.typing import Batch, Metrics
 
 
@@ -35,6 +44,7 @@ def epochs(
     batch_size: int | None = None,
     batches: Batches | None = None,
     hooks: Hooks = (),
+    validation: Validation | None = None,
 ) -> Iterator[tuple[TrainState, Metrics]]:
     """Yield the state and the mean metrics after each epoch, without end.
 
@@ -49,13 +59,17 @@ def epochs(
         batch_size: examples in a batch, drawn by `shuffled`.
         batches: another source of batches, instead of `batch_size`.
         hooks: as in `fit`.
+        validation: as in `fit`. With a patience the iterator ends once all runs are out of
+            patience; a run of a batch that is so earlier trains on beside the others, and its
+            evaluation parameters stay the best. A state from here or from `fit` continues.
 
     Yields:
         `(state, metrics)` after each epoch.
 
     Raises:
         ValueError: at the call, before compilation: data without examples or of different lengths,
-            a batch size out of range, a state inside an epoch.
+            a batch size out of range, a state inside an epoch, a state of early stopping without
+            a validation that has a patience.
 
     >>> import itertools, jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -71,6 +85,7 @@ def epochs(
     options: dict[str, Any] = {"batch_size": batch_size, "batches": batches}
     if not isinstance(data, HostData):
         data = as_arrays("epochs", "data", data)
+    state, best = split_best(validation, state)
     metrics = begin_epoch(learner, state, data, **options)
     scheduled = schedule_hooks(hooks)
     length = metrics["loss"].shape[-1]
@@ -80,14 +95,26 @@ def epochs(
             "beginning; finish the epoch with jaxnet.training.advance, or, where the batch size or "
             "the data have changed, count from 0 again with jaxnet.training.restart(state)"
         )
+    if validation is not None:
+        epoch = _position(state) // length
+        validation, best = begin_validation(validation, state, best, epoch)
 
     def generate() -> Iterator[tuple[TrainState, Metrics]]:
-        current, values = state, metrics
+        current, values, best_so_far = state, metrics, best
         while True:
             current, values = advance(
                 learner, current, values, data, num_steps=length, hooks=scheduled, **options
             )
-            yield current, mean_metrics(values)
+            if validation is None:
+                yield current, mean_metrics(values)
+                continue
+            epoch, per_run = _position(current) // length, getattr(batches, "per_run", False)
+            validated, best_so_far = validate_runs(
+                validation, current, best_so_far, epoch, per_run=per_run
+            )
+            yield with_best(current, best_so_far), mean_metrics(values) | validated
+            if is_out_of_patience(validation, best_so_far, epoch):
+                return
 
     return generate()
 
@@ -113,7 +140,8 @@ def begin_epoch(
         Zeros `(*runs, steps_per_epoch, ...)` for each metric.
 
     Raises:
-        ValueError: data without examples or of different lengths, a batch size out of range.
+        ValueError: data without examples or of different lengths, a batch size out of range, a
+            state of early stopping.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.mlp([2, 1])
@@ -123,6 +151,11 @@ def begin_epoch(
     >>> begin_epoch(learner, states, data, batch_size=5)["loss"].shape
     (3, 2)
     """
+    if isinstance(state.extra, EarlyStopped):
+        raise ValueError(
+            "state holds the best parameters of early stopping; train on with "
+            "jaxnet.epochs(..., validation=), or without: state._replace(extra=state.extra.extra)"
+        )
     if isinstance(data, HostData):
         _reject_batches(batch_size, batches)
         num_steps, batch = data.steps_per_epoch, data.peek(_position(state))

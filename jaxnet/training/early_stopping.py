@@ -1,10 +1,10 @@
 """Early stopping: the best parameters so far, for every run of a batch by itself."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxnet._checks import require_integer, require_positive
 from jaxnet.training.state import owned
@@ -23,6 +23,20 @@ class Best(NamedTuple):
     params: Params
     value: Float[Array, "..."]
     epoch: Int[Array, "..."]
+
+
+class EarlyStopped(NamedTuple):
+    """The `extra` of a state that was trained with early stopping.
+
+    `evaluation_params` and `evaluation_extra` find the best in it.
+
+    Attributes:
+        best: the best so far; its `params` are the pair of evaluation parameters and extra state.
+        extra: the extra state of the learner.
+    """
+
+    best: Best
+    extra: PyTree[Any]
 
 
 def init_best(params: Params) -> Best:

@@ -22,6 +22,7 @@ from jaxnet.training.hooks import (
     schedule_hooks,
 )
 from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.validation import Validation, require_validation, validated_epochs
 from jaxnet.typing import Metrics
 
 
@@ -34,6 +35,7 @@ def fit(
     batch_size: int | None = None,
     batches: Batches | None = None,
     hooks: Hooks = (),
+    validation: Validation | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Train from a key to a trained state: one pure function, to be jitted and vmapped.
 
@@ -49,10 +51,15 @@ def fit(
         batches: another source of batches, instead of `batch_size`.
         hooks: `(every, hook)` or `(every, hook, first)` each: `hook(state, data) -> state` is
             applied before step `first` (by default 0) and then after every `every` steps.
+        validation: `Validation(objective, validation_data)`, evaluated after each epoch. With a
+            patience it stops early: the run ends where it is out of patience, and
+            `evaluation_params(state)` are the best.
 
     Returns:
         The trained state and the history: the mean of each metric over the steps of each epoch,
         `(num_epochs,)`, in float32 or wider. Every batch counts the same, whatever its weights are.
+        Metrics on validation data are called `validation_loss` and so on. From the end of a run
+        that stops early the history is NaN.
 
     Raises:
         TypeError: data that are not arrays of numbers.
@@ -76,8 +83,15 @@ def fit(
     data, scheduled = as_arrays("fit", "data", data), schedule_hooks(hooks)
     source.num_steps(data)
     # `init` is not a part of the program, which may serve other first states.
-    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled)
-    return run(on_mesh_of(data, learner.init(key)), data)
+    state = on_mesh_of(data, learner.init(key))
+    if validation is None:
+        run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, None)
+        return run(state, data)
+    require_validation("fit", validation)
+    examples = as_arrays("fit", "validation.data", validation.data), validation.key
+    static = validation._replace(data=(), key=None)
+    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, static)
+    return run(state, data, examples)
 
 
 def _fit(
@@ -85,68 +99,58 @@ def _fit(
     batches: Batches,
     num_epochs: int,
     hooks: tuple[ScheduledHook, ...],
+    validation: Validation | None,
     state: TrainState,
     data: PyTree[Any],
+    validation_data: tuple[PyTree[Any], Array | None] = ((), None),
 ) -> tuple[TrainState, Metrics]:
-    if hooks:
-        return _fit_with_hooks(step, batches, num_epochs, hooks, state, data)
-
-    def epoch(state: TrainState, _: None) -> tuple[TrainState, Metrics]:
+    def epoch(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
+        if hooks:
+            return _epoch_with_hooks(step, batches, hooks, state, data, index)
         return _run_epoch(step, state, data, batches)
 
-    return jax.lax.scan(epoch, state, length=num_epochs)
+    if validation is None:
+        return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
+    examples, key = validation_data
+    validation = validation._replace(data=examples, key=key)
+    return validated_epochs(epoch, validation, state, num_epochs)
 
 
-def _fit_with_hooks(
+def _epoch_with_hooks(
     step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
     batches: Batches,
-    num_epochs: int,
     hooks: tuple[ScheduledHook, ...],
     state: TrainState,
     data: PyTree[Any],
+    epoch: Array,
 ) -> tuple[TrainState, Metrics]:
-    """Scan over periods: what falls due at the start of one, then a scan over its steps.
+    """Scan over periods: hooks that are due at the start of one, then a scan over its steps.
 
-    Whether it falls due depends on the number of the period alone, the same for all runs of a
-    batch. So it stays a branch under `vmap`, and the steps between cost nothing.
+    Whether a hook is due depends on the numbers of the epoch and the period alone, the same for
+    all runs of a batch. So it stays a branch under `vmap`, and the steps between cost nothing.
     """
     num_steps = batches.num_steps(data)
     period = common_period(hooks, num_steps)
+    plan = batches.plan(data, state.key, epoch)
 
-    def start(index: Array, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
-        state, plan = carry
-        first = index * period
-        plan = _branch(
-            first % num_steps == 0,
-            period == num_steps,
-            lambda plan: batches.plan(data, state.key, first // num_steps),
-            plan,
-        )
+    def run_period(state: TrainState, start: Array) -> tuple[TrainState, Metrics]:
         for hook in hooks:
             state = _branch(
-                hook.is_due(first),
+                hook.is_due(epoch * num_steps + start),
                 period == hook.every and hook.first == 0,
                 lambda state, hook=hook: apply_hook(hook.apply, state, data),
                 state,
             )
-        return state, plan
-
-    def run_period(carry: tuple[TrainState, Any], index: Array) -> Any:
-        state, plan = start(index, carry)
 
         def take_step(state: TrainState, offset: Array) -> tuple[TrainState, Metrics]:
             return step(state, batches.take(data, plan, offset))
 
-        offsets = index * period % num_steps + jnp.arange(period)
-        state, metrics = jax.lax.scan(take_step, state, offsets)
-        return (state, plan), metrics
+        return jax.lax.scan(take_step, state, start + jnp.arange(period))
 
-    plan = batches.plan(data, state.key, 0)
-    periods = jnp.arange(num_epochs * num_steps // period)
-    (state, _), metrics = jax.lax.scan(run_period, (state, plan), periods)
+    state, metrics = jax.lax.scan(run_period, state, jnp.arange(0, num_steps, period))
 
     def mean(leaf: Array) -> Array:
-        return widen(leaf).reshape(num_epochs, num_steps, *leaf.shape[2:]).mean(axis=1)
+        return widen(leaf).reshape(num_steps, *leaf.shape[2:]).mean(axis=0)
 
     return state, jax.tree.map(mean, metrics)
 

@@ -1,5 +1,6 @@
 """Optimizers by name are those of Optax."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -61,3 +62,27 @@ def test_a_gradient_is_clipped_to_the_norm():
 def test_errors_name_the_argument(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lars", "adadelta", "lookahead"])
+def test_a_mask_decays_kernels_alone(name):
+    params = {"dense_0": {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}}
+    gradient = jax.tree.map(jnp.ones_like, params)
+
+    def step(**options):
+        transformation = jn.optimizer(name, 0.1, **options)
+        start = params if name != "lookahead" else optax.LookaheadParams.init_synced(params)
+        updates, _ = transformation.update(gradient, transformation.init(start), start)
+        return (updates if name != "lookahead" else updates.fast)["dense_0"]
+
+    masked = step(weight_decay=0.5, mask=jn.optim.kernel_mask)
+    whole, none = step(weight_decay=0.5), step(weight_decay=0.0)
+    np.testing.assert_allclose(masked["bias"], none["bias"], rtol=1e-6)
+    np.testing.assert_allclose(masked["kernel"], whole["kernel"], rtol=1e-6)
+
+
+def test_a_mask_needs_weight_decay():
+    with pytest.raises(ValueError, match="pass weight_decay too"):
+        jn.optimizer("adamw", mask=jn.optim.kernel_mask)
+    with pytest.raises(ValueError, match="'novograd' decays all weights, found a mask"):
+        jn.optimizer("novograd", weight_decay=0.1, mask=jn.optim.kernel_mask)

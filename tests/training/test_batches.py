@@ -185,3 +185,21 @@ def test_errors_name_the_argument(key):
         jn.epochs(learner, learner.init(key), host, batch_size=2)
     with pytest.raises(ValueError, match="the iterator ended at step 1"):
         next(jn.epochs(learner, learner.init(key), host))
+
+
+def test_balanced_batches_train_a_rare_class(key):
+    """With 1 % of a class, each class has half of the batches, and all its examples occur."""
+    labels = jnp.zeros(500, int).at[:5].set(1)
+    data = {"x": jnp.arange(500), "y": labels}
+    source = jn.training.balanced(50, num_classes=2)
+    drawn = [
+        source.take(data, plan, index)
+        for epoch in range(4)
+        for plan in [source.plan(data, key, epoch)]
+        for index in range(source.num_steps(data))
+    ]
+    y, x = (jnp.concatenate([batch[name] for batch in drawn]) for name in ("y", "x"))
+    # 2000 draws: the standard deviation of the mean is 0.011.
+    assert abs(float(y.mean()) - 0.5) < 0.05
+    counts = np.bincount(np.asarray(x[y == 1]), minlength=5)
+    assert len(counts) == 5 and counts.min() > 150

@@ -1,0 +1,65 @@
+"""Ready-made networks export with a symbolic batch, and to ONNX where jax2onnx is installed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import jaxnet as jn
+
+IMAGE = (8, 8, 1)
+VAE = jn.autoencoders.mlp_variational_autoencoder([6, 5, 2])
+CONV = jn.chain(
+    jn.conv(1, 3, algorithm="convolution"),
+    jn.activation(jax.nn.relu),
+    jn.max_pool(),
+    jn.conv(3, 2, strides=(2, 2), algorithm="convolution"),
+    jn.mean_pool(),
+    jn.flatten(),
+    jn.dense(2, 4),
+)
+# Function, parameters from a key, shape of an example.
+NETWORKS = {
+    "mlp": (jn.mlp([6, 8, 3], dropout=0.1), (6,)),
+    "layers": (jn.chain(jn.dense(6, 4), jn.layer_norm(4), jn.parallel(jn.dense(4, 2))), (6,)),
+    "autoencoder": (jn.autoencoders.mlp_autoencoder([6, 4, 2], tied=True), (6,)),
+    "vae": (VAE, (6,)),
+    "vae_decoder": (jn.nn.Network(VAE.init, VAE.decode), (2,)),
+    "upsampling": (jn.chain(jn.nn.reshape((2, 2, 1)), jn.nn.upsample(), jn.flatten()), (4,)),
+    "conv": (CONV, IMAGE),
+    "cnn": (jn.cnn(IMAGE, [4, 6], [5, 3]), IMAGE),
+    "cnn_autoencoder": (jn.autoencoders.cnn_autoencoder(IMAGE, [4], [2]), IMAGE),
+}
+
+
+def example(name):
+    network, shape = NETWORKS[name]
+    params = network.init(jax.random.key(0))
+    return network, params, jax.random.normal(jax.random.key(1), (3, *shape))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exports_with_a_symbolic_batch(name):
+    network, params, x = example(name)
+    (batch,) = export.symbolic_shape("batch")
+    shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    exported = export.export(jax.jit(lambda x: network.apply(params, x)))(shape)
+    outputs = exported.call(x)
+    np.testing.assert_allclose(outputs, network.apply(params, x), rtol=1e-4, atol=1e-5)
+
+
+# `conv` chooses by the platform by default, which ONNX cannot say.
+ONNX = [name for name in NETWORKS if not name.startswith("cnn")]
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_exports_to_onnx(name, tmp_path):
+    jax2onnx, onnxruntime = map(pytest.importorskip, ("jax2onnx", "onnxruntime"))
+    network, params, x = example(name)
+    model = jax2onnx.to_onnx(lambda x: network.apply(params, x), [("B", *x.shape[1:])])
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    for count in (1, 3):
+        (outputs,) = session.run(None, {session.get_inputs()[0].name: np.asarray(x[:count])})
+        expected = network.apply(params, jnp.asarray(x[:count]))
+        np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
