@@ -66,7 +66,7 @@ def third_party(tree, *, lazy):
             visit(child, inside)
 
     visit(tree, False)
-    local = {*sys.stdlib_module_names, "jaxnet", "experiments"}
+    local = {*sys.stdlib_module_names, "jaxnet", "experiments", "benchmarks"}
     return {name.split(".")[0] for name in names} - local
 
 
