@@ -240,7 +240,8 @@ def test_shapes_that_would_broadcast_raise(key, as_users_run):
 def test_weights_scale_the_gradients_of_examples(key, batch):
     """With differential privacy the mean is over clipped gradients, here far below the limit."""
     network = jn.mlp([4, 3])
-    optimizer = optax.contrib.dpsgd(1.0, 1e6, 0.0, jax.random.key(0))
+    private = optax.contrib.differentially_private_aggregate(1e6, 0.0, jax.random.key(0))
+    optimizer = optax.chain(private, optax.sgd(1.0))
     learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
     state = learner.init(key)
     weight = jnp.array([0.0, 1.0, 2.0, 0.5, 0.0, 1.0, 1.0, 3.0])

@@ -84,7 +84,7 @@ def precision(clock: Clock, *, smoke: bool) -> dict[str, Any]:
     for name, dtype in dtypes.items():
         network = jn.mlp(dims)
         if dtype is not None:
-            network = _compute_in(network, dtype)
+            network = jn.compute_in(network, dtype)
         learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-4))
         fit = jax.jit(
             lambda key, data, learner=learner: jn.fit(
@@ -106,16 +106,6 @@ def precision(clock: Clock, *, smoke: bool) -> dict[str, Any]:
     steps = {name: result[name]["milliseconds_of_a_step"]["mean"] for name in dtypes}
     result["bfloat16_over_float32"] = round(steps["float32"] / steps["bfloat16"], 2)
     return result
-
-
-def _compute_in(network: jn.Network, dtype: Any) -> jn.Network:
-    """The network with parameters and inputs cast to a type, and outputs in float32."""
-
-    def apply(params: Any, x: Any, /, *, key: Array | None = None) -> Array:
-        params, x = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, x))
-        return network.apply(params, x, key=key).astype(jnp.float32)
-
-    return jn.Network(network.init, apply)
 
 
 def _matmul_rate(size: int) -> float:

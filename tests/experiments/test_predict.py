@@ -81,6 +81,7 @@ def test_predictions_hold_class_probability_and_decision(trained, tmp_path):
         "decision",
         "probability of lily",
         "probability of rose",
+        "note",
     ]
     assert len(written) == 100
     assert written["class"].to_list() == table["class"].to_list()
@@ -278,7 +279,8 @@ def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
 
 def test_200_000_rows_train(tmp_path):
     flowers(200_000).write_csv(tmp_path / "large.csv")
-    options = ["--label", "species", "--num-epochs", "2", "--num-seeds", "2"]
+    options = ["--label", "species", "--num-epochs", "1", "--num-seeds", "1"]
+    options += ["--batch-size", "4096", "--learning-rate", "1e-2"]
     options += ["--data", str(tmp_path / "large.csv"), "--out", str(tmp_path / "run")]
     assert main(classification, options) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

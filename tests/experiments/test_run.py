@@ -102,7 +102,7 @@ def test_a_users_table_decides_what_depends_on_its_size(tmp_path):
         configure(classification, data=tmp_path / name, label="kind")
         for name in ("small.csv", "large.csv")
     )
-    assert (small.batch_size, small.num_epochs, small.num_seeds) == (16, 60, 10)
+    assert (small.batch_size, small.num_epochs, small.num_seeds) == (8, 120, 10)
     assert (large.batch_size, large.num_epochs, large.num_seeds) == (256, 20, 3)
     unlabelled = configure(clustering, data=tmp_path / "small.csv", label="kind")
     assert unlabelled.num_clusters == 2

@@ -58,7 +58,7 @@ def test_npz_columns(tmp_path):
         ({"a": np.ones(3), "b": np.ones(4)}, "differ in length: 'a' 3, 'b' 4"),
         ({"a": np.ones((3, 2, 2))}, "array 'a' has shape (3, 2, 2), expected (n,) or (n, k)"),
         ({"a": np.ones(())}, "array 'a' has shape ()"),
-        ({"a": np.ones((2, 1)), "a_0": np.ones(2)}, "two arrays give the column 'a_0'"),
+        ({"a": np.ones((2, 2)), "a_0": np.ones(2)}, "two arrays give the column 'a_0'"),
         ({"a": np.ones(0)}, "there are no rows"),
         ({"a": np.ones(2, complex)}, "type complex128"),
         ({"a": np.zeros(2, "datetime64[D]")}, "type datetime64[D]"),

@@ -118,5 +118,5 @@ def test_images_with_labels(tmp_path):
             read()
         assert str(caught.value).startswith(f"{path}: ")
     np.savez(path, x=255 * x)
-    with pytest.raises(ValueError, match=r"numbers in \[0, 1\]; divide bytes by 255"):
+    with pytest.raises(ValueError, match=r"numbers in \[0, 1\] or bytes from 0 to 255; divide"):
         load_labelled_images(path, label=None)
