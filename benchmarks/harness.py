@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnet._files import atomic_write
+
 _ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("jax", "jaxlib", "optax", "numpy")
 
@@ -146,9 +148,8 @@ def _run_row(
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def describe_device() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from jaxnet.runs.records import metrics_record
 from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.training import Batches, Learner, TrainState
 from jaxnet.training.hooks import Hooks
+from jaxnet.training.state import over_runs
 from jaxnet.typing import Metrics, Params
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -108,7 +109,7 @@ class TrainingLoop:
         self._runs = states.step.shape
         best, evaluated = None, _evaluated(states)
         if options.patience is not None:
-            best = jax.jit(_over_runs(training.init_best, self._runs))(evaluated)
+            best = jax.jit(over_runs(training.init_best, len(self._runs)))(evaluated)
         parts = {
             "train": jax.eval_shape(training.mean_metrics, metrics),
             # Not only traced: it may compute on the host.
@@ -302,19 +303,12 @@ class TrainingLoop:
         self._saved, self._last_save = self._step, time.monotonic()
 
 
-def _over_runs(function: Callable[..., Any], runs: tuple[int, ...]) -> Callable[..., Any]:
-    """The function mapped over the leading axes of a batch of runs."""
-    for _ in runs:
-        function = jax.vmap(function)
-    return function
-
-
 @jax.jit
 def _evaluated(states: TrainState) -> tuple[Params, Any]:
     """Evaluation parameters and extra state."""
-    runs = states.step.shape
-    params = _over_runs(training.evaluation_params, runs)(states)
-    return params, _over_runs(training.evaluation_extra, runs)(states)
+    num_axes = states.step.ndim
+    params = over_runs(training.evaluation_params, num_axes)(states)
+    return params, over_runs(training.evaluation_extra, num_axes)(states)
 
 
 @functools.partial(jax.jit, static_argnames="patience")
@@ -324,7 +318,7 @@ def _keep_best(
     def keep(best: training.Best, evaluated: Any, loss: jax.Array) -> training.Best:
         return training.keep_best(best, evaluated, loss, epoch, patience=patience)
 
-    return _over_runs(keep, best.epoch.shape)(best, evaluated, losses)
+    return over_runs(keep, best.epoch.ndim)(best, evaluated, losses)
 
 
 @jax.jit
@@ -335,4 +329,4 @@ def _are_finite(states: TrainState) -> jax.Array:
         ]
         return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
 
-    return _over_runs(finite, states.step.shape)(states.params)
+    return over_runs(finite, states.step.ndim)(states.params)

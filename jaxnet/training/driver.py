@@ -24,7 +24,7 @@ from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
 from jaxnet.training.host import HostData
 from jaxnet.training.pure import require_metrics, run_steps
-from jaxnet.training.state import Learner, TrainState
+from jaxnet.training.state import Learner, TrainState, over_runs
 from jaxnet.training.validation import (
     Validation,
     begin_validation,
@@ -159,7 +159,9 @@ def begin_epoch(
     if isinstance(data, HostData):
         _reject_batches(batch_size, batches)
         num_steps, batch = data.steps_per_epoch, data.peek(_position(state))
-        step = _over_runs(lambda state, batch: learner.step(state, batch)[1], state, (0, None))
+        step = over_runs(
+            lambda state, batch: learner.step(state, batch)[1], state.step.ndim, (0, None)
+        )
         shapes = jax.eval_shape(step, state, batch)
     else:
         source, data = resolve_batches(batch_size, batches), as_arrays("begin_epoch", "data", data)
@@ -169,7 +171,7 @@ def begin_epoch(
         def first_step(state: TrainState, data: PyTree[Any]) -> Metrics:
             return learner.step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
 
-        step = _over_runs(first_step, state, (0, 0 if source.per_run else None))
+        step = over_runs(first_step, state.step.ndim, (0, 0 if source.per_run else None))
         shapes = jax.eval_shape(step, on_mesh_of(data, state), data)
     runs = state.step.ndim
 
@@ -301,7 +303,9 @@ def _advance(
     # The bounds are the same for all runs of a batch, and so it stays one loop.
     learner = Learner(_no_init, step)
     run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
-    return _over_runs(run, state, (0, 0, 0 if batches.per_run else None))(state, metrics, data)
+    return over_runs(run, state.step.ndim, (0, 0, 0 if batches.per_run else None))(
+        state, metrics, data
+    )
 
 
 def _no_init(key: Array) -> TrainState:
@@ -310,7 +314,7 @@ def _no_init(key: Array) -> TrainState:
 
 def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
     apply = functools.partial(apply_hook, hook)
-    return _over_runs(apply, state, (0, 0 if per_run else None))(state, data)
+    return over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
 
 
 def _host_step(
@@ -320,23 +324,14 @@ def _host_step(
     batch: Batch,
     index: Array | int,
 ) -> tuple[TrainState, Metrics]:
-    state, values = _over_runs(step, state, (0, None))(state, batch)
+    state, values = over_runs(step, state.step.ndim, (0, None))(state, batch)
 
     def fill(row: Array, value: Array) -> Array:
         return row.at[index].set(value)
 
-    return state, jax.tree.map(_over_runs(fill, state, (0, 0)), metrics, values)
+    return state, jax.tree.map(over_runs(fill, state.step.ndim, (0, 0)), metrics, values)
 
 
 def _first_run(data: PyTree[Any]) -> PyTree[Any]:
     """Shapes of the data of one run, where each has its own."""
     return jax.eval_shape(lambda data: jax.tree.map(lambda leaf: leaf[0], data), data)
-
-
-def _over_runs(
-    function: Callable[..., Any], state: TrainState, in_axes: tuple[int | None, ...]
-) -> Callable[..., Any]:
-    """The function of a state and more arguments, mapped over the runs of a batch of states."""
-    for _ in range(state.step.ndim):
-        function = jax.vmap(function, in_axes)
-    return function

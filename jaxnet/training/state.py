@@ -164,3 +164,23 @@ def restart(state: TrainState) -> TrainState:
     for _ in range(jnp.ndim(state.step)):
         new_key = jax.vmap(new_key)
     return state._replace(key=new_key(state.key, state.step), step=jnp.zeros_like(state.step))
+
+
+def over_runs(function: Callable[..., Any], num_axes: int, in_axes: Any = 0) -> Callable[..., Any]:
+    """A function mapped over the leading axes of a batch of runs.
+
+    Args:
+        function: of a state, or of something of one run, and more arguments.
+        num_axes: number of axes of runs, such as `state.step.ndim`; 0 for a single run.
+        in_axes: as in `jax.vmap`, the same for each axis.
+
+    Returns:
+        The mapped function.
+
+    >>> import jax.numpy as jnp
+    >>> over_runs(lambda x, y: x + y, 2, (0, None))(jnp.zeros((3, 2)), 1.0).shape
+    (3, 2)
+    """
+    for _ in range(num_axes):
+        function = jax.vmap(function, in_axes)
+    return function

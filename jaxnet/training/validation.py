@@ -13,7 +13,7 @@ from jaxnet._data import as_arrays
 from jaxnet.training.averages import evaluation_extra, evaluation_params
 from jaxnet.training.early_stopping import Best, EarlyStopped, init_best, keep_best, out_of_patience
 from jaxnet.training.evaluation import evaluate
-from jaxnet.training.state import TrainState
+from jaxnet.training.state import TrainState, over_runs
 from jaxnet.typing import AnyObjective, Metrics, Params, StatefulObjective
 
 Epoch = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
@@ -221,7 +221,7 @@ def begin_validation(
     def start(state: TrainState) -> Best:
         return init_best(evaluated(state))._replace(epoch=jnp.asarray(epoch, jnp.int32))
 
-    return validation, _over_runs(start, state.step.ndim, 0)(state)
+    return validation, over_runs(start, state.step.ndim, 0)(state)
 
 
 def validate_runs(
@@ -280,7 +280,7 @@ def _validate_runs(
         return metrics, _improve(best, state, metrics, epoch, patience)
 
     axes = (0, 0, 0 if per_run else None)
-    return _over_runs(validate_one, state.step.ndim, axes)(state, best, data)
+    return over_runs(validate_one, state.step.ndim, axes)(state, best, data)
 
 
 def with_best(state: TrainState, best: Best | None) -> TrainState:
@@ -319,12 +319,6 @@ def is_out_of_patience(validation: Validation, best: Best | None, epoch: int) ->
     if best is None or validation.patience is None:
         return False
     return bool(jnp.all(out_of_patience(best, epoch, patience=validation.patience)))
-
-
-def _over_runs(function: Callable[..., Any], num_axes: int, in_axes: Any) -> Callable[..., Any]:
-    for _ in range(num_axes):
-        function = jax.vmap(function, in_axes)
-    return function
 
 
 def _improve(
