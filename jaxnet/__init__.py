@@ -59,7 +59,7 @@ from jaxnet.training import (
     gradient_learner,
     predict,
 )
-from jaxnet.typing import StatefulObjective
+from jaxnet.typing import Sequences, StatefulObjective
 
 if TYPE_CHECKING:
     from jaxnet import autoencoders as autoencoders
@@ -104,6 +104,7 @@ __all__ = [
     "Chain",
     "Learner",
     "Network",
+    "Sequences",
     "StatefulObjective",
     "TrainState",
     "Validation",

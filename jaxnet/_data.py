@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxnet.typing import Sequences
+
 Inputs = ArrayLike | Mapping[str, Any] | tuple[Any, ...]
 
 
@@ -18,15 +20,16 @@ def check_data(x: Inputs, y: Inputs | None = None, *, num_classes: int | None = 
     does. It reads the arrays once, on the host.
 
     Args:
-        x: features, `(n, ...)`; or a dict or tuple of them, for networks with several inputs.
+        x: features, `(n, ...)`; or a dict or tuple of them, for networks with several inputs; or
+            sequences, whose padding may hold anything.
         y: targets `(n, ...)`, or labels `(n,)` where `num_classes` is given; or a dict or tuple of
             targets; or None.
         num_classes: number of classes, which makes `y` labels in [0, num_classes).
 
     Raises:
-        ValueError: no examples; lengths that differ; features or targets that are NaN or infinite,
-            with the first bad row; labels that are negative, too large, fractional, or all of one
-            class.
+        ValueError: no examples; lengths that differ; a sequence without steps, or with more than
+            its array holds; features or targets that are NaN or infinite, with the first bad row;
+            labels that are negative, too large, fractional, or all of one class.
 
     >>> check_data(np.ones((3, 2)), [0, 1, 1], num_classes=2)
     >>> check_data([[1.0, np.nan]])
@@ -100,6 +103,8 @@ def as_arrays(function: str, name: str, tree: Any) -> Any:
 
 def _named_arrays(name: str, values: Inputs) -> dict[str, np.ndarray]:
     """The arrays of a nested dict, tuple or list by their paths; anything else is one array."""
+    if isinstance(values, Sequences):
+        return _sequence_arrays(name, values)
     if isinstance(values, Mapping):
         items = [(f"{name}/{key}", value) for key, value in values.items()]
     elif isinstance(values, (tuple, list)) and any(hasattr(value, "shape") for value in values):
@@ -109,6 +114,26 @@ def _named_arrays(name: str, values: Inputs) -> dict[str, np.ndarray]:
     if not items:
         raise ValueError(f"{name} holds no arrays; at least one is needed")
     return {path: leaf for key, value in items for path, leaf in _named_arrays(key, value).items()}
+
+
+def _sequence_arrays(name: str, sequences: Sequences) -> dict[str, np.ndarray]:
+    """The steps of sequences, 0 for the padding, which may hold anything, and their lengths."""
+    values, length = map(np.asarray, sequences)
+    if length.ndim != 1 or values.shape[:1] != length.shape or values.ndim < 2:
+        raise ValueError(
+            f"{name}: sequences must have values (n, time, ...) and one length for each, found "
+            f"shapes {values.shape} and {length.shape}"
+        )
+    wrong = (length < 1) | (length > values.shape[1]) | (length != np.floor(length))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{name}: row {row} has length {length[row]}, expected a whole number from 1 to "
+            f"{values.shape[1]}; remove sequences without steps"
+        )
+    mask = np.arange(values.shape[1]) < length[:, None]
+    mask = mask.reshape(*mask.shape, *(1,) * (values.ndim - 2))
+    return {name: np.where(mask, values, 0), f"{name}/length": length}
 
 
 def check_unit_interval(x: ArrayLike) -> None:

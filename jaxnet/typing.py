@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import optax
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree, Shaped
 
 Params = PyTree[Any]
 PRNGKey = Key[Array, ""]
@@ -20,6 +20,22 @@ Objective = Callable[[Params, Batch, Array | None], tuple[Array, Metrics]]
 StatefulApply = Callable[
     [Params, PyTree[Any], Batch, Array | None], tuple[Array, tuple[PyTree[Any], Metrics]]
 ]
+
+
+class Sequences(NamedTuple):
+    """Sequences of different lengths in one array: series, recordings, texts.
+
+    Whatever `values` hold beyond `length`, NaN too, changes no output and no gradient of a network
+    over time. It is a pytree, and so an input `x` like any other.
+
+    Attributes:
+        values: the steps of each sequence, then padding: numbers `(*batch, time, dim)`, or tokens
+            `(*batch, time)`.
+        length: number of steps of each sequence, in [0, time].
+    """
+
+    values: Shaped[Array, "..."]
+    length: Int[Array, "*batch"]
 
 
 class StatefulObjective(NamedTuple):

@@ -15,13 +15,17 @@ from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
+from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
 from jaxnet.nn.shape import reshape, upsample
+from jaxnet.typing import Sequences
 
 __all__ = [
     "Chain",
     "Network",
+    "Sequences",
     "StatefulNetwork",
     "activation",
+    "as_sequences",
     "bernoulli_sampling",
     "chain",
     "channels_last",
@@ -30,6 +34,7 @@ __all__ = [
     "conv",
     "dense",
     "dropout",
+    "each_step",
     "flatten",
     "from_state_dict",
     "gaussian_noise",
@@ -41,11 +46,14 @@ __all__ = [
     "max_pool",
     "mean_pool",
     "mlp",
+    "pad_sequences",
     "parallel",
     "random_affine",
     "reshape",
     "salt_and_pepper_noise",
     "summary",
+    "time_mask",
     "transform_images",
     "upsample",
+    "zero_padding",
 ]
