@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
+import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
@@ -34,8 +35,8 @@ class Sequences(NamedTuple):
         length: number of steps of each sequence, in [0, time].
     """
 
-    values: Shaped[Array, "..."]
-    length: Int[Array, "*batch"]
+    values: Shaped[Array | np.ndarray, "..."]
+    length: Int[Array | np.ndarray, "*batch"]
 
 
 class StatefulObjective(NamedTuple):

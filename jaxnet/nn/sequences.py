@@ -44,6 +44,12 @@ def pad_sequences(sequences: Sequence[Shaped[np.ndarray, "..."]]) -> Sequences:
 def as_sequences(x: Sequences | Shaped[Array, "*batch time dim"]) -> Sequences:
     """Sequences as they are; an array `(*batch, time, dim)` becomes sequences of full length.
 
+    Args:
+        x: sequences, or an array whose steps all count.
+
+    Returns:
+        Sequences.
+
     >>> as_sequences(jnp.ones((2, 5, 3))).length.tolist()
     [5, 5]
     """
@@ -55,6 +61,12 @@ def as_sequences(x: Sequences | Shaped[Array, "*batch time dim"]) -> Sequences:
 def time_mask(sequences: Sequences) -> Bool[Array, "*batch time"]:
     """Which steps belong to a sequence: True before its length, False beyond.
 
+    Args:
+        sequences: values of any shape `(*batch, time, ...)`.
+
+    Returns:
+        One Boolean for each step.
+
     >>> time_mask(Sequences(jnp.ones((2, 3, 1)), jnp.array([1, 3]))).tolist()
     [[True, False, False], [True, True, True]]
     """
@@ -65,6 +77,12 @@ def time_mask(sequences: Sequences) -> Bool[Array, "*batch time"]:
 
 def zero_padding(sequences: Sequences) -> Sequences:
     """The sequences with 0 beyond their length; every network over time begins with this.
+
+    Args:
+        sequences: values of any shape `(*batch, time, ...)`.
+
+    Returns:
+        Sequences of the same lengths; no gradient reaches the padding.
 
     >>> zero_padding(Sequences(jnp.full((1, 3), jnp.nan), jnp.array([0]))).values.tolist()
     [[0.0, 0.0, 0.0]]
