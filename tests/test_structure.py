@@ -24,13 +24,13 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 # From the lowest to the highest. Modules of one layer may import each other, without a cycle.
 LAYERS = (
     ("typing", "_checks", "_compiled", "_data", "_files"),
-    ("nn",),
+    ("nn", "audio"),
     ("objectives",),
     ("optim",),
     ("metrics",),
     ("neighbors",),
     ("training",),
-    ("autoencoders", "boltzmann", "clustering"),
+    ("autoencoders", "boltzmann", "clustering", "anomaly"),
     ("checkpoint",),
     ("doctor",),
     ("runs", "estimators"),
