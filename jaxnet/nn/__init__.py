@@ -6,6 +6,7 @@
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
 from jaxnet.nn.branches import heads, residual
+from jaxnet.nn.carried_state import Series, carried, concatenate_series
 from jaxnet.nn.cells import elman, gru, lstm
 from jaxnet.nn.convolution import conv
 from jaxnet.nn.embeddings import embedding, token_dropout
@@ -31,6 +32,7 @@ __all__ = [
     "Chain",
     "Network",
     "Sequences",
+    "Series",
     "StatefulNetwork",
     "activation",
     "as_sequences",
@@ -38,10 +40,12 @@ __all__ = [
     "bag_of_embeddings",
     "bernoulli_sampling",
     "bidirectional",
+    "carried",
     "chain",
     "channels_last",
     "cnn",
     "compute_in",
+    "concatenate_series",
     "conv",
     "dense",
     "dropout",

@@ -124,11 +124,18 @@ def residual(network: Network) -> Network:
     [-1.0, 4.0]
     """
     require_network("residual", network)
+    apply = _ResidualApply(network)
+    return Network(network.init, apply, "residual", detail=one_line(network))
 
-    def apply(params: Params, x: Any, /, *, key: Array | None = None) -> Any:
+
+@dataclasses.dataclass(frozen=True)
+class _ResidualApply:
+    inside: Network
+
+    def __call__(self, params: Params, x: Any, /, *, key: Array | None = None) -> Any:
         if isinstance(x, Sequences):
             x = zero_padding(x)
-        y = network.apply(params, x, key=key)
+        y = self.inside.apply(params, x, key=key)
         shapes = [jax.tree.map(np.shape, tree) for tree in (x, y)]
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -138,5 +145,3 @@ def residual(network: Network) -> Network:
         if isinstance(x, Sequences):
             return Sequences(x.values + y.values, x.length)
         return x + y
-
-    return Network(network.init, apply, "residual", detail=one_line(network))

@@ -14,7 +14,7 @@ from jaxnet.typing import Params, Sequences
 
 Carry = PyTree[Any]
 # `(params, carry, x) -> (carry, output)`
-Step = Callable[[Params, Carry, Array], tuple[Carry, Array]]
+Step = Callable[[Params, Carry, Any], tuple[Carry, Array]]
 # `(params, carry, x, mask, reverse) -> (carry, outputs)`, see `Cell`.
 Scan = Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]]
 
@@ -82,7 +82,7 @@ def hold(mask: Array | None, new: Carry, old: Carry) -> Any:
 
 
 def scan_steps(
-    step: Step, params: Params, carry: Carry, x: Array, mask: Array | None, reverse: bool
+    step: Step, params: Params, carry: Carry, x: Any, mask: Array | None, reverse: bool
 ) -> tuple[Carry, Any]:
     """A loop of `step` over the first axis of `x`, where the mask is False without effect.
 
@@ -90,7 +90,7 @@ def scan_steps(
         step: `(params, carry, x) -> (carry, output)`.
         params: of the cell.
         carry: before the first step.
-        x: `(time, *batch, ...)`.
+        x: `(time, *batch, ...)`, or a pytree of such arrays.
         mask: `(time, *batch)`, or None.
         reverse: whether the loop begins at the last index.
 
@@ -104,13 +104,13 @@ def scan_steps(
     (6.0, [0.0, 1.0, 3.0, 6.0])
     """
 
-    def body(carry: Carry, inputs: tuple[Array, Array | None]) -> tuple[Carry, Array]:
+    def body(carry: Carry, inputs: tuple[Any, Array | None]) -> tuple[Carry, Array]:
         values, is_step = inputs
         new, output = step(params, carry, values)
         return hold(is_step, new, carry), output
 
     # A carry of the type of the parameters may meet inputs of a wider one.
-    first = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)
     after, _ = jax.eval_shape(step, params, carry, first)
     carry = jax.tree.map(lambda old, new: jnp.asarray(old, new.dtype), carry, after)
     return jax.lax.scan(body, carry, (x, mask), reverse=reverse, unroll=UNROLL)
@@ -196,8 +196,17 @@ def scan_cell(
 
 
 @dataclasses.dataclass(frozen=True)
-class _RecurrentApply:
-    """A value that names its cell, so that a network can be made that keeps the carry."""
+class RecurrentApply:
+    """What a recurrent network computes: a value with its cell, for networks that keep the carry.
+
+    Attributes:
+        cell: the cell.
+        reverse: whether it reads from the last step to the first.
+
+    >>> import jaxnet as jn
+    >>> recurrent(jn.nn.gru(2, 3)).apply.cell
+    gru(2, 3)
+    """
 
     cell: Cell
     reverse: bool
@@ -237,7 +246,7 @@ def recurrent(cell: Cell, *, reverse: bool = False) -> Network:
     """
     _require_cell("recurrent", cell)
     detail = f"{cell!r}, reverse=True" if reverse else f"{cell!r}"
-    return Network(cell.init, _RecurrentApply(cell, bool(reverse)), "recurrent", detail=detail)
+    return Network(cell.init, RecurrentApply(cell, bool(reverse)), "recurrent", detail=detail)
 
 
 def bidirectional(forward: Network, backward: Network) -> Network:
