@@ -1,5 +1,7 @@
 """Recurrences that run in parallel against loops."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,17 +21,17 @@ def test_the_parallel_form_is_the_loop(reverse, key, x64):
     def run(cell, params, carry, x):
         return nn.scan_cell(cell, params, carry, sequences._replace(values=x), reverse=reverse)
 
-    last, outputs = run(cell, params, carry, x)
-    expected_last, expected = run(loop, params, carry, x)
+    last, outputs = jax.jit(functools.partial(run, cell))(params, carry, x)
+    expected_last, expected = jax.jit(functools.partial(run, loop))(params, carry, x)
     np.testing.assert_allclose(last, expected_last, rtol=1e-12)
     np.testing.assert_array_equal(last[0, 1], carry[0, 1])
     np.testing.assert_allclose(outputs.values, expected.values, rtol=1e-12)
 
-    def loss(cell):
-        return lambda *args: sum((leaf**2).sum() for leaf in jax.tree.leaves(run(cell, *args)))
+    def loss(form):
+        return lambda *args: sum((leaf**2).sum() for leaf in jax.tree.leaves(run(form, *args)))
 
     gradients, expected = (
-        jax.grad(loss(form), (0, 1, 2))(params, carry, x) for form in (cell, loop)
+        jax.jit(jax.grad(loss(form), (0, 1, 2)))(params, carry, x) for form in (cell, loop)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), gradients, expected)
 
