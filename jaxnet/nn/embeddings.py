@@ -84,7 +84,8 @@ def token_dropout(rate: ArrayLike) -> Network:
 
     Returns:
         A network from `Sequences` of anything to `Sequences` of the same shape, 0 beyond their
-        length; with a key they are shorter, and may be empty. An array of tokens `(*batch, time)` has full length.
+        length; with a key they are shorter, and may be empty. An array of tokens `(*batch, time)`
+        has full length.
 
     Raises:
         TypeError: a rate that is not a number.

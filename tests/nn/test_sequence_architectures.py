@@ -53,7 +53,7 @@ def test_layers_of_a_recurrent_network_are_its_parts():
 
 def test_the_table_of_a_network_of_sequences_shows_steps():
     lines = jn.summary(nn.rnn([DIM, 4, 2]), jn.Sequences((TIME, DIM), ())).splitlines()
-    assert [line.split("  ")[-1].strip() for line in lines[1:-1]] == ["106", "96", "0", "10"]
+    assert [line.split("  ")[-1].strip() for line in lines[1:-1]] == ["110", "100", "0", "10"]
     assert "(2,)" in lines[1] and "recurrent_0: recurrent(gru(3, 4))  (5, 4)" in lines[2]
     tokens = jn.Sequences(jax.ShapeDtypeStruct((TIME,), jnp.int32), ())
     table = jn.summary(nn.bag_of_embeddings(9, [4, 2]), tokens)
