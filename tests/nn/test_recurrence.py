@@ -35,7 +35,7 @@ def pair(request, key, x64):
     cell, flax_cell = ours(IN, HIDDEN), theirs(HIDDEN, param_dtype=jnp.float64)
     generator = np.random.default_rng(0)
     x = jnp.asarray(generator.normal(size=(BATCH, TIME, IN)))
-    carry = jax.eval_shape(flax_cell.initialize_carry, key, (BATCH, IN))
+    carry = jax.eval_shape(lambda: flax_cell.initialize_carry(key, (BATCH, IN)))
     shapes = jax.eval_shape(flax_cell.init, key, carry, x[:, 0])["params"]
     flax_params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), shapes)
     params = {
@@ -103,15 +103,13 @@ def test_padding_is_that_of_shorter_sequences(pair, reverse):
 def test_both_directions_are_side_by_side(key):
     forward, backward = (nn.recurrent(nn.gru(IN, HIDDEN), reverse=r) for r in (False, True))
     network = nn.bidirectional(forward, backward)
-    params, x = network.init(key), jax.random.normal(key, (BATCH, TIME, IN))
+    params, x = jax.jit(network.init)(key), jax.random.normal(key, (BATCH, TIME, IN))
     sequences = nn.Sequences(x, jnp.array([1, 2, 3, 6, 0]))
-    outputs = network.apply(params, sequences)
-    np.testing.assert_array_equal(
-        outputs.values[..., :HIDDEN], forward.apply(params["forward"], sequences).values
-    )
-    np.testing.assert_array_equal(
-        outputs.values[..., HIDDEN:], backward.apply(params["backward"], sequences).values
-    )
+    outputs = jax.jit(network.apply)(params, sequences)
+    for part, name, half in ((forward, "forward", 0), (backward, "backward", 1)):
+        expected = jax.jit(part.apply)(params[name], sequences).values
+        ours = outputs.values[..., half * HIDDEN : (half + 1) * HIDDEN]
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
     ends = nn.last(num_reversed=HIDDEN).apply({}, outputs)
     np.testing.assert_array_equal(ends[:, HIDDEN:], outputs.values[:, 0, HIDDEN:])
     np.testing.assert_array_equal(ends[3, :HIDDEN], outputs.values[3, 5, :HIDDEN])
@@ -144,8 +142,12 @@ def test_wrong_arguments_are_named(key, as_users_run):
 
 def test_a_state_of_float32_meets_inputs_of_float64(key, x64):
     network = nn.recurrent(nn.lstm(IN, HIDDEN))
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), network.init(key))
-    assert network.apply(params, jnp.ones((2, 3, IN))).dtype == jnp.float64
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32),
+        jax.eval_shape(network.init, key),
+    )
+    outputs = jax.eval_shape(network.apply, params, jnp.ones((2, 3, IN)))
+    assert outputs.dtype == jnp.float64
 
 
 def test_pooling_over_time_is_that_of_each_sequence(key):
