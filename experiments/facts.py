@@ -15,6 +15,8 @@ class Facts(NamedTuple):
         num_classes: classes of the labels; 0 where there are none.
         name: name of a named data set; "" for a user's file, which has no recipe of its own.
         is_text: whether the features are weights of words.
+        is_series: whether the examples are series of numbers.
+        is_tokens: whether the examples are sequences of tokens.
         num_groups: finer classes than the labels; 0 where there are none.
     """
 
@@ -23,6 +25,8 @@ class Facts(NamedTuple):
     num_classes: int = 0
     name: str = ""
     is_text: bool = False
+    is_series: bool = False
+    is_tokens: bool = False
     num_groups: int = 0
 
     @property
@@ -57,10 +61,12 @@ def facts_of(dataset: Dataset) -> Facts:
     """The facts of a data set that is loaded."""
     return Facts(
         len(dataset.x),
-        dataset.x.shape[1:],
+        dataset.in_shape,
         dataset.num_classes,
         name=dataset.name if dataset.is_named else "",
         is_text=dataset.is_text,
+        is_series=dataset.is_series,
+        is_tokens=dataset.is_tokens,
         num_groups=len(dataset.group_names),
     )
 

@@ -37,14 +37,14 @@ class Prepared(NamedTuple, Generic[Config]):
         dataset: the data as they were loaded.
         parts: the split; where the data are not split, all examples are the training part.
         inputs: what scales the inputs, fitted on the training part.
-        x: all examples, scaled, `(n, ...)`.
+        x: all examples, scaled: `(n, ...)`, or sequences.
     """
 
     config: Config
     dataset: Dataset
     parts: Split
     inputs: Standardization
-    x: np.ndarray
+    x: Any
 
 
 def prepare(
@@ -53,7 +53,7 @@ def prepare(
     load: Callable[[Config], Dataset],
     check: Callable[[Config, Dataset], None],
     fit: Callable[[Config, Dataset, np.ndarray], Standardization] | None,
-    scale: Callable[[Config, Standardization, np.ndarray], np.ndarray],
+    scale: Callable[[Config, Standardization, Any], Any],
     divide: bool = True,
 ) -> Prepared[Config]:
     """Load, check, split and scale the data of a run.
@@ -79,12 +79,15 @@ def prepare(
     config = _resolve(config, dataset)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
-    parts = split(dataset, seed=config.seed) if divide else Split(rows, rows[:0], rows[:0])
+    parts = Split(rows, rows[:0], rows[:0])
+    if divide:
+        fraction = getattr(config, "validation_fraction", 0.2)
+        parts = split(dataset, seed=config.seed, validation_fraction=fraction)
     if fit is None:
         unscaled = Standardization(np.zeros((), np.float32), np.ones((), np.float32))
-        return Prepared(config, dataset, parts, unscaled, dataset.x)
+        return Prepared(config, dataset, parts, unscaled, dataset.inputs)
     inputs = fit(config, dataset, parts.train)
-    return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.x))
+    return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.inputs))
 
 
 def _resolve(config: Config, dataset: Dataset) -> Config:
@@ -187,4 +190,7 @@ def _load_named(config: DataOptions, task: Task) -> Dataset:
 
 
 def _load_table(config: Any, path: Path, task: Task) -> Dataset:
-    return load_table(path, label=config.label, task=task, seed=config.seed, options=config)
+    group = getattr(config, "group", None)
+    return load_table(
+        path, label=config.label, task=task, seed=config.seed, options=config, group=group
+    )

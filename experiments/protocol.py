@@ -53,7 +53,7 @@ class Experiment(Command, Protocol):
         """What scales the inputs, fitted on some rows of the data set."""
         ...
 
-    def scale_inputs(self, config: Any, fitted: Standardization, x: np.ndarray) -> np.ndarray:
+    def scale_inputs(self, config: Any, fitted: Standardization, x: Any) -> Any:
         """Examples as the networks take them."""
         ...
 
@@ -65,8 +65,8 @@ class Experiment(Command, Protocol):
         """`.csv` where predictions are a table, `.npz` where they are arrays."""
         ...
 
-    def predict(self, config: Any, model: SavedModel, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Predictions of a run for scaled inputs `(n, ...)`: columns `(n,)`, or arrays."""
+    def predict(self, config: Any, model: SavedModel, x: Any) -> dict[str, np.ndarray]:
+        """Predictions of a run for scaled inputs: columns `(n,)`, or arrays."""
         ...
 
 
