@@ -20,6 +20,7 @@ from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, s
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
+from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
 from jaxnet.nn.sequence_architectures import bag_of_embeddings, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
@@ -75,6 +76,7 @@ __all__ = [
     "positional_encoding",
     "random_affine",
     "recurrent",
+    "resample",
     "reshape",
     "residual",
     "rnn",

@@ -14,8 +14,6 @@ from experiments.data.tables.cells import clean_name, describe, listed, naming, 
 from experiments.data.texts.text_format import TextFormat, split_words
 
 if TYPE_CHECKING:
-    import polars
-
     from experiments.data.tables.table import Table
 
 
