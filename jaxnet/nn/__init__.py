@@ -22,7 +22,7 @@ from jaxnet.nn.precision import compute_in
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
 from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
-from jaxnet.nn.sequence_architectures import bag_of_embeddings, rnn
+from jaxnet.nn.sequence_architectures import bag_of_embeddings, conv1d, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
 from jaxnet.nn.shape import reshape, upsample
 from jaxnet.nn.time_pooling import last, max_over_time, mean_over_time, sum_over_time
@@ -48,6 +48,7 @@ __all__ = [
     "compute_in",
     "concatenate_series",
     "conv",
+    "conv1d",
     "dense",
     "dropout",
     "each_step",
