@@ -13,8 +13,10 @@ from experiments.data import (
     Split,
     Standardization,
     holds_images,
+    holds_series,
     load,
     load_labelled_images,
+    load_series,
     load_table,
     split,
 )
@@ -145,6 +147,8 @@ def load_labelled(config: Any, *, task: Task) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, task)
+    if task == "classification" and holds_series(config.data):
+        return _load_series(config, config.data)
     if task == "classification" and holds_images(config.data):
         return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
@@ -172,11 +176,22 @@ def load_unlabelled(config: Any) -> Dataset:
     return _load_table(config, config.data, "classification")
 
 
+def _load_series(config: DataOptions, path: Path) -> Dataset:
+    _require_no_table_options(config, path, "series")
+    if config.label is not None:
+        raise ValueError(f"label: the classes of {path} are in its last field; leave it out")
+    return load_series(path)
+
+
 def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
+    _require_no_table_options(config, path, "images")
+    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
+
+
+def _require_no_table_options(config: DataOptions, path: Path, content: str) -> None:
     for name in TABLE_OPTIONS:
         if getattr(config, name) != getattr(TableOptions(), name):
-            raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
-    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
+            raise ValueError(f"{name} is for a table, and {path} holds {content}; leave it out")
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:

@@ -14,6 +14,7 @@ N, DIM, CODE, CLUSTERS = 8, 6, 2, 3
 MLP = jn.mlp([DIM, 5, 4], dropout=0.3)
 AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, 4, CODE], code_activation=jax.nn.sigmoid)
 VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, 4, CODE])
+EVENTS = jn.chain(jn.activation(lambda x: jax.nn.one_hot(x, 4)), jn.dense(4, 4))
 RBM = jn.boltzmann.RBM(num_visible=DIM, num_hidden=4)
 
 Shape = jax.ShapeDtypeStruct
@@ -102,6 +103,11 @@ def _objectives() -> dict[str, Case]:
             clusters.deep_clustering_network(AUTOENCODER, rebuild, strength=0.1),
             _embedded_params,
             INPUTS | {"cluster": Shape((N,), jnp.int32)},
+        ),
+        "next_event": Case(
+            jn.anomaly.next_event(EVENTS),
+            EVENTS.init,
+            {"x": Shape((N, DIM), jnp.int32), "weight": WEIGHT},
         ),
         "variational_deep_embedding": Case(
             clusters.variational_deep_embedding(VAE), _vade_params, INPUTS
