@@ -90,7 +90,8 @@ def gru(in_dim: int, hidden_dim: int, *, kernel_init: Initializer = lecun_normal
         A cell. Its parameters are `input` with `kernel` `(in_dim, 3 hidden_dim)` and `bias`, and
         `hidden` with `kernel` `(hidden_dim, 3 hidden_dim)` and `bias` `(hidden_dim,)`, that of
         `n`: those of `ir`, `iz`, `in` and of `hr`, `hz`, `hn` of Flax's `GRUCell` side by side,
-        and the transposed `weight_ih_l0` and `weight_hh_l0` of PyTorch.
+        and the transposed `weight_ih_l0` and `weight_hh_l0` of PyTorch, whose two biases of `r`
+        and of `z` are added.
 
     Raises:
         TypeError: a size that is not an integer.
