@@ -57,7 +57,7 @@ def test_exports_with_a_symbolic_batch(name):
     np.testing.assert_allclose(outputs, network.apply(params, x), rtol=1e-4, atol=1e-5)
 
 
-# Loops over time and the reductions of attention are left to the converter's own tests.
+# Those with loops over time, and attention, are not converted here.
 NOT_ONNX = ("cnn_by_platform", "rnn", "min_gru", "attention")
 ONNX = [name for name in NETWORKS if name not in NOT_ONNX]
 
