@@ -129,7 +129,8 @@ def gru(in_dim: int, hidden_dim: int, *, kernel_init: Initializer = lecun_normal
         carry = (1 - update) * new + update * carry
         return carry, carry
 
-    step, scan = projected_steps(input_projection("gru", in_dim), advance)
+    project, ahead = input_projection("gru", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, _zero_state, step, scan, "gru", detail=f"{in_dim}, {hidden_dim}")
 
 
@@ -197,7 +198,8 @@ def lstm(
         state = jax.nn.sigmoid(leaving) * jnp.tanh(memory)
         return (memory, state), state
 
-    step, scan = projected_steps(input_projection("lstm", in_dim), advance)
+    project, ahead = input_projection("lstm", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, start, step, scan, "lstm", detail=f"{in_dim}, {hidden_dim}")
 
 
@@ -248,5 +250,6 @@ def elman(
         carry = activation(inputs + carry @ params["hidden"]["kernel"])
         return carry, carry
 
-    step, scan = projected_steps(input_projection("elman", in_dim), advance)
+    project, ahead = input_projection("elman", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, _zero_state, step, scan, "elman", detail=f"{in_dim}, {hidden_dim}")

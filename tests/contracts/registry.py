@@ -140,7 +140,7 @@ def _networks_over_time() -> dict[str, OverTime]:
     return {
         "each_step": OverTime(nn.each_step(jn.mlp([3, 4, 2], dropout=0.3)), (3,), is_random=True),
         "gru": OverTime(forward, (3,)),
-        "lstm": OverTime(nn.recurrent(nn.lstm(3, 4)), (3,)),
+        "lstm": OverTime(nn.recurrent(nn.lstm(3, 2)), (3,)),
         "min_gru_reversed": OverTime(nn.recurrent(nn.min_gru(3, 4), reverse=True), (3,)),
         "attention": OverTime(nn.attention(4, 2, causal=True), (4,)),
         "positional_encoding": OverTime(nn.positional_encoding(4), (4,)),
