@@ -14,7 +14,7 @@ from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
-from jaxnet.nn.linear_recurrence import linear_recurrence, min_gru
+from jaxnet.nn.linear_recurrences import linear_recurrence, min_gru
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
