@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -225,9 +225,14 @@ def decide(
         choose = functools.partial(choose_threshold, costs=costs)
     else:
         choose = functools.partial(threshold_within, budget=budget)
-    thresholds = jax.vmap(choose, (0, None))(*validated)
     rates = functools.partial(decision_metrics, costs=costs)
-    return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+
+    @jax.jit
+    def decide_all(validated: Any, tested: Any) -> dict[str, Array]:
+        thresholds = jax.vmap(choose, (0, None))(*validated)
+        return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+
+    return decide_all(validated, tested)
 
 
 def draw_learning(
@@ -290,7 +295,7 @@ def draw(
             lambda: figures.image_grid(images[wrong], titles),
         )
     if threshold is not None:
-        curve = metrics.threshold_curve(jnp.asarray(probabilities[:, 1]), jnp.asarray(labels))
+        curve = jax.jit(metrics.threshold_curve)(jnp.asarray(probabilities[:, 1]), jnp.asarray(labels))
         rates = {
             "false positive rate": np.asarray(curve.false_positive_rate),
             "false negative rate": np.asarray(curve.false_negative_rate),

@@ -109,7 +109,7 @@ def run(config: Config) -> dict[str, Any]:
             tested_outputs = outputs(params, x[parts.test])[..., 0]
             # Without the mean, which changes no error, since float32 might not tell targets apart.
             centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
-            tested = jax.vmap(_final_metrics, (0, None))(
+            tested = jax.jit(jax.vmap(_final_metrics, (0, None)))(
                 jnp.float32(targets.scale) * tested_outputs, jnp.asarray(centered)
             )
             predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
