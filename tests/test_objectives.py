@@ -32,15 +32,21 @@ def test_gradients_equal_finite_differences(x64, key):
     network = jn.mlp([4, 5, 3], activation=jnp.tanh)
     binary = jn.mlp([4, 5, 1], activation=jnp.tanh)
     x = jax.random.normal(key, (8, 4))
-    for objective, net, batch in objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3}):
-        params = jax.tree.map(lambda leaf: leaf.astype(float), net.init(key))
+    cases = objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3})
+    random = np.random.default_rng(0)
+    params = [
+        jax.tree.map(lambda leaf: random.normal(size=leaf.shape), jax.eval_shape(net.init, key))
+        for _, net, _ in cases
+    ]
 
-        @jax.jit
-        def loss(params, objective=objective, batch=batch):
-            # check_grads hands over NumPy arrays.
-            return objective(jax.tree.map(jnp.asarray, params), batch, None)[0]
+    @jax.jit
+    def losses(params):
+        # check_grads hands over NumPy arrays.
+        params = jax.tree.map(jnp.asarray, params)
+        of_each = zip(cases, params, strict=True)
+        return [objective(own, batch, None)[0] for (objective, _, batch), own in of_each]
 
-        check_grads(loss, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
+    check_grads(losses, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
 
 
 def test_losses_equal_scikit_learn(key, batch):
@@ -69,12 +75,20 @@ def test_losses_equal_scikit_learn(key, batch):
 
 def test_weight_zero_leaves_the_other_examples(key, batch):
     network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
-    for objective, net, data in objectives(network, binary, batch):
-        params = net.init(key)
-        expected = objective(params, jax.tree.map(lambda leaf: leaf[:5], data), None)
-        weight = jnp.arange(8) < 5
-        garbage = jax.tree.map(lambda leaf: leaf.at[5:].set(leaf[0] * 0 - 1), data)
-        found = objective(params, garbage | {"weight": weight.astype(float)}, None)
+    cases = objectives(network, binary, batch)
+
+    @jax.jit
+    def both(key, datas):
+        pairs = []
+        for (objective, net, _), data in zip(cases, datas, strict=True):
+            params = net.init(key)
+            expected = objective(params, jax.tree.map(lambda leaf: leaf[:5], data), None)
+            garbage = jax.tree.map(lambda leaf: leaf.at[5:].set(leaf[0] * 0 - 1), data)
+            weight = (jnp.arange(8) < 5).astype(float)
+            pairs.append((objective(params, garbage | {"weight": weight}, None), expected))
+        return pairs
+
+    for found, expected in both(key, [data for *_, data in cases]):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
 
 

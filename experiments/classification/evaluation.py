@@ -31,6 +31,12 @@ def class_logits(outputs: Float[Array, "*batch outputs"]) -> Float[Array, "*batc
     return jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
 
 
+@jax.jit
+def class_probabilities(outputs: Float[Array, "networks n outputs"]) -> Float[Array, "..."]:
+    """Mean over the networks of the probabilities of all classes, `(n, classes)`."""
+    return jnp.mean(jax.nn.softmax(class_logits(outputs)), axis=0)
+
+
 def learning_metrics(
     outputs: Float[Array, "n outputs"],
     labels: Int[Array, " n"],
@@ -270,10 +276,8 @@ def draw(
     Returns:
         Name of each figure -> its caption.
     """
-    logits = class_logits(jnp.asarray(outputs))
-    probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
-    predicted = np.asarray(logits.argmax(axis=-1))
-    counts = confusion_counts(predicted, labels, len(class_names))
+    probabilities = np.asarray(class_probabilities(outputs))
+    counts = confusion_counts(_predicted(outputs), labels, len(class_names))
     captions = draw_figure(
         directory,
         "confusion",
@@ -295,7 +299,9 @@ def draw(
             lambda: figures.image_grid(images[wrong], titles),
         )
     if threshold is not None:
-        curve = jax.jit(metrics.threshold_curve)(jnp.asarray(probabilities[:, 1]), jnp.asarray(labels))
+        curve = jax.jit(metrics.threshold_curve)(
+            jax.device_put(probabilities[:, 1]), jax.device_put(labels)
+        )
         rates = {
             "false positive rate": np.asarray(curve.false_positive_rate),
             "false negative rate": np.asarray(curve.false_negative_rate),
@@ -310,6 +316,12 @@ def draw(
             lambda: figures.threshold_curve(np.asarray(curve.thresholds), rates, threshold, title),
         )
     return captions
+
+
+def _predicted(outputs: Float[np.ndarray, "*batch outputs"]) -> Int[np.ndarray, "*batch"]:
+    if outputs.shape[-1] > 1:
+        return outputs.argmax(axis=-1)
+    return (outputs[..., 0] > 0).astype(int)
 
 
 def confusion_counts(
@@ -331,7 +343,7 @@ def class_table(
     class_names: tuple[str, ...],
 ) -> list[tuple[str, ...]]:
     """Test examples, recall and precision of each class, over all networks; worst recall first."""
-    predicted = np.asarray(class_logits(jnp.asarray(outputs)).argmax(axis=-1))
+    predicted = _predicted(outputs)
     counts = confusion_counts(predicted, labels, len(class_names))
     right, true, called = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     recall, precision = right / np.maximum(true, 1), right / np.maximum(called, 1)

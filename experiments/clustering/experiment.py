@@ -97,7 +97,7 @@ def run(config: Config) -> dict[str, Any]:
     deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            data, params, hashes = {"x": jnp.asarray(x)}, None, {}
+            data, params, hashes = {"x": jax.device_put(x)}, None, {}
             if pretraining is not None:
                 trained = pretraining(directory.stage("pretraining"), data)
                 params, hashes["pretraining"] = trained.params, trained.state_sha256

@@ -176,8 +176,8 @@ def draw_query(
     nearest = {}
     for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
         result = jn.neighbors.nearest_neighbors(
-            jnp.asarray(space[index : index + 1]),
-            jnp.asarray(space),
+            jax.device_put(space[index : index + 1]),
+            jax.device_put(space),
             min(_NUM_NEIGHBORS, len(x) - 1),
             exclude=jnp.array([index]),
         )

@@ -73,7 +73,7 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         clustered = _by_embedding(config, model, x)
     else:
         method = build_method(config, model.in_shape, mean=output_mean(config))
-        clustered = cluster(method, model.params, jnp.asarray(x))
+        clustered = cluster(method, model.params, jax.device_put(x))
     columns = {
         "cluster": clustered.clusters[0],
         "membership": clustered.memberships.max(axis=1),
@@ -100,7 +100,7 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
     for index, key in enumerate(seed_keys(config, "start")):
         params = jax.tree.map(lambda leaf, i=index: leaf[i], model.params)
         old, new = (
-            np.asarray(jn.predict(network.encode, params["autoencoder"], jnp.asarray(rows)))
+            np.asarray(jn.predict(network.encode, params["autoencoder"], jax.device_put(rows)))
             for rows in (of_run, x)
         )
         embedded.append(
@@ -113,6 +113,6 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
                 params["mixture"],
             )
         )
-        memberships.append(np.asarray(method.memberships(params, jnp.asarray(embedded[-1]))))
+        memberships.append(np.asarray(method.memberships(params, jax.device_put(embedded[-1]))))
     clusters = np.stack([each.argmax(axis=1) for each in memberships])
     return Clustered(embedded, clusters, memberships[0])

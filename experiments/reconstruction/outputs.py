@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
@@ -111,8 +110,8 @@ def draw_codes(
     labels, captions, codes = dataset.y[test], {}, tested.codes[0]
     names = dataset.class_names
     if codes.shape[1] > 1:
-        plane = jn.autoencoders.fit_pca(jnp.asarray(codes), 2)
-        points = np.asarray(plane.project(jnp.asarray(codes)))[:_MAX_POINTS]
+        plane = jn.autoencoders.fit_pca(jax.device_put(codes), 2)
+        points = np.asarray(plane.project(jax.device_put(codes)))[:_MAX_POINTS]
         colored = ", colored by class" if names else ""
         captions |= draw_figure(
             directory,

@@ -228,7 +228,7 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
 def test_named_tables_and_images_predict_too(tmp_path):
     from experiments.data import load
 
-    options = {"dataset": "iris", "num_epochs": 20, "num_seeds": 2}
+    options = {"dataset": "iris", "num_epochs": 40, "num_seeds": 2, "learning_rate": 0.05}
     classification.run(configure(classification, "linear", out=tmp_path / "iris", **options))
     iris = load("iris")
     new = polars.DataFrame(dict(zip(iris.feature_names, iris.x.T, strict=True)))
