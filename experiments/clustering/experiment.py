@@ -46,6 +46,7 @@ from experiments.training import (
     batch_size,
     build_optimizer,
     config_optimizer,
+    network_at,
     open_directory,
     seed_keys,
     train_options,
@@ -178,7 +179,7 @@ def _deep_training(
     def train(
         directory: runs.RunDirectory, data: Any, params: Any, evaluate: Any
     ) -> runs.TrainResult:
-        first = jax.tree.map(lambda leaf: leaf[0], params)
+        first = network_at(params, 0)
         return runs.train(
             directory,
             learner_of(lambda key: first),

@@ -14,7 +14,7 @@ from experiments.clustering.inputs import load_data, scale_inputs
 from experiments.clustering.methods import Clustered, build_method, cluster, find_mixture
 from experiments.model import SavedModel
 from experiments.prepare import is_text
-from experiments.training import seed_keys
+from experiments.training import network_at, seed_keys
 
 
 def output_mean(config: Config) -> Callable[[jax.Array], jax.Array]:
@@ -98,7 +98,7 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
     of_run = scale_inputs(config, model.inputs, load_data(config).x)
     embedded, memberships = [], []
     for index, key in enumerate(seed_keys(config, "start")):
-        params = jax.tree.map(lambda leaf, i=index: leaf[i], model.params)
+        params = network_at(model.params, index)
         old, new = (
             np.asarray(jn.predict(network.encode, params["autoencoder"], jax.device_put(rows)))
             for rows in (of_run, x)

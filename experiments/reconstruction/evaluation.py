@@ -12,7 +12,7 @@ import jaxnet as jn
 from experiments.data import Dataset, Split
 from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model
-from experiments.training import seed_keys
+from experiments.training import network_at, seed_keys
 from jaxnet import metrics
 
 # Log-probabilities cost hundreds of evaluations of each example.
@@ -118,7 +118,7 @@ def _likelihoods(model: Model, params: Any, x: np.ndarray, config: Config) -> di
             continue
         compiled = jax.jit(evaluate)
         rows = [
-            compiled(jax.tree.map(lambda leaf, i=i: leaf[i], params), jax.device_put(examples), key)
+            compiled(network_at(params, i), jax.device_put(examples), key)
             for i, key in enumerate(keys)
         ]
         values |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
