@@ -38,7 +38,7 @@ def train(num_devices, num_shards, data, key):
     learner = data_parallel(LEARNER, mesh)
     data = replicate(data, mesh) if num_shards == 1 else shard_examples(data, mesh)
     batches = jn.training.shuffled(128, num_shards=num_shards)
-    state = replicate(learner.init(key), mesh)
+    state = replicate(jax.jit(LEARNER.init)(key), mesh)
     metrics = jn.training.begin_epoch(learner, state, data, batches=batches)
     length = batches.num_steps(data)
     advance = compiled_for(learner.step, driver._advance, batches=batches)
@@ -49,7 +49,7 @@ def train(num_devices, num_shards, data, key):
 
 def check_data_parallel(devices, data, key):
     data = jax.tree.map(lambda leaf: leaf[:1408], data)
-    sizes = {leaf.size for leaf in jax.tree.leaves(NETWORK.init(key))} | {1}
+    sizes = {leaf.size for leaf in jax.tree.leaves(jax.eval_shape(NETWORK.init, key))} | {1}
     for num_shards in (1, 8):
         expected, collectives = train(1, num_shards, data, key)
         assert not collectives
@@ -105,7 +105,7 @@ print("equal on", jax.device_count(), "devices")
 @needs_two_devices
 def test_runs_spread_over_devices_without_communication(digits, key):
     keys = jax.random.split(key, 4)
-    states = jax.vmap(LEARNER.init)(keys)
+    states = jax.jit(jax.vmap(LEARNER.init))(keys)
     expected, _ = next(jn.epochs(LEARNER, states, digits["train"], batch_size=100))
     mesh = device_mesh(run=2)
     spread, data = shard_runs(states, mesh), replicate(digits["train"], mesh)
