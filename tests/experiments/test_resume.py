@@ -15,7 +15,7 @@ from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs
 from jaxnet.runs.records import add_hash
 
-QUICK = ["--num-seeds", "2", "--hidden-dims", "8", "--dataset", "iris"]
+QUICK = ["linear", "--num-seeds", "2", "--dataset", "iris"]
 
 
 def steps(out):
