@@ -9,7 +9,6 @@ import pytest
 
 from experiments.classification.evaluation import Costs, choose_threshold
 
-
 choose = jax.jit(choose_threshold, static_argnums=2)
 
 
