@@ -13,7 +13,6 @@ import sys
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
@@ -66,8 +65,8 @@ def run(config: Config) -> dict[str, Any]:
     parts = split(dataset, seed=config.seed)
     inputs = dataset.x.reshape(len(dataset.x), -1)
     inputs = standardize(fit_standardization(inputs[parts.train], per_feature=False), inputs)
-    data = {"x": jnp.asarray(inputs[parts.train]), "y": jnp.asarray(dataset.y[parts.train])}
-    test = jnp.asarray(inputs[parts.test]), jnp.asarray(dataset.y[parts.test])
+    data = {"x": jax.device_put(inputs[parts.train]), "y": jax.device_put(dataset.y[parts.train])}
+    test = jax.device_put(inputs[parts.test]), jax.device_put(dataset.y[parts.test])
     network = jn.mlp([inputs.shape[1], 64, dataset.num_classes])
 
     @jax.jit

@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
@@ -185,8 +186,8 @@ def draw_query(
     nearest = {}
     for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
         result = jn.neighbors.nearest_neighbors(
-            jnp.asarray(space[index : index + 1]),
-            jnp.asarray(space),
+            jax.device_put(space[index : index + 1]),
+            jax.device_put(space),
             min(_NUM_NEIGHBORS, len(x) - 1),
             exclude=jnp.array([index]),
         )

@@ -93,7 +93,7 @@ def run(config: Config) -> dict[str, Any]:
     _check_export(config)
     prepared = prepare(config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs)
     config, dataset, parts, inputs, x = prepared
-    train, test = jnp.asarray(x[parts.train]), x[parts.test]
+    train, test = jax.device_put(x[parts.train]), x[parts.test]
     model = build_model(config, train, dataset.x.shape[1:])
     if model.network is not None:
         regularized = not isinstance(config.model, Autoencoder)
