@@ -32,6 +32,14 @@ def _cnn():
     return jn.gradient_learner(network.init, objective, optax.adam(1e-3))
 
 
+def _features(values, length, key):
+    bank = jn.audio.mel_filter_bank(8, 64, 8000)
+    power = jn.audio.power_spectrogram(jn.Sequences(values, length), 64, 32)
+    coefficients = jn.audio.deltas(jn.audio.mfcc(jn.audio.log_mel(power, bank), 6))
+    normalized = jn.audio.normalize_over_time(coefficients)
+    return jn.audio.spec_augment().apply({}, normalized, key=key)
+
+
 def _programs():
     programs = {
         name: (functools.partial(_fit, learner, hooks), KEY, data)
@@ -45,7 +53,12 @@ def _programs():
         "x": jax.ShapeDtypeStruct((N, 8, 8, 1), jnp.float32),
         "y": jax.ShapeDtypeStruct((N,), jnp.int32),
     }
+    recordings = (
+        jax.ShapeDtypeStruct((N, 400), jnp.float32),
+        jax.ShapeDtypeStruct((N,), jnp.int32),
+    )
     return programs | {
+        "recordings": (_features, *recordings, KEY),
         "cnn": (functools.partial(_fit, _cnn(), ()), KEY, images),
         "fit_kmeans": (lambda key, x: jn.clustering.fit_kmeans(key, x, 3, num_restarts=2), KEY, X),
         "fit_gaussian_mixture": (
