@@ -83,7 +83,8 @@ class RecordingFormat:
 
     def __post_init__(self) -> None:
         # The functions of the library say what is wrong.
-        self._bank()
+        bank = self._bank()
+        audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"max_frames must be at least 1, found {self.max_frames}")
         audio.frame(jnp.zeros(self.frame_size), self.frame_size, self.hop)
