@@ -1,39 +1,45 @@
 """Functions of arrays become functions of arrays and sequences alike."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array
 
 from jaxnet.nn.sequences import as_sequences, zero_padding
 from jaxnet.typing import Sequences
 
-Numbers = Shaped[Array | np.ndarray, "..."]
+# What is given and what is returned are of the same kind.
+OverTime = TypeVar("OverTime", Sequences, Array)
 
 
 def with_time(
-    function: str, features: Sequences | Numbers, transform: Callable[[Sequences], Array]
-) -> Sequences | Array:
+    function: str, features: OverTime, transform: Callable[[Sequences], Array]
+) -> OverTime:
     """Apply a function that keeps times to features: `(*batch, time, dim)` or sequences of these.
 
     `transform` gets sequences with 0 beyond the length; its values beyond the length become 0.
     """
-    is_sequences = isinstance(features, Sequences)
-    values = require_floats(function, features.values if is_sequences else features)
-    num_axes = features.length.ndim + 2 if is_sequences else 2
-    if (values.ndim != num_axes) if is_sequences else (values.ndim < num_axes):
-        raise ValueError(
-            f"{function}: features must have the axes time and dim last, found shape "
-            f"{values.shape}{' for the lengths of sequences' if is_sequences else ''}"
-        )
-    if not is_sequences:
+    if not isinstance(features, Sequences):
+        values = require_floats(function, features)
+        _require_axes(function, values, is_right=values.ndim >= 2)
         return transform(as_sequences(values))
+    values = require_floats(function, features.values)
+    _require_axes(function, values, is_right=values.ndim == features.length.ndim + 2)
     sequences = zero_padding(Sequences(values, jnp.asarray(features.length)))
     return zero_padding(Sequences(transform(sequences), sequences.length))
 
 
-def require_floats(function: str, values: Numbers) -> Array:
+def _require_axes(function: str, values: Array, *, is_right: bool) -> None:
+    if not is_right:
+        raise ValueError(
+            f"{function}: features must have the axes time and dim last, and sequences one length "
+            f"for all axes in front, found shape {values.shape}"
+        )
+
+
+def require_floats(function: str, values: Array | np.ndarray) -> Array:
     """The values as a JAX array of at least float32; raise for integers."""
     if not jnp.issubdtype(values.dtype, jnp.floating):
         raise ValueError(

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jaxnet._checks import require_integer, require_range
-from jaxnet.audio._over_time import Numbers, with_time
+from jaxnet.audio._over_time import OverTime, with_time
 from jaxnet.nn.network import Network
 from jaxnet.typing import Params, Sequences
 
@@ -90,9 +90,7 @@ def _blocks(key: Array, size: int, length: Array, num_blocks: int, widest: Array
 def _augmentation(name: str, change: Callable[[Array, Array, Array], Array]) -> Network:
     """A network that applies `change(key, values, length)` to each recording, given a key."""
 
-    def apply(
-        params: Params, x: Sequences | Numbers, /, *, key: Array | None = None
-    ) -> Sequences | Array:
+    def apply(params: Params, x: OverTime, /, *, key: Array | None = None) -> OverTime:
         if key is None:
             # The identity, but for what lies beyond the lengths.
             return with_time(name, x, lambda sequences: jnp.asarray(sequences.values))

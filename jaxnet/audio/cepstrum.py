@@ -4,18 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from scipy.fft import dct
 
 from jaxnet._checks import require_integer, require_not_negative, require_positive
-from jaxnet.audio._over_time import Numbers, with_time
+from jaxnet.audio._over_time import OverTime, with_time
 from jaxnet.nn.sequences import time_mask
 from jaxnet.typing import Sequences
 
 
-def mfcc(
-    log_energies: Sequences | Numbers, num_coefficients: int, *, lifter: int | float = 0.0
-) -> Sequences | Float[Array, "*batch frames num_coefficients"]:
+def mfcc(log_energies: OverTime, num_coefficients: int, *, lifter: int | float = 0.0) -> OverTime:
     """Mel-frequency cepstral coefficients: the first of an orthonormal DCT-II of log energies.
 
     `c[k] = s_k sum_m x[m] cos(pi k (m + 1/2) / n)` with `s_0 = sqrt(1/n)`, else `sqrt(2/n)` (Davis,
@@ -29,7 +27,8 @@ def mfcc(
         lifter: L, usually 22; 0 for none.
 
     Returns:
-        Coefficients; the first is proportional to the mean of the log energies.
+        Coefficients `(*batch, frames, num_coefficients)`; the first is proportional to the mean of
+        the log energies.
 
     Raises:
         TypeError: a number of coefficients that is not an integer.
@@ -44,7 +43,7 @@ def mfcc(
         energies = jnp.asarray(sequences.values)
         num_filters = energies.shape[-1]
         require_integer("mfcc", "num_coefficients", num_coefficients, 1, num_filters)
-        matrix = dct(np.eye(num_filters), norm="ortho")[:, :num_coefficients]
+        matrix = np.asarray(dct(np.eye(num_filters), norm="ortho"))[:, :num_coefficients]
         if lifter:
             order = np.arange(num_coefficients)
             matrix = matrix * (1 + lifter / 2 * np.sin(np.pi * order / lifter))
@@ -55,9 +54,7 @@ def mfcc(
     return with_time("mfcc", log_energies, transform)
 
 
-def deltas(
-    features: Sequences | Numbers, *, width: int = 2
-) -> Sequences | Float[Array, "*batch frames dim"]:
+def deltas(features: OverTime, *, width: int = 2) -> OverTime:
     """Slopes over time, by regression on neighboring frames.
 
     `d[t] = sum_{n=1}^{width} n (x[t + n] - x[t - n]) / (2 sum_n n^2)`, where the first and the last
@@ -102,8 +99,8 @@ def deltas(
 
 
 def normalize_over_time(
-    features: Sequences | Numbers, *, scale: bool = True, epsilon: ArrayLike = 1e-5
-) -> Sequences | Float[Array, "*batch frames dim"]:
+    features: OverTime, *, scale: bool = True, epsilon: ArrayLike = 1e-5
+) -> OverTime:
     """Subtract the mean over the frames of each recording, and divide by the standard deviation.
 
     `(x - mean) / sqrt(variance + epsilon)` for each feature. In log energies and in MFCC, the mean

@@ -3,10 +3,10 @@
 import math
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array
 
 from jaxnet._checks import require_positive
+from jaxnet.audio._over_time import OverTime
 from jaxnet.nn.sequences import zero_padding
 from jaxnet.typing import Sequences
 
@@ -14,12 +14,12 @@ _PADDINGS = ("valid", "center")
 
 
 def frame(
-    signal: Sequences | Shaped[Array | np.ndarray, "*batch samples"],
+    signal: OverTime,
     size: int,
     hop: int,
     *,
     padding: str = "valid",
-) -> Sequences | Shaped[Array, "*batch frames size"]:
+) -> OverTime:
     """Cut a signal into frames that may overlap: `y[t, i] = x[t hop + i - start]`.
 
     With padding "valid", `start` is 0 and all frames lie inside the signal: there are
@@ -28,14 +28,15 @@ def frame(
     behind the signal, as in librosa: there are `1 + (samples + 2 start - size) // hop`.
 
     Args:
-        signal: numbers, or sequences of them with values `(*batch, samples)`.
+        signal: `(*batch, samples)`, or sequences of these.
         size: samples of a frame.
         hop: samples from one frame to the next.
         padding: "valid" or "center".
 
     Returns:
-        Frames, of the dtype of the signal. Of sequences, those that the signal has without its
-        padding; one that is shorter than a frame has none with padding "valid".
+        Frames `(*batch, frames, size)`, of the dtype of the signal. Of sequences, those that the
+        signal has without its padding; one that is shorter than a frame has none with padding
+        "valid".
 
     Raises:
         TypeError: a size that is not an integer.

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_above_zero, require_positive, require_range
-from jaxnet.audio._over_time import Numbers, require_floats, with_time
+from jaxnet.audio._over_time import OverTime, require_floats, with_time
 from jaxnet.typing import Sequences
 
 _SCALES = ("htk", "slaney")
@@ -34,7 +34,7 @@ def hz_to_mel(frequency: ArrayLike, *, scale: str = "htk") -> np.ndarray:
     Raises:
         ValueError: an unknown scale.
 
-    >>> hz_to_mel(1000.0).round(2).item(), hz_to_mel(500.0, scale="slaney").item()
+    >>> hz_to_mel(1000.0).round(2).item(), hz_to_mel(500.0, scale="slaney").round(2).item()
     (999.99, 7.5)
     """
     _require_scale("hz_to_mel", scale)
@@ -123,7 +123,7 @@ def mel_filter_bank(
         raise ValueError(f'mel_filter_bank: norm must be None or "slaney", found {norm!r}')
     _require_scale("mel_filter_bank", scale)
     ends = hz_to_mel(np.array([low, high]), scale=scale)
-    edges = mel_to_hz(np.linspace(*ends, num_filters + 2), scale=scale)
+    edges = mel_to_hz(np.linspace(ends[0], ends[1], num_filters + 2), scale=scale)
     bins = np.arange(fft_size // 2 + 1)[:, None] * (sample_rate / fft_size)
     widths = np.diff(edges)
     rising = (bins - edges[:-2]) / widths[:-1]
@@ -142,11 +142,11 @@ def mel_filter_bank(
 
 
 def log_mel(
-    spectrogram: Sequences | Numbers,
+    spectrogram: OverTime,
     bank: Shaped[Array | np.ndarray, "bins num_filters"],
     *,
     floor: ArrayLike = 1e-10,
-) -> Sequences | Float[Array, "*batch frames num_filters"]:
+) -> OverTime:
     """Logarithms of the energies of mel filters: `log(max(spectrogram @ bank, floor))`.
 
     Natural logarithms; in decibels they are `10 / log(10)` times as large.
@@ -157,7 +157,7 @@ def log_mel(
         floor: the smallest energy, above 0; may be traced. At energies below there is no gradient.
 
     Returns:
-        Features, one for each filter.
+        Features `(*batch, frames, num_filters)`.
 
     Raises:
         ValueError: another number of bins than the bank has; a floor of 0 or below; integers.

@@ -4,34 +4,31 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Shaped
+from jaxtyping import Array, Float
 from scipy.signal import get_window
 
 from jaxnet._checks import require_integer, require_positive
-from jaxnet.audio._over_time import require_floats
+from jaxnet.audio._over_time import OverTime, require_floats
 from jaxnet.audio.framing import frame
 from jaxnet.typing import Sequences
 
-Signal = Sequences | Shaped[Array | np.ndarray, "*batch samples"]
-"""Recordings: samples of equal or, in `Sequences`, of different lengths."""
-
 
 def stft(
-    signal: Signal,
+    signal: OverTime,
     frame_size: int,
     hop: int,
     *,
     fft_size: int | None = None,
-    window: str | Shaped[Array | np.ndarray, "frame_size"] = "hann",
+    window: str | Float[Array | np.ndarray, " frame_size"] = "hann",
     padding: str = "center",
-) -> Sequences | Complex[Array, "*batch frames bins"]:
+) -> OverTime:
     """Short-time Fourier transform: `y[t, k] = sum_i w[i] x_t[i] exp(-2 pi j i k / fft_size)`.
 
     `x_t` is frame t of `frame`. Nothing is scaled, and phases count from the begin of each frame,
     as in librosa.
 
     Args:
-        signal: samples, or sequences of them with values `(*batch, samples)`.
+        signal: `(*batch, samples)`, or sequences of these.
         frame_size: samples of a frame.
         hop: samples from one frame to the next.
         fft_size: length of the transform, for which frames are padded with zeros at their end; None
@@ -41,7 +38,8 @@ def stft(
         padding: "center" or "valid", as in `frame`.
 
     Returns:
-        Complex amplitudes of `bins = fft_size // 2 + 1` frequencies `k sample_rate / fft_size`.
+        Complex amplitudes `(*batch, frames, bins)` at the `bins = fft_size // 2 + 1` frequencies
+        `k sample_rate / fft_size`.
 
     Raises:
         TypeError: a size that is not an integer.
@@ -58,36 +56,34 @@ def stft(
         fft_size = 1 << math.ceil(math.log2(frame_size))
     remedy = "a transform is at least as long as a frame"
     require_integer("stft", "fft_size", fft_size, frame_size, remedy=remedy)
-    if isinstance(signal, Sequences):
-        values = require_floats("stft", signal.values)
-        frames = frame(Sequences(values, signal.length), frame_size, hop, padding=padding)
-    else:
-        values = require_floats("stft", signal)
-        frames = frame(values, frame_size, hop, padding=padding)
-    weights = jnp.asarray(_window(window, frame_size), values.dtype)
+    weights = _window(window, frame_size)
 
-    def transform(frames: Array) -> Array:
-        weighted = frames * jnp.broadcast_to(weights, frames.shape)
+    def transform(frames: Array | np.ndarray) -> Array:
+        weighted = jnp.asarray(frames)
+        weighted = weighted * jnp.broadcast_to(jnp.asarray(weights, weighted.dtype), weighted.shape)
         return jnp.fft.rfft(weighted, fft_size, axis=-1)
 
-    if isinstance(frames, Sequences):
+    if isinstance(signal, Sequences):
+        floats = Sequences(require_floats("stft", signal.values), signal.length)
+        frames = frame(floats, frame_size, hop, padding=padding)
         return Sequences(transform(frames.values), frames.length)
-    return transform(frames)
+    floats = require_floats("stft", signal)
+    return transform(frame(floats, frame_size, hop, padding=padding))
 
 
 def power_spectrogram(
-    signal: Signal,
+    signal: OverTime,
     frame_size: int,
     hop: int,
     *,
     fft_size: int | None = None,
-    window: str | Shaped[Array | np.ndarray, "frame_size"] = "hann",
+    window: str | Float[Array | np.ndarray, " frame_size"] = "hann",
     padding: str = "center",
-) -> Sequences | Float[Array, "*batch frames bins"]:
+) -> OverTime:
     """Squared magnitudes of `stft`; its square root is the magnitude.
 
     Args:
-        signal: samples, or sequences of them with values `(*batch, samples)`.
+        signal: `(*batch, samples)`, or sequences of these.
         frame_size: samples of a frame.
         hop: samples from one frame to the next.
         fft_size: length of the transform; None for the next power of 2.
@@ -95,7 +91,7 @@ def power_spectrogram(
         padding: as in `stft`.
 
     Returns:
-        Power at `fft_size // 2 + 1` frequencies in each frame.
+        Power `(*batch, frames, bins)`.
 
     Raises:
         TypeError: as `stft`.
@@ -106,11 +102,12 @@ def power_spectrogram(
     """
     spectrum = stft(signal, frame_size, hop, fft_size=fft_size, window=window, padding=padding)
     if isinstance(spectrum, Sequences):
-        return Sequences(_power(jnp.asarray(spectrum.values)), spectrum.length)
+        return Sequences(_power(spectrum.values), spectrum.length)
     return _power(spectrum)
 
 
-def _power(spectrum: Array) -> Array:
+def _power(values: Array | np.ndarray) -> Array:
+    spectrum = jnp.asarray(values)
     # Unlike the square of the absolute value it has a gradient at 0.
     return spectrum.real**2 + spectrum.imag**2
 
@@ -118,7 +115,7 @@ def _power(spectrum: Array) -> Array:
 def _window(window: str | Array | np.ndarray, size: int) -> Array | np.ndarray:
     if isinstance(window, str):
         try:
-            return get_window(window, size)
+            return np.asarray(get_window(window, size))
         except ValueError as error:
             raise ValueError(
                 f"stft: window must be a name that scipy.signal.get_window knows, such as 'hann', "

@@ -39,7 +39,7 @@ def pcm24() -> bytes:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (wav(np.round(TONE * 127 + 128).astype(np.uint8)), 2**-7),
+        (wav(np.round(TONE * 127 + 128).astype(np.uint8)), 2**-6),
         (wav(pcm16()), 2**-14),
         (pcm24(), 2**-22),
         (wav(np.round(TONE * (2**31 - 1)).astype(np.int32)), 1e-7),
@@ -139,9 +139,9 @@ def test_a_folder_becomes_sequences(folder):
     assert recordings.groups is not None and recordings.groups.tolist() == [0, 1, 0, 1]
     assert recordings.length.tolist() == [8, 8, 8, 2]
     assert recordings.values.shape == (4, 8, 8) and not recordings.values[3, 2:].any()
-    # A recording of half the amplitude has a quarter of the energy.
-    difference = recordings.values[0] - recordings.values[1]
-    np.testing.assert_allclose(difference.max(), -2 * np.log(0.9), atol=1e-3)
+    # At 0.9 of the amplitude there is 0.81 of the energy, above the noise of 16 bits.
+    loudest = recordings.values[0].max(axis=1) - recordings.values[1].max(axis=1)
+    np.testing.assert_allclose(loudest, -2 * np.log(0.9), atol=1e-3)
 
 
 def test_new_recordings_are_read_as_those_of_the_training(folder):
