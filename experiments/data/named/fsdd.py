@@ -7,6 +7,7 @@ Source: Jakobovski et al., https://github.com/Jakobovski/free-spoken-digit-datas
 CC BY-SA 4.0.
 """
 
+import dataclasses
 import hashlib
 import re
 import zipfile
@@ -15,63 +16,52 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.data.dataset import Dataset
 from experiments.data.named.download import fetch, user_folders
 from experiments.data.named.tar_archive import read_tar
-from experiments.data.recordings.load import Recordings
+from experiments.data.recordings.folder import File
+from experiments.data.recordings.load import recordings_dataset
 from experiments.data.recordings.recording_format import RecordingFormat
 from experiments.data.recordings.wav import read_wav_bytes
-from jaxnet.nn import pad_sequences
 
 SPEAKERS = ("jackson", "lucas", "nicolas", "theo", "yweweler")
-NUM_OFFICIAL_TEST = 250
-"""Recordings at the end of the data, in the order of `load_fsdd`."""
-
 _URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
+_NUM_OFFICIAL_TEST = 5  # of each digit and speaker
 _FOLDER, _PACKED, _DOWNLOADED = "fsdd", "recordings.tar.xz", "v1.0.10.zip"
 # Over name, size and content of each file, in the order of the names.
 SHA256 = "9098c1d8a62257847c51e99eba77744f78456bc1bb47f9a9d26794087d863393"
-_NAME = re.compile(rf"(?:.*/)?(([0-9])_({'|'.join(SPEAKERS)})_([0-9]+)\.wav)")
+_NAME = re.compile(rf"(?:.*/)?([0-9]_(?:{'|'.join(SPEAKERS)})_[0-9]+\.wav)")
 _MAX_BYTES, _MAX_MEMBER_BYTES, _MAX_MEMBERS = 40 << 20, 1 << 20, 5000
 
 
 def load_fsdd(
     data_dir: Path | None = None, recording_format: RecordingFormat | None = None
-) -> Recordings:
-    """Load the recordings with speakers as groups; the official test set comes last.
+) -> Dataset:
+    """Load the recordings; they can be grouped by speaker.
 
     Args:
         data_dir: folder that may hold `fsdd/recordings.tar.xz`.
-        recording_format: how features are computed; None for the format of the recipe.
+        recording_format: how features are computed; None for `fsdd_format()`.
 
     Returns:
-        2500 recordings, of which the last 250 are the official test set.
+        The data set; the official test set comes last.
 
     Raises:
         ValueError: as `fetch_fsdd`.
     """
-    if recording_format is None:
-        recording_format = fsdd_format()
-    files = fetch_fsdd(data_dir)
-
-    def is_test(name: str) -> bool:
-        return int(_parts(name)[2]) < 5
-
-    names = [*(n for n in files if not is_test(n)), *(n for n in files if is_test(n))]
-    recordings = [read_wav_bytes(files[name], name) for name in names]
-    loaded = recording_format.transform(recordings, names)
-    sequences = pad_sequences(loaded.features)
-    parts = [_parts(name) for name in names]
-    return Recordings(
-        np.asarray(sequences.values),
-        np.asarray(sequences.length),
-        np.array([int(digit) for digit, _, _ in parts], np.int32),
-        tuple("0123456789"),
-        np.array([SPEAKERS.index(speaker) for _, speaker, _ in parts], np.int32),
-        SPEAKERS,
-        tuple(names),
-        recording_format,
-        tuple(loaded.notes),
+    contents = fetch_fsdd(data_dir)
+    files = [_file(name) for name in contents]
+    is_test = [int(file.path.stem.split("_")[2]) < _NUM_OFFICIAL_TEST for file in files]
+    order = np.argsort(is_test, kind="stable")
+    files = [files[i] for i in order]
+    dataset = recordings_dataset(
+        "fsdd",
+        files,
+        [read_wav_bytes(contents[file.name], file.name) for file in files],
+        fsdd_format() if recording_format is None else recording_format,
+        grouping="speaker",
     )
+    return dataclasses.replace(dataset, num_official_test=sum(is_test))
 
 
 def fsdd_format() -> RecordingFormat:
@@ -180,7 +170,6 @@ def _checked(path: Path, members: dict[str, bytes]) -> dict[str, bytes]:
     return {name: files[name] for name in sorted(files)}
 
 
-def _parts(name: str) -> tuple[str, str, str]:
-    match = _NAME.fullmatch(name)
-    assert match is not None
-    return match[2], match[3], match[4]
+def _file(name: str) -> File:
+    digit, speaker, _ = name.split("_")
+    return File(Path(name), name, digit, speaker)

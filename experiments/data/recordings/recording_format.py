@@ -1,20 +1,22 @@
 """How features are computed from recordings: fitted in training, saved with a run."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pydantic
-from jaxtyping import Float32
 from scipy.signal import resample_poly
 
+from experiments.data.dataset import NewRows
 from experiments.data.recordings.folder import find_wav_files
 from experiments.data.recordings.wav import Recording, read_wav
 from jaxnet import audio
+from jaxnet.nn import pad_sequences
 from jaxnet.typing import Sequences
 
 _STRICT: Any = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -22,17 +24,17 @@ _NUM_AT_ONCE = 128
 _NUM_SHOWN = 5
 
 
-class Loaded(NamedTuple):
-    """Features of files.
+class Features(NamedTuple):
+    """Features of recordings.
 
     Attributes:
-        features: one array `(frames, dim)`, float32, for each file.
-        names: of the files, below the folder.
-        notes: what a user should know of how they were read, a sentence each.
+        sequences: values `(n, frames, dim)`, float32, 0 beyond the length, as NumPy arrays.
+        row_notes: for each recording what was done to it; "" for most.
+        notes: the same for all, a sentence each.
     """
 
-    features: list[np.ndarray]
-    names: list[str]
+    sequences: Sequences
+    row_notes: list[str]
     notes: list[str]
 
 
@@ -48,7 +50,7 @@ class RecordingFormat:
         num_filters: number of mel filters (HTK scale).
         low: lowest frequency of the filters, Hz.
         high: highest, Hz.
-        kind: log energies of the filters, or their cepstral coefficients.
+        features: log energies of the filters, or their cepstral coefficients.
         num_coefficients: of "mfcc".
         num_deltas: 1 adds slopes over time to the features, 2 also their slopes.
         normalization: over the frames of each recording: none, their mean, or mean and variance.
@@ -61,11 +63,12 @@ class RecordingFormat:
     (32, 256, 128)
     >>> RecordingFormat.from_json(fitted.to_json()) == fitted
     True
-    >>> fitted.features([np.sin(np.arange(2000, dtype=np.float32))])[0].shape
+    >>> fitted.compute([np.sin(np.arange(2000, dtype=np.float32))])[0].shape
     (14, 32)
     """
 
     __pydantic_config__ = _STRICT
+    kind: ClassVar[str] = "recordings"
 
     sample_rate: int
     frame_size: int
@@ -74,7 +77,7 @@ class RecordingFormat:
     num_filters: int
     low: float
     high: float
-    kind: Literal["log_mel", "mfcc"] = "log_mel"
+    features: Literal["log_mel", "mfcc"] = "log_mel"
     num_coefficients: int = 13
     num_deltas: Literal[0, 1, 2] = 0
     normalization: Literal["none", "mean", "mean_variance"] = "none"
@@ -92,7 +95,7 @@ class RecordingFormat:
             raise ValueError(
                 f"fft_size must be at least frame_size, found {self.fft_size} and {self.frame_size}"
             )
-        if self.kind == "mfcc" and not 1 <= self.num_coefficients <= self.num_filters:
+        if self.features == "mfcc" and not 1 <= self.num_coefficients <= self.num_filters:
             raise ValueError(
                 f"num_coefficients must lie between 1 and num_filters, found "
                 f"{self.num_coefficients} and {self.num_filters}"
@@ -139,26 +142,24 @@ class RecordingFormat:
     @property
     def dim(self) -> int:
         """Number of features of a frame."""
-        of_frame = self.num_filters if self.kind == "log_mel" else self.num_coefficients
+        of_frame = self.num_filters if self.features == "log_mel" else self.num_coefficients
         return of_frame * (1 + self.num_deltas)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """One for each feature of a frame."""
-        names = [f"{self.kind} {index}" for index in range(self.dim // (1 + self.num_deltas))]
+        names = [f"{self.features} {index}" for index in range(self.dim // (1 + self.num_deltas))]
         orders = ("", "delta ", "delta delta ")[: 1 + self.num_deltas]
         return tuple(order + name for order in orders for name in names)
 
-    def features(
-        self, signals: Sequence[Float32[np.ndarray, "_"]]
-    ) -> list[Float32[np.ndarray, "frames dim"]]:
+    def compute(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The features of recordings, in float64 on the CPU, rounded to float32.
 
         Args:
-            signals: the samples of each, at the sample rate of this format.
+            signals: the samples of each, `(num_samples,)`, at the sample rate of this format.
 
         Returns:
-            One array for each, in their order.
+            `(frames, dim)`, float32, for each, in their order.
 
         Raises:
             ValueError: a recording is shorter than one frame.
@@ -188,7 +189,13 @@ class RecordingFormat:
                     outputs[index] = frames[: self.max_frames].astype(np.float32)
         return outputs
 
-    def load(self, path: Path, *, resample: bool = False) -> Loaded:
+    def describe(self) -> dict[str, Any]:
+        """What a report says of it."""
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
+
+    def load(self, path: Path, *, resample: bool = False) -> NewRows:
         """Read a WAV file, or all of a folder, and compute their features.
 
         Args:
@@ -197,20 +204,20 @@ class RecordingFormat:
                 rejected.
 
         Returns:
-            Features, names and notes.
+            Features, and the names of the files as the column `file`.
 
         Raises:
             ValueError: a file cannot be read, has another sample rate, or is shorter than a frame.
         """
         paths = find_wav_files(path)
-        names = [path.name if path.is_file() else file.relative_to(path).as_posix()
-                 for file in paths]  # fmt: skip
-        recordings = [read_wav(file) for file in paths]
-        return self.transform(recordings, names, resample=resample)
+        folder = path.parent if path.is_file() else path
+        names = [file.relative_to(folder).as_posix() for file in paths]
+        features = self.transform([*map(read_wav, paths)], names, resample=resample)
+        return NewRows(features.sequences, {"file": names}, features.row_notes, features.notes)
 
     def transform(
         self, recordings: Sequence[Recording], names: Sequence[str], *, resample: bool = False
-    ) -> Loaded:
+    ) -> Features:
         """The features of recordings that were read, as `load`.
 
         Args:
@@ -219,44 +226,49 @@ class RecordingFormat:
             resample: as in `load`.
 
         Returns:
-            Features, names and notes.
+            Features, and what was done.
 
         Raises:
             ValueError: another sample rate, or fewer samples than a frame.
         """
-        signals, notes = [], []
-        others = [i for i, r in enumerate(recordings) if r.sample_rate != self.sample_rate]
+        rates = [recording.sample_rate for recording in recordings]
+        others = [i for i, rate in enumerate(rates) if rate != self.sample_rate]
         if others and not resample:
-            first = others[0]
             raise ValueError(
-                f"{names[first]} has {recordings[first].sample_rate} samples per second, expected "
+                f"{names[others[0]]} has {rates[others[0]]} samples per second, expected "
                 f"{self.sample_rate} ({len(others)} of {len(names)} recordings have another rate "
                 "than that); convert them, or resample (--resample)"
             )
-        if others:
-            notes.append(f"resampled to {self.sample_rate} Hz: {_listed(names, others)}")
-        stereo = [i for i, r in enumerate(recordings) if r.num_channels > 1]
-        if stereo:
-            notes.append(f"channels averaged: {_listed(names, stereo)}")
-        for recording, name in zip(recordings, names, strict=True):
-            signal = recording.samples
-            if recording.sample_rate != self.sample_rate:
-                divisor = np.gcd(self.sample_rate, recording.sample_rate)
-                up, down = self.sample_rate // divisor, recording.sample_rate // divisor
-                signal = resample_poly(signal.astype(np.float64), up, down).astype(np.float32)
+        signals = [
+            recording.samples
+            if recording.sample_rate == self.sample_rate
+            else _resampled(recording, self.sample_rate)
+            for recording in recordings
+        ]
+        for signal, name in zip(signals, names, strict=True):
             if len(signal) < self.frame_size:
                 raise ValueError(
                     f"{name} has {len(signal)} samples, expected at least one frame of "
                     f"{self.frame_size}; record it again, or remove the file"
                 )
-            signals.append(signal)
-        features = self.features(signals)
-        cut = [i for i, s in enumerate(signals) if self._num_frames(len(s)) > len(features[i])]
-        if cut:
-            seconds = ((self.max_frames or 0) - 1) * self.hop + self.frame_size
-            seconds /= self.sample_rate
-            notes.append(f"cut after {seconds:.3g} seconds: {_listed(names, cut)}")
-        return Loaded(features, list(names), notes)
+        features = self.compute(signals)
+        frames = (1 + (len(signal) - self.frame_size) // self.hop for signal in signals)
+        seconds = ((self.max_frames or 0) - 1) * self.hop + self.frame_size
+        events = {
+            f"resampled to {self.sample_rate} Hz": others,
+            "channels averaged": [i for i, r in enumerate(recordings) if r.num_channels > 1],
+            f"cut after {seconds / self.sample_rate:.3g} seconds": [
+                i for i, number in enumerate(frames) if number > len(features[i])
+            ],
+        }
+        row_notes = [
+            "; ".join(event for event, rows in events.items() if i in rows)
+            for i in range(len(names))
+        ]
+        notes = [f"{event}: {_listed(names, rows)}" for event, rows in events.items() if rows]
+        padded = pad_sequences(features)
+        sequences = Sequences(np.asarray(padded.values), np.asarray(padded.length))
+        return Features(sequences, row_notes, notes)
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
@@ -292,9 +304,6 @@ class RecordingFormat:
                 "restore the file from the run, or train again"
             ) from error
 
-    def _num_frames(self, num_samples: int) -> int:
-        return 1 + (num_samples - self.frame_size) // self.hop
-
     def _bank(self) -> jax.Array:
         return audio.mel_filter_bank(
             self.num_filters, self.fft_size, self.sample_rate, low=self.low, high=self.high
@@ -305,7 +314,7 @@ class RecordingFormat:
             signals, self.frame_size, self.hop, fft_size=self.fft_size, padding="valid"
         )
         features = audio.log_mel(power, self._bank(), floor=self.floor)
-        if self.kind == "mfcc":
+        if self.features == "mfcc":
             features = audio.mfcc(features, self.num_coefficients)
         if self.normalization != "none":
             scale = self.normalization == "mean_variance"
@@ -315,6 +324,12 @@ class RecordingFormat:
             orders.append(audio.deltas(orders[-1]))
         values = jnp.concatenate([jnp.asarray(order.values) for order in orders], axis=-1)
         return Sequences(values, orders[0].length)
+
+
+def _resampled(recording: Recording, sample_rate: int) -> np.ndarray:
+    divisor = math.gcd(sample_rate, recording.sample_rate)
+    up, down = sample_rate // divisor, recording.sample_rate // divisor
+    return resample_poly(recording.samples.astype(np.float64), up, down).astype(np.float32)
 
 
 def _listed(names: Sequence[str], indices: Sequence[int]) -> str:

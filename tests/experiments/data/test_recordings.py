@@ -9,10 +9,12 @@ import pytest
 from scipy.io import wavfile
 
 from experiments.data.named import fsdd
+from experiments.data.new_rows import format_content, read_rows, restore_format
 from experiments.data.recordings.folder import classify_files, find_wav_files
 from experiments.data.recordings.load import load_recordings
 from experiments.data.recordings.recording_format import RecordingFormat
 from experiments.data.recordings.wav import read_wav, read_wav_bytes
+from jaxnet.typing import Sequences
 
 TONE = np.sin(np.arange(1200) * 0.3)
 FORMAT = RecordingFormat.for_rate(8000, num_filters=8)
@@ -132,42 +134,42 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_folder_becomes_sequences(folder):
-    recordings = load_recordings(folder, num_filters=8)
-    assert recordings.class_names == ("no", "yes") and recordings.group_names == ("ann", "bob")
-    assert recordings.y.tolist() == [0, 0, 1, 1]
-    assert recordings.groups is not None and recordings.groups.tolist() == [0, 1, 0, 1]
-    assert recordings.length.tolist() == [8, 8, 8, 2]
-    assert recordings.values.shape == (4, 8, 8) and not recordings.values[3, 2:].any()
+def test_a_folder_becomes_a_data_set_of_series(folder):
+    dataset = load_recordings(folder, num_filters=8)
+    assert dataset.is_series and dataset.name == folder.name
+    assert dataset.class_names == ("no", "yes") and dataset.y.tolist() == [0, 0, 1, 1]
+    assert dataset.groupings == {"group": ("ann", "bob", "ann", "bob")}
+    assert dataset.length is not None and dataset.length.tolist() == [8, 8, 8, 2]
+    assert dataset.x.shape == (4, 8, 8) and not dataset.x[3, 2:].any()
     # At 0.9 of the amplitude there is 0.81 of the energy, above the noise of 16 bits.
-    loudest = recordings.values[0].max(axis=1) - recordings.values[1].max(axis=1)
+    loudest = dataset.x[0].max(axis=1) - dataset.x[1].max(axis=1)
     np.testing.assert_allclose(loudest, -2 * np.log(0.9), atol=1e-3)
 
 
 def test_new_recordings_are_read_as_those_of_the_training(folder):
-    recordings = load_recordings(folder, num_filters=8)
-    restored = RecordingFormat.from_json(recordings.recording_format.to_json())
-    loaded = restored.load(folder)
-    assert loaded.names == list(recordings.names)
-    for row, length, features in zip(
-        recordings.values, recordings.length, loaded.features, strict=True
-    ):
-        np.testing.assert_array_equal(features, row[:length])
+    dataset = load_recordings(folder, num_filters=8)
+    restored = restore_format(format_content(dataset.preprocessing))
+    assert restored == dataset.preprocessing
+    rows = read_rows(folder, restored)
+    assert rows.carried["file"][0] == "no/ann/1.wav" and rows.num_rows == 4
+    np.testing.assert_array_equal(rows.x.values, dataset.x)
+    np.testing.assert_array_equal(rows.x.length, dataset.length)
     alone = restored.load(find_wav_files(folder)[3])
-    assert alone.names == ["1.wav"]
-    np.testing.assert_allclose(alone.features[0], loaded.features[3], atol=1e-6)
+    assert alone.carried == {"file": ["1.wav"]}
+    np.testing.assert_allclose(alone.x.values[0], dataset.x[3, :2], atol=1e-6)
 
 
 def test_features_have_the_kinds_that_are_asked_for():
-    options = {"num_filters": 8, "kind": "mfcc", "num_coefficients": 5, "num_deltas": 2}
+    options = {"num_filters": 8, "features": "mfcc", "num_coefficients": 5, "num_deltas": 2}
     recording_format = RecordingFormat.for_rate(
         8000, normalization="mean_variance", max_frames=6, **options
     )
-    features = recording_format.features([TONE.astype(np.float32)])[0]
+    features = recording_format.compute([TONE.astype(np.float32)])[0]
     assert features.shape == (6, 15) and len(recording_format.feature_names) == 15
     assert recording_format.feature_names[6] == "delta mfcc 1"
-    notes = recording_format.transform([read_wav_bytes(wav(TONE), "a")], ["a"]).notes
-    assert notes == ["cut after 0.112 seconds: 1 recordings (a)"]
+    computed = recording_format.transform([read_wav_bytes(wav(TONE), "a")], ["a"])
+    assert computed.notes == ["cut after 0.112 seconds: 1 recordings (a)"]
+    assert computed.row_notes == ["cut after 0.112 seconds"]
 
 
 def test_another_sample_rate_is_rejected_or_resampled(tmp_path):
@@ -181,12 +183,12 @@ def test_another_sample_rate_is_rejected_or_resampled(tmp_path):
         FORMAT.load(tmp_path / "yes_2.wav")
     loaded = FORMAT.load(tmp_path, resample=True)
     assert loaded.notes == ["resampled to 8000 Hz: 1 recordings (yes_2.wav)"]
-    assert [len(features) for features in loaded.features] == [8, 8, 8]
-    # The tone has its place in the middle of the band; energies near the floor may differ.
-    np.testing.assert_allclose(
-        loaded.features[2].max(axis=1), loaded.features[0].max(axis=1), atol=0.05
-    )
-    assert load_recordings(tmp_path, resample=True).recording_format.sample_rate == 8000
+    assert loaded.row_notes == ["", "", "resampled to 8000 Hz"]
+    assert isinstance(loaded.x, Sequences) and loaded.x.length.tolist() == [8, 8, 8]
+    # The energy of the tone; energies near the floor may differ.
+    values = np.asarray(loaded.x.values).max(axis=2)
+    np.testing.assert_allclose(values[2], values[0], atol=0.05)
+    assert load_recordings(tmp_path, resample=True).x.shape == (3, 8, 32)
 
 
 def test_a_recording_shorter_than_a_frame_is_named():
@@ -198,7 +200,7 @@ def test_a_recording_shorter_than_a_frame_is_named():
     ("change", "message"),
     [
         ({"num_filters": 500}, "lies between two"),
-        ({"kind": "mfcc", "num_coefficients": 9}, "num_coefficients"),
+        ({"features": "mfcc", "num_coefficients": 9}, "num_coefficients"),
         ({"max_frames": 0}, "max_frames"),
         ({"hop_seconds": -1.0, "floor": -1.0}, "floor"),
     ],
@@ -228,10 +230,9 @@ def test_the_authors_archive_is_read_without_the_sixth_speaker(tmp_path, monkeyp
         fsdd.read_downloaded(path)
     monkeypatch.setattr(fsdd, "SHA256", str(error.value).split("SHA-256 ")[1][:64])
     monkeypatch.delenv("JAXNET_DATA", raising=False)
-    recordings = fsdd.load_fsdd(tmp_path, FORMAT)
-    assert recordings.names == ("0_jackson_7.wav", "1_theo_11.wav", "1_theo_0.wav")
-    assert recordings.y.tolist() == [0, 1, 1]
-    assert recordings.groups is not None and recordings.groups.tolist() == [0, 3, 3]
+    dataset = fsdd.load_fsdd(tmp_path, FORMAT)
+    assert dataset.y.tolist() == [0, 1, 1] and dataset.num_official_test == 1
+    assert dataset.groupings == {"speaker": ("jackson", "theo", "theo")}
 
 
 def test_a_damaged_archive_is_rejected(tmp_path):
