@@ -34,6 +34,8 @@ def restore_format(content: dict[str, Any] | None) -> Any:
             from experiments.data.series import SeriesFormat as Fitted
         case "texts":
             from experiments.data.texts.text_format import TextFormat as Fitted
+        case "recordings":
+            from experiments.data.recordings.recording_format import RecordingFormat as Fitted
         case kind:
             raise ValueError(f"kind {kind!r} of a format is unknown; use the version of the run")
     fields = {name: value for name, value in content.items() if name != "kind"}
