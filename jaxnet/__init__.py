@@ -62,6 +62,7 @@ from jaxnet.training import (
 from jaxnet.typing import Sequences, StatefulObjective
 
 if TYPE_CHECKING:
+    from jaxnet import anomaly as anomaly
     from jaxnet import autoencoders as autoencoders
     from jaxnet import boltzmann as boltzmann
     from jaxnet import checkpoint as checkpoint
@@ -84,6 +85,7 @@ except _metadata.PackageNotFoundError:  # run from a source tree
 # Imported when they are first used.
 _NAMESPACES = frozenset(
     (
+        "anomaly",
         "autoencoders",
         "boltzmann",
         "checkpoint",
