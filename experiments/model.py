@@ -8,21 +8,19 @@ targets.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
 from experiments.data import Dataset, Standardization
+from experiments.data.format import Format
+from experiments.data.new_rows import format_content, restore_format
 from jaxnet.checkpoint import export_params, import_params, params_sha256
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.records import add_hash, read_hashed_json
-
-if TYPE_CHECKING:
-    from experiments.data.tables.preprocessing import Preprocessing
 
 _JSON, _ARRAYS = "model.json", "model.safetensors"
 # Of the targets of a regression, which float32 might not tell apart.
@@ -39,8 +37,8 @@ class SavedModel:
         unit: unit of the number that a regression predicts.
         threshold: with two classes, the least probability of the second for which the decision is
             that class, as the mean over the networks.
-        preprocessing: from the columns of a table to features; None for images.
-        inputs: standardization of the features.
+        preprocessing: from the columns of a table, or another file, to inputs; None for images.
+        inputs: standardization of the features, or of the channels of series.
         targets: standardization of the targets of a regression.
         params: evaluation parameters, `(networks, ...)`.
     """
@@ -49,7 +47,7 @@ class SavedModel:
     class_names: tuple[str, ...]
     unit: str
     threshold: float | None
-    preprocessing: Preprocessing | None
+    preprocessing: Format | None
     inputs: Standardization
     targets: Standardization | None
     params: Any
@@ -74,7 +72,7 @@ class SavedModel:
             label = "class" if dataset.class_names else "target"
             preprocessing = Preprocessing(columns, label, dataset.class_names)
         return cls(
-            dataset.x.shape[1:],
+            dataset.in_shape,
             dataset.class_names,
             dataset.unit,
             threshold,
@@ -100,14 +98,13 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
         targets = model.targets._asdict()
         arrays["targets"] = {name: np.float64(value) for name, value in targets.items()}
     export_params(directory.path / _ARRAYS, arrays)
-    fitted = model.preprocessing
     content = {
         "in_shape": list(model.in_shape),
         "class_names": list(model.class_names),
         "unit": model.unit,
         "threshold": model.threshold,
         "has_targets": model.targets is not None,
-        "preprocessing": None if fitted is None else json.loads(fitted.to_json()),
+        "preprocessing": format_content(model.preprocessing),
     }
     directory.write_json(_JSON, add_hash(content))
 
@@ -123,8 +120,6 @@ def load_model(path: Path, params: Any) -> SavedModel:
     Raises:
         ValueError: no model there, or one that is damaged or was changed.
     """
-    from experiments.data.tables.preprocessing import Preprocessing
-
     content = read_hashed_json(path / _JSON)
     try:
         in_shape = tuple(int(length) for length in content["in_shape"])
@@ -144,14 +139,16 @@ def load_model(path: Path, params: Any) -> SavedModel:
             f"{path / _JSON} is damaged: threshold {threshold} for {len(class_names)} classes, "
             "expected a probability for two classes; run the experiment again"
         )
-    preprocessing = None if fitted is None else Preprocessing.from_json(json.dumps(fitted))
-    table = preprocessing is not None
-    if table and in_shape != (len(preprocessing.feature_names),):
+    preprocessing = restore_format(fitted)
+    kind = getattr(preprocessing, "kind", None)
+    if kind == "table" and in_shape != (len(preprocessing.feature_names),):
         raise ValueError(
             f"{path / _JSON} is damaged: in_shape {in_shape} and "
             f"{len(preprocessing.feature_names)} features; run the experiment again"
         )
-    per_feature = np.zeros(in_shape if table else (), np.float32)
+    # The features of a table, or the channels of a series; images and tokens have one scale.
+    scaled = () if kind in (None, "texts") else in_shape[-1:]
+    per_feature = np.zeros(scaled, np.float32)
     like = {
         "params": params(in_shape, len(class_names)),
         "inputs": {"mean": per_feature, "scale": per_feature},

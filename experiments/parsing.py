@@ -47,6 +47,8 @@ class _First:
     optimizer: str | None = None
     channels: tuple[int, ...] = ()
     cross_validate: int | None = None
+    group: str | None = None
+    validation_fraction: float | None = None
     resume: Path | None = None
 
 

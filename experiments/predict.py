@@ -31,7 +31,7 @@ import tyro
 
 from experiments.command import main
 from experiments.config import Options, TableOptions
-from experiments.data import NewRows, load_features, load_images
+from experiments.data import NewRows, load_images, read_rows
 from experiments.model import load_model
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, find_experiment
@@ -107,16 +107,18 @@ def run(config: Config) -> dict[str, np.ndarray]:
     predictions = _with_rows(rows, experiment.predict(options, model, inputs))
     with atomic_write(out) as temporary:
         _write(temporary, out.suffix, predictions)
-    print(f"predictions of {options.num_seeds} networks for {len(rows.x)} rows: {out}")
+    print(f"predictions of {options.num_seeds} networks for {rows.num_rows} rows: {out}")
     return predictions
 
 
 def _load_rows(config: Config, preprocessing: Any) -> NewRows:
-    """The new rows of a table, read as the run read its own."""
+    """The new rows of the user's file, read as the run read its own."""
     if config.unseen is not None:
+        if preprocessing.kind != "table":
+            raise ValueError("unseen is for a table, and the run was trained on none; leave it out")
         preprocessing = dataclasses.replace(preprocessing, unseen=config.unseen)
     table = TableOptions(ignore=config.ignore, missing=config.missing, encoding=config.encoding)
-    return load_features(config.data, preprocessing, options=table, carry=config.id)
+    return read_rows(config.data, preprocessing, options=table, carry=config.id)
 
 
 def _require_no_table_options(config: Config) -> None:
@@ -140,10 +142,11 @@ def _require_model(path: Path, options: Any) -> None:
     """Raise where a run has left no model, and say why."""
     if (path / "model.json").exists():
         return
-    if getattr(options, "cross_validate", 0):
+    if getattr(options, "cross_validate", 0) or getattr(options, "group", None):
         raise ValueError(
             f"run: {path} was a cross-validation, which trains a network for each fold to estimate "
-            "the error and leaves no model; train one without --cross-validate"
+            "the error and leaves no model; train one without --cross-validate "
+            "and --group"
         )
     if getattr(options, "compare_optimizers", ()):
         raise ValueError(

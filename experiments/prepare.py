@@ -13,8 +13,10 @@ from experiments.data import (
     Split,
     Standardization,
     holds_images,
+    holds_series,
     load,
     load_labelled_images,
+    load_series,
     load_table,
     split,
 )
@@ -37,14 +39,14 @@ class Prepared(NamedTuple, Generic[Config]):
         dataset: the data as they were loaded.
         parts: the split; where the data are not split, all examples are the training part.
         inputs: what scales the inputs, fitted on the training part.
-        x: all examples, scaled, `(n, ...)`.
+        x: all examples, scaled: `(n, ...)`, or sequences.
     """
 
     config: Config
     dataset: Dataset
     parts: Split
     inputs: Standardization
-    x: np.ndarray
+    x: Any
 
 
 def prepare(
@@ -53,7 +55,7 @@ def prepare(
     load: Callable[[Config], Dataset],
     check: Callable[[Config, Dataset], None],
     fit: Callable[[Config, Dataset, np.ndarray], Standardization] | None,
-    scale: Callable[[Config, Standardization, np.ndarray], np.ndarray],
+    scale: Callable[[Config, Standardization, Any], Any],
     divide: bool = True,
 ) -> Prepared[Config]:
     """Load, check, split and scale the data of a run.
@@ -79,12 +81,15 @@ def prepare(
     config = _resolve(config, dataset)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
-    parts = split(dataset, seed=config.seed) if divide else Split(rows, rows[:0], rows[:0])
+    parts = Split(rows, rows[:0], rows[:0])
+    if divide:
+        fraction = getattr(config, "validation_fraction", 0.2)
+        parts = split(dataset, seed=config.seed, validation_fraction=fraction)
     if fit is None:
         unscaled = Standardization(np.zeros((), np.float32), np.ones((), np.float32))
-        return Prepared(config, dataset, parts, unscaled, dataset.x)
+        return Prepared(config, dataset, parts, unscaled, dataset.inputs)
     inputs = fit(config, dataset, parts.train)
-    return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.x))
+    return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.inputs))
 
 
 def _resolve(config: Config, dataset: Dataset) -> Config:
@@ -142,6 +147,8 @@ def load_labelled(config: Any, *, task: Task) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, task)
+    if task == "classification" and holds_series(config.data):
+        return _load_series(config, config.data)
     if task == "classification" and holds_images(config.data):
         return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
@@ -169,11 +176,22 @@ def load_unlabelled(config: Any) -> Dataset:
     return _load_table(config, config.data, "classification")
 
 
+def _load_series(config: DataOptions, path: Path) -> Dataset:
+    _require_no_table_options(config, path, "series")
+    if config.label is not None:
+        raise ValueError(f"label: the classes of {path} are in its last field; leave it out")
+    return load_series(path)
+
+
 def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
+    _require_no_table_options(config, path, "images")
+    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
+
+
+def _require_no_table_options(config: DataOptions, path: Path, content: str) -> None:
     for name in TABLE_OPTIONS:
         if getattr(config, name) != getattr(TableOptions(), name):
-            raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
-    return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
+            raise ValueError(f"{name} is for a table, and {path} holds {content}; leave it out")
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:
@@ -187,4 +205,7 @@ def _load_named(config: DataOptions, task: Task) -> Dataset:
 
 
 def _load_table(config: Any, path: Path, task: Task) -> Dataset:
-    return load_table(path, label=config.label, task=task, seed=config.seed, options=config)
+    group = getattr(config, "group", None)
+    return load_table(
+        path, label=config.label, task=task, seed=config.seed, options=config, group=group
+    )

@@ -53,7 +53,7 @@ class Experiment(Command, Protocol):
         """What scales the inputs, fitted on some rows of the data set."""
         ...
 
-    def scale_inputs(self, config: Any, fitted: Standardization, x: np.ndarray) -> np.ndarray:
+    def scale_inputs(self, config: Any, fitted: Standardization, x: Any) -> Any:
         """Examples as the networks take them."""
         ...
 
@@ -65,8 +65,8 @@ class Experiment(Command, Protocol):
         """`.csv` where predictions are a table, `.npz` where they are arrays."""
         ...
 
-    def predict(self, config: Any, model: SavedModel, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Predictions of a run for scaled inputs `(n, ...)`: columns `(n,)`, or arrays."""
+    def predict(self, config: Any, model: SavedModel, x: Any) -> dict[str, np.ndarray]:
+        """Predictions of a run for scaled inputs: columns `(n,)`, or arrays."""
         ...
 
 
@@ -116,7 +116,8 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
 
 
 def _facts(experiment: Any, given: Mapping[str, Any]) -> Facts:
-    names = DataOptions.__dataclass_fields__
+    # The column of the groups is not a feature.
+    names = {*DataOptions.__dataclass_fields__, "group"} & {*experiment.Config.__dataclass_fields__}
     data = {name: value for name, value in given.items() if name in names}
     if data.get("data") is None:
         facts = named_facts(data.get("dataset", experiment.Config().dataset))

@@ -71,9 +71,15 @@ def describe(
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
-    """Sizes of a data set, and what was done to the columns of a user's table."""
+    """Sizes of a data set, and how a user's file was read."""
     sizes: dict[str, Any] = {"rows": len(dataset.x)}
-    if dataset.is_image:
+    if dataset.length is not None:
+        shortest, longest = int(dataset.length.min()), int(dataset.length.max())
+        steps = f"{shortest} to {longest}" if shortest < longest else str(longest)
+        sizes["tokens" if dataset.is_tokens else "steps"] = steps
+        if dataset.is_series:
+            sizes["channels"] = dataset.x.shape[2]
+    elif dataset.is_image:
         sizes["image"] = " x ".join(map(str, dataset.x.shape[1:]))
     else:
         sizes["features"] = dataset.x.shape[1]
@@ -81,13 +87,8 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         sizes["classes"] = dataset.num_classes
     if notes := dataset.notes:
         sizes["as read from the file"] = "; ".join(notes)
-    fitted = dataset.preprocessing
-    if fitted is None or dataset.is_named:
-        return sizes
-    if fitted.imputes:
-        sizes["missing cells"] = "filled with values of the training rows"
-    if fitted.ignored:
-        sizes["ignored columns"] = list(fitted.ignored)
+    if dataset.preprocessing is not None and not dataset.is_named:
+        sizes |= dataset.preprocessing.describe()
     return sizes
 
 

@@ -59,7 +59,9 @@ def require_range(
         return
     bad = np.unravel_index(np.argmin(inside), inside.shape)
     where = f" at index {tuple(map(int, bad))}" if bad else ""
-    if high < math.inf:
+    if low == -math.inf and high == math.inf:
+        expected = "be finite"
+    elif high < math.inf:
         expected = f"lie in {interval}"
     elif include_low and low == 0 and numbers[bad] < 0:
         expected = "not be negative"
@@ -91,6 +93,20 @@ def require_above_zero(function: str, **numbers: Any) -> None:
     """
     for name, number in numbers.items():
         require_range(function, name, number, 0, math.inf, include_low=False, include_high=False)
+
+
+def require_finite(function: str, **numbers: Any) -> None:
+    """Raise, as `require_range`, unless numbers (argument -> value) are finite.
+
+    >>> require_finite("lstm", forget_bias=math.nan)
+    Traceback (most recent call last):
+        ...
+    ValueError: lstm: forget_bias must be finite, found nan
+    """
+    for name, number in numbers.items():
+        require_range(
+            function, name, number, -math.inf, math.inf, include_low=False, include_high=False
+        )
 
 
 def require_integer(

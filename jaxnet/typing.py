@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
-import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
@@ -35,8 +34,8 @@ class Sequences(NamedTuple):
         length: number of steps of each sequence, in [0, time].
     """
 
-    values: Shaped[Array | np.ndarray, "..."]
-    length: Int[Array | np.ndarray, "*batch"]
+    values: Shaped[Any, "..."]
+    length: Int[Any, "*batch"]
 
 
 class StatefulObjective(NamedTuple):

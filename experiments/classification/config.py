@@ -55,6 +55,39 @@ class Cnn(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Rnn(Options):
+    """Recurrent layers over the steps of series, then a dense layer."""
+
+    name: Annotated[Literal["rnn"], tyro.conf.Suppress] = "rnn"
+    cell: Literal["gru", "lstm", "elman"] = "gru"
+    """The recurrent cell."""
+    hidden_dims: tuple[PositiveInt, ...] = (64,)
+    """Sizes of the recurrent layers."""
+    bidirectional: bool = False
+    """Also read each series from its end; the outputs of both directions are concatenated."""
+    pooling: Literal["last", "mean", "max"] = "mean"
+    """Which output of the last layer goes to the dense layer: that of the last step, or the mean or
+    the largest over all steps."""
+    dropout: FractionBelowOne = 0.2
+    """Rate of dropout after each hidden layer."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BagOfEmbeddings(Options):
+    """The mean of the embeddings of all tokens of a text, then dense layers."""
+
+    name: Annotated[Literal["bag_of_embeddings"], tyro.conf.Suppress] = "bag_of_embeddings"
+    embedding_dim: PositiveInt = 128
+    """Size of the embedding of a token."""
+    hidden_dims: tuple[PositiveInt, ...] = ()
+    """Sizes of the hidden layers after the mean."""
+    dropout: FractionBelowOne = 0.2
+    """Rate of dropout of the mean and after each hidden layer."""
+    token_dropout: FractionBelowOne = 0.0
+    """Rate at which tokens of a text are left out in training."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(TrainingOptions, DataOptions, RunOptions):
     """Train networks to predict the class of an example."""
 
@@ -62,8 +95,10 @@ class Config(TrainingOptions, DataOptions, RunOptions):
 
     dataset: str = "digits"
     """Name of the data set, unless --data names a file: digits, breast_cancer, wine, iris, mnist,
-    fashion_mnist, olivetti_faces or emails."""
-    model: Annotated[Linear | Mlp | Cnn, pydantic.Field(discriminator="name")] = Mlp()
+    fashion_mnist, olivetti_faces, emails, or a set of series: JapaneseVowels, GunPoint, ..."""
+    model: Annotated[
+        Linear | Mlp | Cnn | Rnn | BagOfEmbeddings, pydantic.Field(discriminator="name")
+    ] = Mlp()
     """The network."""
     learning_rate: PositiveFloat | None = 2e-3
     """Peak learning rate; None is for optimizers that have no learning rate, such as lbfgs."""
@@ -78,7 +113,15 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     cross_validate: Annotated[int, pydantic.Field(ge=0)] = 0
     """Number of folds of a cross-validation; 0 trains on one split instead."""
     repeats: PositiveInt = 1
-    """Repeats of the cross-validation, each with other folds."""
+    """Repeats of the cross-validation, each with other folds, or with other seeds where each group
+    is left out once."""
+    group: str | None = None
+    """What examples are grouped by, such as speaker: a column of the user's table, or a grouping of
+    the data set. All examples of a group are in the same fold of a cross-validation; without
+    --cross-validate, each group is left out once."""
+    validation_fraction: FractionBelowOne = 0.2
+    """Fraction of the examples outside the test part for validation; 0 trains on all of them, which
+    is for official test sets and settings that are known."""
     false_positive_cost: PositiveFloat = 1.0
     """Cost of predicting the second of two classes for an example of the first."""
     false_negative_cost: PositiveFloat = 1.0

@@ -21,18 +21,20 @@ import jaxnet as jn
 from experiments.baselines import class_baseline
 from experiments.classification import evaluation
 from experiments.classification.config import Config
-from experiments.classification.network import arrange, build_learner, build_network
+from experiments.classification.network import build_learner, build_network
+from experiments.classification.plan import Plan, ScaleOfFold, out_of_fold, padded, plan, scaled
 from experiments.command import finish, stopwatch
-from experiments.data import Dataset, Standardization, folds
+from experiments.data import Dataset, Inputs, Standardization
 from experiments.leaks import note_leaks
 from experiments.summary import describe, summarize
 from experiments.training import batch_size, network_keys, open_directory, train_options
 from jaxnet import metrics, runs
 
 Fit = Callable[[Config, Dataset, np.ndarray], Standardization]
+Scale = Callable[[Config, Standardization, Inputs], Inputs]
 
 
-def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
+def run(config: Config, dataset: Dataset, fit: Fit, scale: Scale) -> dict[str, Any]:
     """Train one network for each fold of each repeat, all in one program.
 
     With a budget of false positives, one more for each pair of folds, which choose the thresholds.
@@ -42,6 +44,7 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
         config: a resolved config.
         dataset: the data.
         fit: what scales the inputs, fitted on some rows.
+        scale: examples as the networks take them.
 
     Returns:
         The summary, as it is written to `summary.json`.
@@ -57,15 +60,16 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
         num_repeats=config.repeats,
         seed=config.seed,
         nested=rate is not None,
+        groups=None if config.group is None else dataset.groupings[config.group],
     )
     budgets = np.zeros(len(folded.tests))
     if rate is not None:
         outside = [np.delete(dataset.y, fold) for fold in folded.tests]
         budgets = np.array([evaluation.budget_on(rate, int(np.sum(y == 0))) for y in outside])
     fitted = [fit(config, dataset, fold) for fold in folded.trains]
-    inputs = arrange(config, dataset.x)
+    scales = [functools.partial(scale, config, each) for each in fitted]
     rows = folded.rows(config.seed)
-    network = build_network(config, inputs.shape[1:], dataset.num_classes)
+    network = build_network(config, dataset.in_shape, dataset.num_classes)
     learner = build_learner(config, network, dataset.num_classes, rows.shape[1])
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
@@ -74,12 +78,12 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(network_keys(config.seed, len(rows))),
-                {"x": scaled(fitted, inputs, rows), "y": dataset.y[rows]},
+                {"x": scaled(scales, dataset.inputs, rows), "y": dataset.y[rows]},
                 batches=jn.training.per_run(batch_size(config, rows.shape[1])),
                 options=options,
             )
             predict = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
-            tested = _evaluate(predict, trained.params, folded, fitted, (inputs, dataset.y))
+            tested = _evaluate(predict, trained.params, folded, scales, dataset)
             metrics_by_fold = dict(
                 jax.jit(jax.vmap(evaluation.final_metrics))(
                     tested.outputs, tested.labels, tested.weights
@@ -88,7 +92,8 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
             if rate is not None:
                 inner = jax.tree.map(lambda leaf: leaf[len(folded.tests) :], trained.params)
                 evaluated, _ = padded(folded.evaluated)
-                chosen = predict(inner, scaled(fitted[len(folded.tests) :], inputs, evaluated))
+                inner_scales = scales[len(folded.tests) :]
+                chosen = predict(inner, scaled(inner_scales, dataset.inputs, evaluated))
                 pooled = out_of_fold(folded, np.asarray(chosen), len(dataset.y))
                 metrics_by_fold |= decide(pooled, dataset.y, budgets, tested)
                 metrics_by_fold |= pooled_metrics(tested, config.repeats, rate)
@@ -111,133 +116,64 @@ def run(config: Config, dataset: Dataset, fit: Fit) -> dict[str, Any]:
         baseline = baselines[0]._replace(metrics=mean)
         summary |= describe(dataset, baseline, metrics_by_fold, notes=note_leaks(dataset))
         summary["num_seeds"] = len(folded.tests)
-        summary["unit"] = (
-            f"folds ({config.repeats} x {config.cross_validate}-fold cross-validation)"
-        )
+        summary["unit"] = f"folds ({_describe_folds(config, folded)})"
+        if config.group is not None:
+            summary["tables"] = {"Groups": group_table(config, dataset, folded, metrics_by_fold)}
         captions = evaluation.draw_learning(directory, trained.history)
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
 
 
 def _evaluate(
-    predict: Callable[[Any, np.ndarray], Array],
+    predict: Callable[[Any, Inputs], Array],
     params: Any,
-    folded: "Plan",
-    fitted: Sequence[Standardization],
-    data: tuple[np.ndarray, np.ndarray],
+    folded: Plan,
+    scales: Sequence[ScaleOfFold],
+    dataset: Dataset,
 ) -> "HeldOut":
     """Outputs of the network of each fold for its test examples."""
-    inputs, labels = data
     num_folds = len(folded.tests)
     outer = jax.tree.map(lambda leaf: leaf[:num_folds], params)
     tests, weights = padded(folded.tests)
-    outputs = predict(outer, scaled(fitted[:num_folds], inputs, tests))
-    return HeldOut(outputs, jnp.asarray(labels[tests]), weights)
+    outputs = predict(outer, scaled(scales[:num_folds], dataset.inputs, tests))
+    return HeldOut(outputs, jnp.asarray(dataset.y[tests]), weights)
 
 
-class Plan(NamedTuple):
-    """The examples on which each network is trained and evaluated, as indices.
-
-    Attributes:
-        trains: the training examples of each fold, then of each pair.
-        tests: the test examples of each fold.
-        pairs: the folds of each pair, of the same repeat.
-    """
-
-    trains: list[np.ndarray]
-    tests: list[np.ndarray]
-    pairs: list[tuple[int, int]]
-
-    @property
-    def evaluated(self) -> list[np.ndarray]:
-        """The examples on which the network of each pair is evaluated: first fold, second fold."""
-        return [np.concatenate([self.tests[one], self.tests[other]]) for one, other in self.pairs]
-
-    def rows(self, seed: int) -> np.ndarray:
-        """The training examples of all networks in one array `(networks, num_train)`.
-
-        A network of a pair has fewer examples, which are repeated in random order, so that all
-        networks take the same number of steps.
-        """
-        rng = np.random.default_rng(seed)
-        length = len(self.trains[0])
-        rows = self.trains[: len(self.tests)]
-        pairs = self.trains[len(self.tests) :]
-        return np.stack([*rows, *(np.resize(rng.permutation(fold), length) for fold in pairs)])
+def _describe_folds(config: Config, folded: Plan) -> str:
+    num_folds = len(folded.tests) // config.repeats
+    if config.group is None:
+        return f"{config.repeats} x {num_folds}-fold cross-validation"
+    if config.cross_validate:
+        return f"{config.repeats} x {num_folds}-fold cross-validation by {config.group}"
+    return f"each of {num_folds} groups by {config.group} left out, {config.repeats} seeds"
 
 
-def plan(labels: np.ndarray, *, num_folds: int, num_repeats: int, seed: int, nested: bool) -> Plan:
-    """Plan a cross-validation.
+def group_table(
+    config: Config, dataset: Dataset, folded: Plan, metrics_by_fold: dict[str, Any]
+) -> list[tuple[str, ...]]:
+    """The accuracy of each test fold, with the groups in it: mean and deviation over the repeats.
 
     Args:
-        labels: of all examples, `(n,)`.
-        num_folds: folds of each repeat.
-        num_repeats: repeats, each with other folds.
-        seed: decides the folds.
-        nested: whether there are pairs.
+        config: a resolved config with `group`.
+        dataset: the data.
+        folded: the plan.
+        metrics_by_fold: `accuracy` of each fold of each repeat.
 
     Returns:
-        The plan. Training folds are cut to the length of the shortest.
-
-    Raises:
-        ValueError: as `folds`.
-
-    >>> three = plan(np.array([0, 1] * 6), num_folds=3, num_repeats=1, seed=0, nested=True)
-    >>> three.pairs, [len(train) for train in three.trains], three.rows(0).shape
-    ([(0, 1), (0, 2), (1, 2)], [8, 8, 8, 4, 4, 4], (6, 8))
+        Rows of text, the first of which is the head.
     """
-    trains, tests = folds(labels, num_folds=num_folds, num_repeats=num_repeats, seed=seed)
-    pairs = [
-        (first + one, first + other)
-        for first in range(0, num_folds * num_repeats if nested else 0, num_folds)
-        for one in range(num_folds)
-        for other in range(one + 1, num_folds)
-    ]
-    length = min(map(len, trains))
-    inner = [np.setdiff1d(trains[one], tests[other]) for one, other in pairs]
-    return Plan([*(fold[:length] for fold in trains), *inner], tests, pairs)
-
-
-def scaled(fitted: Sequence[Standardization], inputs: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The inputs of each network, scaled as fitted for it, `(networks, rows, ...)`."""
-    x = np.empty((*rows.shape, *inputs.shape[1:]), np.float32)
-    for index, scale in enumerate(fitted):
-        x[index] = (inputs[rows[index]] - scale.mean) / scale.scale
-    return x
-
-
-def padded(examples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Indices padded to one length, and their weights: 0 for the padding.
-
-    >>> padded([np.array([4, 5]), np.array([6])])[1].tolist()
-    [[1.0, 1.0], [1.0, 0.0]]
-    """
-    length = max(map(len, examples))
-    weights = np.stack([np.arange(length) < len(rows) for rows in examples])
-    indices = np.stack([np.pad(rows, (0, length - len(rows))) for rows in examples])
-    return indices, weights.astype(np.float32)
-
-
-def out_of_fold(
-    nested: Plan, outputs: Float[np.ndarray, "pairs padded 1"], num_examples: int
-) -> tuple[Float[np.ndarray, "folds n 1"], Float[np.ndarray, "folds n"]]:
-    """For each test fold the outputs for all other examples, of networks that saw neither.
-
-    Args:
-        nested: the plan.
-        outputs: of the network of each pair for `nested.evaluated`.
-        num_examples: examples of the data set, n.
-
-    Returns:
-        The outputs, and their weights: 0 for the test fold, 1 for all others.
-    """
-    values = np.zeros((len(nested.tests), num_examples, 1), np.float32)
-    weights = np.zeros((len(nested.tests), num_examples), np.float32)
-    for (one, other), of_pair in zip(nested.pairs, outputs, strict=True):
-        first, second = nested.tests[one], nested.tests[other]
-        values[other, first], weights[other, first] = of_pair[: len(first)], 1
-        values[one, second], weights[one, second] = of_pair[len(first) :][: len(second)], 1
-    return values, weights
+    groups = np.asarray(dataset.groupings[str(config.group)])
+    accuracy: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    for test, value in zip(folded.tests, np.asarray(metrics_by_fold["accuracy"]), strict=True):
+        name = ", ".join(map(str, np.unique(groups[test])))
+        accuracy.setdefault(name, []).append(float(value))
+        sizes[name] = len(test)
+    rows: list[tuple[str, ...]] = [(str(config.group), "test examples", "accuracy")]
+    for name, values in accuracy.items():
+        spread = f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
+        rows.append((name, str(sizes[name]), f"{np.mean(values):.4f}{spread}"))
+    return rows
 
 
 class HeldOut(NamedTuple):

@@ -206,7 +206,8 @@ def decide(
 
     Args:
         config: the costs.
-        validated: outputs and labels of the validation data.
+        validated: outputs and labels of the validation data; of none, the threshold is that for
+            calibrated probabilities.
         tested: outputs and labels of the test data.
         budget: of `budget_on`; None chooses the threshold of least cost.
 
@@ -214,7 +215,13 @@ def decide(
         `decision_metrics`, `(networks,)` each.
     """
     costs = Costs(config.false_positive_cost, config.false_negative_cost)
-    if budget is None:
+    if not len(validated[1]):
+        default = costs.false_positive / (costs.false_positive + costs.false_negative)
+
+        def choose(outputs: Array, labels: Array) -> Array:
+            return jnp.full((), default)
+
+    elif budget is None:
         choose = functools.partial(choose_threshold, costs=costs)
     else:
         choose = functools.partial(threshold_within, budget=budget)

@@ -20,11 +20,21 @@ import numpy as np
 import jaxnet as jn
 from experiments.baselines import class_baseline
 from experiments.classification import cross_validation, evaluation
-from experiments.classification.config import Cnn, Config
+from experiments.classification.checks import check, is_cross_validated
+from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
+from experiments.classification.out_of_scope import out_of_scope_metrics
 from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
-from experiments.data import Dataset, Standardization, fit_idf, fit_standardization, standardize
+from experiments.data import (
+    Dataset,
+    Inputs,
+    Standardization,
+    fit_idf,
+    fit_standardization,
+    standardize,
+    take,
+)
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
@@ -73,34 +83,43 @@ def run(config: Config) -> dict[str, Any]:
         config,
         load=load_data,
         check=check,
-        fit=None if config.cross_validate else fit_inputs,
+        fit=None if is_cross_validated(config) else fit_inputs,
         scale=scale_inputs,
-        divide=not config.cross_validate,
+        divide=not is_cross_validated(config),
     )
-    if config.cross_validate:
-        return cross_validation.run(config, dataset, fit_inputs)
+    if is_cross_validated(config):
+        return cross_validation.run(config, dataset, fit_inputs, scale_inputs)
     num_classes, options = dataset.num_classes, train_options(config)
     budget = _budget(config, dataset.y[parts.validation])
-    network = build_network(config, x.shape[1:], num_classes)
+    network = build_network(config, dataset.in_shape, num_classes)
     learner = build_learner(config, network, num_classes, len(parts.train))
     check_memory(config, learner.init)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    validation = jnp.asarray(x[parts.validation]), jnp.asarray(dataset.y[parts.validation])
-    test = jnp.asarray(x[parts.test]), jnp.asarray(dataset.y[parts.test])
-    evaluate = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
+    validation, test = (
+        jax.tree.map(jnp.asarray, (take(x, rows), dataset.y[rows]))
+        for rows in (parts.validation, parts.test)
+    )
+    learning_metrics = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
+
+    def evaluate(params: Any, _: Any) -> dict[str, jax.Array]:
+        return learning_metrics(outputs(params, validation[0]), validation[1])
+
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             trained = runs.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
-                {"x": x[parts.train], "y": dataset.y[parts.train]},
+                {"x": take(x, parts.train), "y": dataset.y[parts.train]},
                 batches=batch_size(config, len(parts.train)),
                 options=options,
-                evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
+                evaluate=evaluate if len(parts.validation) else None,
             )
             tested = outputs(trained.params, test[0])
             metrics = dict(jax.jit(jax.vmap(evaluation.final_metrics, (0, None)))(tested, test[1]))
+            if dataset.out_of_scope is not None:
+                others = outputs(trained.params, scale_inputs(config, inputs, dataset.out_of_scope))
+                metrics |= out_of_scope_metrics(tested, others)
             threshold = None
             if num_classes == 2:
                 validated = outputs(trained.params, validation[0]), validation[1]
@@ -134,16 +153,25 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
-    """Mean and scale of each column, or of all pixels together, or the weights of words."""
-    x = arrange(config, dataset.x[rows])
+    """Mean and scale of each column or channel, or of all pixels, or the weights of words."""
+    x = take(dataset.inputs, rows)
+    if isinstance(x, jn.Sequences):
+        if dataset.is_tokens:
+            return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
+        return fit_standardization(np.asarray(x.values)[np.asarray(jn.nn.time_mask(x))])
     if dataset.is_text:
         return fit_idf(x)
     return fit_standardization(x, per_feature=not dataset.is_image)
 
 
-def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
-    """Standardized examples: images for a cnn, vectors for all other models."""
-    return standardize(fitted, arrange(config, x))
+def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> Inputs:
+    """Standardized examples, with the axes that the model takes; tokens stay as they are."""
+    if not isinstance(x, jn.Sequences):
+        return arrange(config, standardize(fitted, x))
+    values, length = map(np.asarray, x)
+    if not np.issubdtype(values.dtype, np.integer):
+        values = standardize(fitted, values)
+    return arrange(config, jn.Sequences(values, length))
 
 
 def _budget(config: Config, labels: np.ndarray) -> float | None:
@@ -156,21 +184,21 @@ def prediction_suffix(model: SavedModel) -> str:
     return ".csv"
 
 
-def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.ndarray]:
+def predict(config: Config, model: SavedModel, x: Inputs) -> dict[str, np.ndarray]:
     """Classes of new examples, by the mean probability of all networks.
 
     Args:
         config: the options of the run.
         model: its networks.
-        x: scaled inputs `(n, ...)`.
+        x: scaled inputs.
 
     Returns:
         `class`, `probability` (of that class), `decision` (with two classes, at the threshold of
         the run) and the probability of every class, `(n,)` each.
     """
-    network = build_network(config, x.shape[1:], len(model.class_names))
+    network = build_network(config, model.in_shape, len(model.class_names))
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    logits = evaluation.class_logits(outputs(model.params, jnp.asarray(x)))
+    logits = evaluation.class_logits(outputs(model.params, jax.tree.map(jnp.asarray, x)))
     probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
     names = np.asarray(model.class_names)
     columns = {
@@ -180,48 +208,3 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
     if model.threshold is not None:
         columns["decision"] = names[(probabilities[:, 1] >= model.threshold).astype(int)]
     return columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)}
-
-
-def check(config: Config, dataset: Dataset) -> None:
-    """Check data, and that the options fit them and each other.
-
-    Raises:
-        ValueError: they do not.
-    """
-    jn.check_data(dataset.x, dataset.y, num_classes=dataset.num_classes)
-    if isinstance(config.model, Cnn) and not dataset.is_image:
-        raise ValueError(f"model cnn needs images, and {dataset.name} is a table; use mlp")
-    if config.label_smoothing > 0 and dataset.num_classes == 2:
-        raise ValueError(
-            "label_smoothing needs more than two classes, since two have one logistic output, "
-            f"found {config.label_smoothing}; leave it out"
-        )
-    if config.cross_validate == 1:
-        raise ValueError("cross_validate must be 0 or at least 2, found 1; use more folds")
-    if config.cross_validate and config.patience is not None:
-        raise ValueError(
-            f"patience {config.patience} needs validation data, and cross_validate leaves none; "
-            "leave one of the two out"
-        )
-    if config.cross_validate and config.impute is not None:
-        raise ValueError(
-            "impute takes medians from the training rows of one split, which are others in each "
-            "fold of cross_validate; leave one of the two out, or fill the cells before"
-        )
-    rate = config.max_false_positive_rate
-    if rate is None:
-        return
-    if dataset.num_classes != 2:
-        raise ValueError(
-            f"max_false_positive_rate is for two classes, {dataset.name} has "
-            f"{dataset.num_classes}; leave it out"
-        )
-    if config.cross_validate == 2:
-        raise ValueError(
-            "max_false_positive_rate with cross_validate needs at least 3 folds, found 2: one "
-            "tests, one chooses the threshold, the others train; use more folds"
-        )
-    if (config.false_positive_cost, config.false_negative_cost) != (1, 1):
-        raise ValueError(
-            "max_false_positive_rate chooses the threshold, and so do costs; leave one out"
-        )

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 import numpy as np
 
 import jaxnet as jn
-from experiments.classification.config import Cnn, Config, Linear
+from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Linear, Rnn
+from experiments.data import Inputs
 from experiments.training import config_optimizer
 
+# Models of sequences of any length.
+SEQUENTIAL = (Rnn, BagOfEmbeddings)
 
-def arrange(config: Config, x: np.ndarray) -> np.ndarray:
-    """Examples with the axes that the model takes: images for a cnn, vectors for all others."""
-    return x if isinstance(config.model, Cnn) else x.reshape(len(x), -1)
+
+def arrange(config: Config, x: Inputs) -> Inputs:
+    """Examples with the axes that the model takes: images, sequences, or else vectors."""
+    if isinstance(config.model, SEQUENTIAL):
+        return x
+    values = np.asarray(x.values) if isinstance(x, jn.Sequences) else x
+    return values if isinstance(config.model, Cnn) else values.reshape(len(values), -1)
 
 
 def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> jn.Network:
@@ -20,7 +27,8 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
 
     Args:
         config: the options.
-        in_shape: shape of one example; only a cnn keeps the axes of an image.
+        in_shape: shape of one example, or the number of different tokens; only a cnn keeps the axes
+            of an image.
         num_classes: number of classes.
 
     Raises:
@@ -34,6 +42,21 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
             [*model.hidden_dims, num_outputs],
             dropout=model.dropout,
             convs_per_stage=model.convs_per_stage,
+        )
+    if isinstance(model, Rnn):
+        return jn.nn.rnn(
+            [in_shape[-1], *model.hidden_dims, num_outputs],
+            cell=getattr(jn.nn, model.cell),
+            bidirectional=model.bidirectional,
+            pooling=model.pooling,
+            dropout=model.dropout,
+        )
+    if isinstance(model, BagOfEmbeddings):
+        return jn.nn.bag_of_embeddings(
+            in_shape[0],
+            [model.embedding_dim, *model.hidden_dims, num_outputs],
+            dropout=model.dropout,
+            token_dropout=model.token_dropout,
         )
     in_dim = math.prod(in_shape)
     if isinstance(model, Linear):

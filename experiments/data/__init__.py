@@ -10,23 +10,26 @@ generated ones), `idx` (MNIST and Fashion-MNIST), `faces`, and `emails` with `em
 and not before.
 """
 
-from experiments.data.dataset import Dataset
+from experiments.data.dataset import Dataset, Inputs, NewRows, take
 from experiments.data.named.registry import CLASSIFICATION, REGRESSION, load
 from experiments.data.named.term_weights import fit_idf
+from experiments.data.new_rows import read_rows
 from experiments.data.scaling import (
     Standardization,
     fit_standardization,
     fit_unit_interval,
     standardize,
 )
+from experiments.data.series import holds_series, load_series
 from experiments.data.splits import Split, folds, split
 from experiments.data.tables.images import holds_images, load_images, load_labelled_images
-from experiments.data.tables.user_table import NewRows, load_features, load_table
+from experiments.data.tables.user_table import load_features, load_table
 
 __all__ = [
     "CLASSIFICATION",
     "REGRESSION",
     "Dataset",
+    "Inputs",
     "NewRows",
     "Split",
     "Standardization",
@@ -35,11 +38,15 @@ __all__ = [
     "fit_unit_interval",
     "folds",
     "holds_images",
+    "holds_series",
     "load",
     "load_features",
     "load_images",
     "load_labelled_images",
+    "load_series",
     "load_table",
+    "read_rows",
     "split",
     "standardize",
+    "take",
 ]

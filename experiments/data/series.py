@@ -1,87 +1,122 @@
-"""Time series that an experiment takes, with labelled windows where there are any."""
+"""Labeled series as a data set: those that are known by name, and a user's .ts file."""
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+import pydantic
+
+from experiments.data.dataset import Dataset, NewRows
+from experiments.data.ts_files import LabeledSeries, read_ts
+from jaxnet.nn import pad_sequences
+from jaxnet.typing import Sequences
 
 
-# Arrays have no single truth value, so two are compared by `sha256`, not by `==`.
-@dataclasses.dataclass(frozen=True, eq=False)
-class Series:
-    """One number at each of some times.
-
-    Attributes:
-        name: what it is called in reports.
-        times: seconds since 1970, in increasing order, float64.
-        values: finite numbers, float64.
-        windows: first and last step of each labelled window, last step included.
-        records: the row of the file, from 1, that each step was read from.
-    """
-
-    name: str
-    times: Float[np.ndarray, " time"]
-    values: Float[np.ndarray, " time"]
-    windows: tuple[tuple[int, int], ...] = ()
-    records: Int[np.ndarray, " time"] | None = None
-
-    @property
-    def labels(self) -> Int[np.ndarray, " time"]:
-        """1 for the steps in labelled windows, 0 for others."""
-        labels = np.zeros(len(self.values), np.int64)
-        for first, last in self.windows:
-            labels[first : last + 1] = 1
-        return labels
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SeriesCollection:
-    """Series that are read, scored and evaluated together.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeriesFormat:
+    """What new series must be to be predicted.
 
     Attributes:
-        name: of the data set, or the stem of the user's file.
-        series: the series.
-        is_named: whether the data set is known by its name; False for the user's data.
-        is_labelled: whether labelled windows exist, so that scores can be evaluated.
-        notes: what a user should know of how a file was read, a sentence each.
+        num_channels: numbers of a step.
+
+    >>> SeriesFormat.from_json(SeriesFormat(num_channels=3).to_json())
+    SeriesFormat(num_channels=3)
     """
 
-    name: str
-    series: tuple[Series, ...]
-    is_named: bool = False
-    is_labelled: bool = False
-    notes: tuple[str, ...] = ()
+    __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
+    kind: ClassVar[str] = "series"
 
-    @property
-    def sha256(self) -> str:
-        """SHA-256 over names, times, values and windows."""
-        digest = hashlib.sha256()
-        for series in self.series:
-            digest.update(f"{series.name} {len(series.values)} {series.windows}\n".encode())
-            digest.update(np.ascontiguousarray(series.times, np.float64).tobytes())
-            digest.update(np.ascontiguousarray(series.values, np.float64).tobytes())
-        return digest.hexdigest()
+    num_channels: int
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of it."""
+        return {}
+
+    def load(self, path: Path) -> NewRows:
+        """Read new series.
+
+        Args:
+            path: a .ts file, with or without classes.
+
+        Returns:
+            Series, and what goes with them.
+
+        Raises:
+            ValueError: as `read_ts`, or another number of channels.
+        """
+        series = read_ts(path)
+        num_channels = series.values[0].shape[1]
+        if num_channels != self.num_channels:
+            raise ValueError(
+                f"{path}: the series have {num_channels} channels, expected {self.num_channels} as "
+                "in the run"
+            )
+        x = Sequences(*map(np.asarray, pad_sequences(series.values)))
+        return NewRows(x, {}, [""] * len(series.values), [])
+
+    def to_json(self) -> str:
+        """JSON from which `from_json` restores an equal object."""
+        return pydantic.TypeAdapter(SeriesFormat).dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "SeriesFormat":
+        """Read what `to_json` wrote.
+
+        Args:
+            text: JSON.
+
+        Returns:
+            The format.
+
+        Raises:
+            ValueError: the text is not JSON, or a field is missing, unknown or of another type.
+        """
+        return pydantic.TypeAdapter(SeriesFormat).validate_json(text)
 
 
-def pad_series(rows: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Series of different lengths as one array, and weights that are 0 for the padding.
+def series_dataset(name: str, series: LabeledSeries) -> Dataset:
+    """Labeled series as a data set.
 
     Args:
-        rows: arrays `(time, ...)`.
-        length: number of steps of the result, at least that of the longest.
+        name: of the data set.
+        series: the series.
 
     Returns:
-        Arrays `(series, length, ...)`, float32, 0 in the padding, and weights `(series, length)`.
+        The data set; steps beyond the length of a series are 0.
 
-    >>> padded, weight = pad_series([np.ones(3), np.ones(1)], 3)
-    >>> padded.tolist(), weight.tolist()
-    ([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    >>> values = [np.ones((2, 1), np.float32), np.ones((3, 1), np.float32)]
+    >>> dataset = series_dataset("two", LabeledSeries(values, np.arange(2), ("a", "b")))
+    >>> dataset.is_series, dataset.x.shape, dataset.length.tolist()
+    (True, (2, 3, 1), [2, 3])
     """
-    padded = np.zeros((len(rows), length, *rows[0].shape[1:]), np.float32)
-    weight = np.zeros((len(rows), length), np.float32)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = row
-        weight[index, : len(row)] = 1
-    return padded, weight
+    padded = pad_sequences(series.values)
+    return Dataset(
+        name,
+        np.asarray(padded.values),
+        series.labels.astype(np.int32),
+        class_names=series.class_names,
+        length=np.asarray(padded.length),
+        num_official_test=series.num_official_test,
+        preprocessing=SeriesFormat(num_channels=series.values[0].shape[1]),
+    )
+
+
+def holds_series(path: Path) -> bool:
+    """Whether a file is one of series, by its ending."""
+    return path.suffix.lower() == ".ts"
+
+
+def load_series(path: Path) -> Dataset:
+    """Load the series of a user's .ts file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The data set, named after the file.
+
+    Raises:
+        ValueError: as `read_ts`.
+    """
+    return series_dataset(path.stem, read_ts(path))

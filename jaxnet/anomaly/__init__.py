@@ -1,4 +1,4 @@
-"""Anomalies in time series: windows, scores of time steps, likelihoods, and online learning.
+"""Anomalies in time series and logs: scores of time steps, online learning, next-event models.
 
 A score is one number for each time step, higher where the step is more unusual. How scores of
 windows become scores of steps is said where they are made: `overlap_mean` averages over all windows
@@ -14,16 +14,30 @@ look ahead. Metrics of scores are in `jaxnet.metrics`: `nab_score`, `vus_pr`, `v
 ((200,), True)
 """
 
+from jaxnet.anomaly.events import (
+    UNKNOWN_EVENT,
+    block_scores,
+    event_surprise,
+    event_tokens,
+    event_vocabulary,
+    next_event,
+)
 from jaxnet.anomaly.likelihood import anomaly_likelihood, rolling_moments
 from jaxnet.anomaly.online import learn_online
 from jaxnet.anomaly.scores import distance_scores, forecast_scores, reconstruction_scores
 from jaxnet.anomaly.sliding import overlap_mean, step_scores, windows
 
 __all__ = [
+    "UNKNOWN_EVENT",
     "anomaly_likelihood",
+    "block_scores",
     "distance_scores",
+    "event_surprise",
+    "event_tokens",
+    "event_vocabulary",
     "forecast_scores",
     "learn_online",
+    "next_event",
     "overlap_mean",
     "reconstruction_scores",
     "rolling_moments",

@@ -46,7 +46,8 @@ def rolling_moments(
     number = jnp.ones_like(values) if weight is None else jnp.asarray(weight, values.dtype)
     values = jnp.where(number > 0, values, 0)
     span = (number, values, jnp.zeros_like(values))
-    result = tuple(map(jnp.zeros_like, span))
+    empty = jnp.zeros_like(values)
+    result = (empty, empty, empty)
     covered, length = 0, 1
     while True:
         if window & length:

@@ -14,9 +14,22 @@ from jaxnet.nn.network import Chain, Network, chain
 from jaxnet.typing import Initializer
 
 
-def _dropout_layers(rate: ArrayLike) -> list[Network]:
-    """One layer, or none where the rate is known to be zero: it would only cost random bits."""
-    return [] if is_zero(rate) else [layers.dropout(rate)]
+def dropout_layers(
+    rate: ArrayLike, layer: Callable[[ArrayLike], Network] = layers.dropout
+) -> list[Network]:
+    """One layer, or none where the rate is known to be zero: it would only cost random bits.
+
+    Args:
+        rate: of dropout.
+        layer: from the rate to the layer.
+
+    Returns:
+        No network, or one.
+
+    >>> dropout_layers(0.0), dropout_layers(0.5)
+    ([], [dropout(0.5)])
+    """
+    return [] if is_zero(rate) else [layer(rate)]
 
 
 def _mlp_layers(
@@ -28,7 +41,7 @@ def _mlp_layers(
     parts: list[Network] = []
     for in_dim, out_dim in itertools.pairwise(dims[:-1]):
         parts += [layers.dense(in_dim, out_dim, kernel_init=kernel_init)]
-        parts += [layers.activation(activation), *_dropout_layers(dropout)]
+        parts += [layers.activation(activation), *dropout_layers(dropout)]
     return [*parts, layers.dense(dims[-2], dims[-1])]
 
 
@@ -69,7 +82,7 @@ def mlp(
     for name, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
         require_range("mlp", name, rate, 0, 1, include_high=False)
     return chain(
-        *_dropout_layers(input_dropout), *_mlp_layers(dims, activation, dropout, kernel_init)
+        *dropout_layers(input_dropout), *_mlp_layers(dims, activation, dropout, kernel_init)
     )
 
 
@@ -133,7 +146,7 @@ def cnn(
             parts.append(convolution.conv(in_channels, out_channels, size, **options))
             parts.append(layers.activation(activation))
             in_channels = out_channels
-        parts += [pooling.max_pool(), *_dropout_layers(dropout)]
+        parts += [pooling.max_pool(), *dropout_layers(dropout)]
         height, width = height // 2, width // 2
     flat_dims = [height * width * in_channels, *dims]
     head = _mlp_layers(flat_dims, activation, dropout, he_normal)

@@ -1,14 +1,16 @@
-"""Several outputs from one trunk."""
+"""Networks with branches: several outputs from one trunk, and residual connections."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
-from jaxnet.nn.network import Network, require_network
-from jaxnet.typing import Params
+from jaxnet.nn.network import Network, one_line, require_network
+from jaxnet.nn.sequences import zero_padding
+from jaxnet.typing import Params, Sequences
 
 _TRUNK = "trunk"
 
@@ -98,3 +100,48 @@ def heads(trunk: Network, branches: Mapping[str, Any]) -> Heads:
         require_network("heads", network, name=f"branch {name!r}")
     networks = ((_TRUNK, trunk), *branches.items())
     return Heads(_Init(networks), _Apply(networks), "heads", trunk=trunk, branches=networks[1:])
+
+
+def residual(network: Network) -> Network:
+    """A network whose input is added to its output, `y = x + network(x)`.
+
+    He et al. (2016), "Deep residual learning for image recognition", eq. 1.
+
+    Args:
+        network: from an array to an array of the same shape, or from `Sequences` to `Sequences` of
+            the same shape and lengths.
+
+    Returns:
+        A network with the parameters of `network`; outputs beyond the length of a sequence are 0.
+
+    Raises:
+        TypeError: what is not a network.
+        ValueError: (of the network) outputs of another shape than the inputs.
+
+    >>> import jaxnet as jn, jax.numpy as jnp
+    >>> network = residual(jn.activation(jax.nn.relu))
+    >>> network.apply({}, jnp.array([-1.0, 2.0])).tolist()
+    [-1.0, 4.0]
+    """
+    require_network("residual", network)
+    apply = _ResidualApply(network)
+    return Network(network.init, apply, "residual", detail=one_line(network))
+
+
+@dataclasses.dataclass(frozen=True)
+class _ResidualApply:
+    inside: Network
+
+    def __call__(self, params: Params, x: Any, /, *, key: Array | None = None) -> Any:
+        if isinstance(x, Sequences):
+            x = zero_padding(x)
+        y = self.inside.apply(params, x, key=key)
+        shapes = [jax.tree.map(np.shape, tree) for tree in (x, y)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"residual: the input has shape {shapes[0]} and the output {shapes[1]}, expected "
+                "the same; change the sizes, the padding or the strides of the network"
+            )
+        if isinstance(x, Sequences):
+            return Sequences(x.values + y.values, x.length)
+        return x + y

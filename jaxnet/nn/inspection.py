@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from jaxnet.nn.branches import Heads
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, require_network
-from jaxnet.typing import Params
+from jaxnet.typing import Params, Sequences
 
 
 class _Row(NamedTuple):
@@ -26,8 +26,9 @@ def summary(network: Network | StatefulNetwork, input_shape: PyTree[Any]) -> str
 
     Args:
         network: a network; the parts of chains, autoencoders and heads are listed below them.
-        input_shape: shape of one example, without the batch: `(28, 28, 1)`; or a pytree of
-            `jax.ShapeDtypeStruct`, for several inputs or other dtypes than float32.
+        input_shape: shape of one example, without the batch: `(28, 28, 1)`, or `(time, dim)`; or a
+            pytree of `jax.ShapeDtypeStruct`, for several inputs or other dtypes than float32, such
+            as `Sequences(jax.ShapeDtypeStruct((time,), jnp.int32), ())` for tokens.
 
     Returns:
         The table, to be printed. Shapes are those of one example; a line at the end counts all
@@ -96,9 +97,14 @@ def _shapes(tree: Any) -> Any:
         return isinstance(node, (tuple, list)) and all(isinstance(size, int) for size in node)
 
     def struct(leaf: Any) -> Any:
+        if isinstance(leaf, Sequences):
+            return Sequences(struct(leaf.values), jax.ShapeDtypeStruct((), jnp.int32))
         return jax.ShapeDtypeStruct(tuple(leaf), jnp.float32) if is_shape(leaf) else leaf
 
-    return jax.tree.map(struct, tree, is_leaf=is_shape)
+    def is_leaf(node: Any) -> bool:
+        return isinstance(node, Sequences) or is_shape(node)
+
+    return jax.tree.map(struct, tree, is_leaf=is_leaf)
 
 
 def _with_batch(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -106,7 +112,10 @@ def _with_batch(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def _shown(output: Any) -> str:
-    shapes = jax.tree.map(lambda leaf: str(leaf.shape[1:]), output)
+    def shown(leaf: Any) -> str:
+        return str((leaf.values if isinstance(leaf, Sequences) else leaf).shape[1:])
+
+    shapes = jax.tree.map(shown, output, is_leaf=lambda node: isinstance(node, Sequences))
     return str(shapes).replace("'", "")
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from jaxnet.typing import Apply, Params
+from jaxnet.typing import Apply, Params, Sequences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +145,18 @@ class _ParallelApply:
     parts: tuple[_Part, ...]
 
     def __call__(
-        self, params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
-    ) -> Float[Array, "*batch out_dim"]:
-        return jnp.concatenate([part.apply(params, x, key) for part in self.parts], axis=-1)
+        self,
+        params: Params,
+        x: Sequences | Shaped[Array, "*batch in_dim"],
+        /,
+        *,
+        key: Array | None = None,
+    ) -> Sequences | Float[Array, "*batch out_dim"]:
+        outputs = [part.apply(params, x, key) for part in self.parts]
+        if not all(isinstance(output, Sequences) for output in outputs):
+            return jnp.concatenate(outputs, axis=-1)
+        values = jnp.concatenate([output.values for output in outputs], axis=-1)
+        return Sequences(values, outputs[0].length)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -241,6 +250,22 @@ def require_network(
     raise TypeError(f"{function}: {name} is {kind}, expected a Network; {remedy}")
 
 
+def one_line(network: Network) -> str:
+    """The `repr` of a network inside that of another, where it has one line; else its name.
+
+    Args:
+        network: the network.
+
+    Returns:
+        Its `repr`, or its name.
+
+    >>> import jaxnet as jn
+    >>> one_line(jn.dense(2, 1)), one_line(jn.mlp([3, 2, 1]))
+    ('dense(2, 1)', 'chain')
+    """
+    return f"{network!r}" if not network._children() else network.name
+
+
 def _named(
     function: str, networks: Sequence[Network], names: Sequence[str] | None
 ) -> tuple[_Part, ...]:
@@ -300,7 +325,8 @@ def parallel(*networks: Network, names: Sequence[str] | None = None) -> Network:
     """Apply every network to the same input and concatenate their outputs on the last axis.
 
     Args:
-        networks: networks that take the same input and agree in all axes but the last.
+        networks: networks that take the same input and agree in all axes but the last; those of
+            sequences also in the lengths of their outputs.
         names: as in `chain`.
 
     Returns:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
-from jaxnet.nn.network import Network, require_network
+from jaxnet.nn.network import Network, one_line, require_network
 from jaxnet.typing import Params, Sequences
 
 
@@ -126,4 +126,4 @@ def each_step(network: Network) -> Network:
         values = network.apply(params, zero_padding(x).values, key=key)
         return zero_padding(Sequences(values, x.length))
 
-    return Network(network.init, apply, "each_step", detail=repr(network))
+    return Network(network.init, apply, "each_step", detail=one_line(network))

@@ -13,7 +13,7 @@ import pytest
 from jax import export
 
 import jaxnet as jn
-from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, N
+from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, OVER_TIME, N
 
 PLATFORMS = ("cuda", "tpu", "cpu")
 KEY = jax.eval_shape(lambda: jax.random.key(0))
@@ -32,6 +32,10 @@ def _cnn():
     return jn.gradient_learner(network.init, objective, optax.adam(1e-3))
 
 
+def _classifier(network):
+    return jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-3))
+
+
 def _programs():
     programs = {
         name: (functools.partial(_fit, learner, hooks), KEY, data)
@@ -45,7 +49,21 @@ def _programs():
         "x": jax.ShapeDtypeStruct((N, 8, 8, 1), jnp.float32),
         "y": jax.ShapeDtypeStruct((N,), jnp.int32),
     }
+    length = jax.ShapeDtypeStruct((N,), jnp.int32)
+    series, texts = (
+        {"x": jn.Sequences(values, length), "y": length}
+        for values in (
+            jax.ShapeDtypeStruct((N, 5, 3), jnp.float32),
+            jax.ShapeDtypeStruct((N, 5), jnp.int32),
+        )
+    )
     return programs | {
+        "rnn": (functools.partial(_fit, _classifier(OVER_TIME["rnn"].network), ()), KEY, series),
+        "bag_of_embeddings": (
+            functools.partial(_fit, _classifier(OVER_TIME["bag_of_embeddings"].network), ()),
+            KEY,
+            texts,
+        ),
         "cnn": (functools.partial(_fit, _cnn(), ()), KEY, images),
         "fit_kmeans": (lambda key, x: jn.clustering.fit_kmeans(key, x, 3, num_restarts=2), KEY, X),
         "fit_gaussian_mixture": (

@@ -8,6 +8,7 @@ from flax import linen, nnx
 
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
+from tests.contracts.registry import OVER_TIME
 
 NETWORKS = {
     "dense": (jn.dense(6, 3), (6,)),
@@ -17,6 +18,9 @@ NETWORKS = {
     "layer_norm": (jn.layer_norm(6), (6,)),
     "conv": (jn.conv(2, 3), (6, 5, 2)),
     "conv_strided": (jn.conv(2, 3, (3, 2), strides=(2, 1), padding="VALID"), (6, 5, 2)),
+    "conv_of_series": (jn.conv(2, 3, (3,), dilation=2, padding="CAUSAL"), (6, 2)),
+    "max_pool_of_series": (jn.max_pool((2,), padding="SAME"), (5, 2)),
+    "mean_pool_of_series": (jn.mean_pool((2,)), (5, 2)),
     "max_pool": (jn.max_pool(), (6, 5, 2)),
     "mean_pool": (jn.mean_pool((2, 3), padding="SAME"), (6, 5, 2)),
     "flatten": (jn.flatten(), (6, 5, 2)),
@@ -33,6 +37,11 @@ NETWORKS = {
     "tied_autoencoder": (jn.autoencoders.mlp_autoencoder([6, 4, 2], tied=True), (6,)),
     "cnn_autoencoder": (jn.autoencoders.cnn_autoencoder((4, 4, 2), [3], [5, 2]), (4, 4, 2)),
     "variational_autoencoder": (jn.autoencoders.mlp_variational_autoencoder([6, 4, 2]), (6,)),
+    # Sequences have laws of their own; these take arrays, whose steps all count.
+    **{
+        name: (OVER_TIME[name].network, (4, *OVER_TIME[name].step))
+        for name in ("gru", "min_gru_reversed", "attention", "rnn")
+    },
     "linen": (from_linen(linen.Dense(3), jnp.ones((1, 6))), (6,)),
     "nnx": (from_nnx(lambda rngs: nnx.Linear(6, 3, rngs=rngs)), (6,)),
 }
@@ -66,8 +75,8 @@ def test_init_is_a_function_of_its_key(network, key):
     init = jax.jit(network[0].init)
     first, again, other = jax.device_get([init(key), init(key), init(jax.random.key(99))])
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, again))
-    kernels = [leaf for leaf in jax.tree.leaves(first) if leaf.ndim > 1]
-    others = [leaf for leaf in jax.tree.leaves(other) if leaf.ndim > 1]
+    kernels = [leaf for leaf in jax.tree.leaves(first) if leaf.ndim > 1 and leaf.any()]
+    others = [leaf for leaf in jax.tree.leaves(other) if leaf.ndim > 1 and leaf.any()]
     assert all((a != b).any() for a, b in zip(kernels, others, strict=True))
 
 

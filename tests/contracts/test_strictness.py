@@ -13,6 +13,7 @@ from tests.contracts.registry import (
     BATCHES,
     LEARNERS,
     OBJECTIVES,
+    OVER_TIME,
     RBM,
     VAE,
     X,
@@ -50,6 +51,21 @@ def test_networks(name):
 
     jax.eval_shape(network.apply, params, x)
     jax.eval_shape(jax.grad(loss), params, x, KEY)
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_networks_over_time(name):
+    network, _, num_tokens, _ = case = OVER_TIME[name]
+    params = jax.eval_shape(network.init, KEY)
+    values = jax.eval_shape(lambda: jnp.asarray(case.example((2, 3, 5))))
+    length = jax.ShapeDtypeStruct((2, 3), jnp.int32)
+
+    def loss(params, values, length, key):
+        outputs = network.apply(params, jn.Sequences(values, length), key=key)
+        return (outputs.values if isinstance(outputs, jn.Sequences) else outputs).sum()
+
+    jax.eval_shape(network.apply, params, jn.Sequences(values, length))
+    jax.eval_shape(jax.grad(loss, 0 if num_tokens else (0, 1)), params, values, length, KEY)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -131,7 +131,7 @@ def test_two_classes_have_a_threshold_that_follows_the_costs(tmp_path):
         (["--batch-size", "100000"], "batch_size must not exceed the 1149 training examples"),
         (["--num-seeds", "0"], "num_seeds must be at least 1, found 0"),
         (["--seed", "-1"], r"seed must be an integer in \[0, 4294967296\), found -1"),
-        (["cnn", "--dataset", "wine"], "model cnn needs images, and wine is a table"),
+        (["cnn", "--dataset", "wine"], "model cnn needs images, wine is a table"),
         (["cnn", "--channels", "8", "8", "8", "8"], "4 stages halve an image of 8x8"),
         (["--cross-validate", "1"], "cross_validate must be 0 or at least 2, found 1"),
         (["--cross-validate", "5000"], "5000"),

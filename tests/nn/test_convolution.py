@@ -10,28 +10,38 @@ from jax.sharding import PartitionSpec
 import jaxnet as jn
 from jaxnet.nn import _convolve_cpu
 
-# Kernel, strides, padding, channels in and out, height and width.
+# Kernel, strides, dilation, padding, channels in and out, height and width or time.
 CASES = [
-    (1, 1, "VALID", 2, 9, (4, 4)),
-    ((1, 1), (3, 2), "SAME", 2, 3, (7, 6)),
-    ((3, 3), (1, 1), "SAME", 3, 4, (8, 7)),
-    ((3, 3), (1, 1), "SAME", 2, 9, (6, 6)),
-    ((3, 3), (2, 1), "VALID", 2, 16, (9, 8)),
-    ((2, 3), (3, 3), "VALID", 2, 2, (10, 9)),
-    ((4, 4), (1, 2), "VALID", 1, 9, (6, 8)),
-    ((5, 2), (2, 3), "SAME", 3, 2, (9, 8)),
-    (7, 1, "SAME", 2, 3, (6, 6)),
+    (1, 1, 1, "VALID", 2, 9, (4, 4)),
+    ((1, 1), (3, 2), 1, "SAME", 2, 3, (7, 6)),
+    ((3, 3), (1, 1), 1, "SAME", 3, 4, (8, 7)),
+    ((3, 3), (1, 1), 1, "SAME", 2, 9, (6, 6)),
+    ((3, 3), (2, 1), 1, "VALID", 2, 16, (9, 8)),
+    ((2, 3), (3, 3), 1, "VALID", 2, 2, (10, 9)),
+    ((4, 4), (1, 2), 1, "VALID", 1, 9, (6, 8)),
+    ((5, 2), (2, 3), 1, "SAME", 3, 2, (9, 8)),
+    (7, 1, 1, "SAME", 2, 3, (6, 6)),
+    ((3, 2), 1, (2, 3), "SAME", 2, 9, (7, 6)),
+    ((2, 3), (2, 1), (1, 2), "VALID", 1, 3, (7, 6)),
+    ((5,), 1, 1, "SAME", 2, 9, (8,)),
+    ((4,), 2, 1, "SAME", 3, 2, (9,)),
+    ((3,), 1, 2, "CAUSAL", 2, 3, (7,)),
+    ((3,), 2, 3, "CAUSAL", 1, 2, (8,)),
+    ((3,), 1, 2, "VALID", 2, 3, (7,)),
 ]
 
 
-@pytest.mark.parametrize(("kernel", "strides", "padding", "in_dim", "out_dim", "size"), CASES)
+@pytest.mark.parametrize(
+    ("kernel", "strides", "dilation", "padding", "in_dim", "out_dim", "size"), CASES
+)
 def test_outputs_and_derivatives_are_those_of_xla(
-    kernel, strides, padding, in_dim, out_dim, size, key, x64, monkeypatch
+    kernel, strides, dilation, padding, in_dim, out_dim, size, key, x64, monkeypatch
 ):
     # So small that the gradient of the kernel is summed over parts of the batch.
     monkeypatch.setattr(_convolve_cpu, "_CACHE_BYTES", 1000)
+    options = {"strides": strides, "dilation": dilation, "padding": padding}
     layers = [
-        jn.conv(in_dim, out_dim, kernel, strides=strides, padding=padding, algorithm=algorithm)
+        jn.conv(in_dim, out_dim, kernel, algorithm=algorithm, **options)
         for algorithm in ("cpu", "convolution")
     ]
     keys = jax.random.split(key, 5)
@@ -105,9 +115,17 @@ def test_pools_of_integers():
     np.testing.assert_array_equal(jn.mean_pool().apply({}, x), jnp.full((2, 2, 1), 200.0))
 
 
-@pytest.mark.parametrize(
-    "layer", [jn.conv(2, 3), jn.max_pool(), jn.mean_pool()], ids=["conv", "max_pool", "mean_pool"]
-)
+LAYERS = {
+    "conv": jn.conv(2, 3),
+    "max_pool": jn.max_pool(),
+    "mean_pool": jn.mean_pool(),
+    "conv_of_series": jn.conv(2, 3, (3,), strides=2, dilation=2),
+    "max_pool_of_series": jn.max_pool((2,)),
+    "mean_pool_of_series": jn.mean_pool((2,)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_batches_spread_over_explicit_axes(layer, key):
     x, params = jax.random.normal(key, (4, 6, 6, 2)), layer.init(key)
 

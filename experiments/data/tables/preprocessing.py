@@ -6,7 +6,7 @@ arrays and do not say which row holds an unknown category, and their fitted stat
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import polars
@@ -67,6 +67,7 @@ class Preprocessing:
     """
 
     __pydantic_config__ = _STRICT
+    kind: ClassVar[str] = "table"
 
     columns: tuple[Column, ...]
     label: str | None
@@ -249,6 +250,12 @@ class Preprocessing:
             )
         note = _add(row_notes, column.name, unseen, "not in the training data")
         return f"{note} ({listed(cells)})"
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of it."""
+        filled = {"missing cells": "filled with values of the training rows"}
+        ignored = {"ignored columns": list(self.ignored)}
+        return (filled if self.imputes else {}) | (ignored if self.ignored else {})
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""

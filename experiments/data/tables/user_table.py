@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from experiments.config import TableOptions
-from experiments.data.dataset import Dataset
+from experiments.data.dataset import Dataset, NewRows
 from experiments.data.splits import split
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def load_table(
     task: Literal["classification", "regression"],
     seed: int,
     options: TableOptions | None = None,
+    group: str | None = None,
 ) -> Dataset:
     """Load a user's table: a row for each example, a column for each feature and the label.
 
@@ -42,6 +43,7 @@ def load_table(
         task: whether the label is a class or a number.
         seed: decides the split.
         options: how the table is read; None is the defaults.
+        group: a column by which examples are grouped, and which is not a feature.
 
     Returns:
         The data set, named after the file; `preprocessing` is what prediction needs, and `notes`
@@ -76,6 +78,11 @@ def load_table(
         raise ValueError(f"task must be 'classification' or 'regression', found {task!r}")
     options = _clean(TableOptions() if options is None else options)
     label = None if label is None else clean_name(label)
+    group = None if group is None else clean_name(group)
+    if group is not None and group in (label, *options.ignore):
+        raise ValueError(f"group: column {group!r} is the label or ignored; name another one")
+    if group is not None:
+        options = dataclasses.replace(options, categories=(*options.categories, group))
     if label in options.ignore:
         raise ValueError(f"ignore: column {label!r} is the label; ignore features only")
     path = Path(path)
@@ -89,7 +96,12 @@ def load_table(
             column = table.frame[label]
             class_names = find_classes(column) if task == "classification" else ()
             y = encode_classes(column, class_names) if class_names else read_targets(column)
-        frame, dropped = _without_empty(table.frame, label)
+        frame, groupings = table.frame, {}
+        if group is not None:
+            require_column("group", group, frame.columns)
+            groupings = {group: tuple(map(str, frame[group].to_list()))}
+            frame = frame.drop(group)
+        frame, dropped = _without_empty(frame, label)
         empty = np.zeros((len(y), 0), np.float32)
         dataset = Dataset(path.stem, empty, y, class_names=class_names)
         fitted = Preprocessing.fit(
@@ -97,7 +109,7 @@ def load_table(
             label=label,
             class_names=class_names,
             train_rows=split(dataset, seed=seed).train if options.impute else None,
-            options=options,
+            options=_without_group(options, group),
             readings=table.readings,
         )
         fitted = dataclasses.replace(
@@ -116,24 +128,9 @@ def load_table(
             class_names=class_names,
             unit="" if class_names or label is None else label,
             preprocessing=fitted,
+            groupings=groupings,
             notes=tuple(f"{path.name}: {note}" for note in (*notes, *features.notes)),
         )
-
-
-class NewRows(NamedTuple):
-    """New rows of a table, to predict from.
-
-    Attributes:
-        x: features `(n, features)`, float32.
-        carried: columns that the output takes over: name -> cells as they are in the file.
-        row_notes: for each row what was filled or unknown in it; "" for most.
-        notes: what the user should know, a sentence each.
-    """
-
-    x: np.ndarray
-    carried: dict[str, list[Any]]
-    row_notes: list[str]
-    notes: list[str]
 
 
 def load_features(
@@ -202,6 +199,14 @@ def _clean(options: TableOptions) -> TableOptions:
         for names in (options.ignore, options.categories)
     )
     return dataclasses.replace(options, ignore=ignore, categories=categories)
+
+
+def _without_group(options: TableOptions, group: str | None) -> TableOptions:
+    """The options of the features: a new file may have the column of the groups, or not."""
+    if group is None:
+        return options
+    categories = tuple(name for name in options.categories if name != group)
+    return dataclasses.replace(options, categories=categories, ignore=(*options.ignore, group))
 
 
 def _without_empty(

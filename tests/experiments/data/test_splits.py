@@ -1,5 +1,7 @@
 """Splits and folds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,11 @@ def labelled(counts: list[int], num_official_test: int = 0) -> Dataset:
     names = tuple(f"class {label}" for label in range(len(counts)))
     x = np.zeros((len(y), 1), np.float32)
     return Dataset("some", x, y, class_names=names, num_official_test=num_official_test)
+
+
+def alternating(**sizes: int) -> Dataset:
+    """A data set of 100 examples of two classes in turn."""
+    return dataclasses.replace(labelled([50, 50]), y=np.arange(100, dtype=np.int32) % 2, **sizes)
 
 
 def assert_partition(parts, num_examples: int) -> None:
@@ -90,8 +97,28 @@ def test_an_official_test_set_without_a_class_is_rejected():
         split(labelled([50, 50], num_official_test=10), seed=0)
 
 
-@pytest.mark.parametrize("name", ["validation_fraction", "test_fraction"])
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
+def test_without_a_validation_fraction_all_other_examples_train():
+    parts = split(alternating(num_official_test=50), seed=0, validation_fraction=0)
+    assert [len(part) for part in parts] == [50, 0, 50]
+
+
+def test_an_official_validation_set_lies_before_the_test_set():
+    parts = split(alternating(num_official_test=30, num_official_validation=20), seed=0)
+    np.testing.assert_array_equal(parts.validation, np.arange(50, 70))
+    np.testing.assert_array_equal(parts.test, np.arange(70, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "fraction"),
+    [
+        ("test_fraction", 0.0),
+        *(
+            (name, fraction)
+            for name in ("validation_fraction", "test_fraction")
+            for fraction in (1.0, -0.1, float("nan"))
+        ),
+    ],
+)
 def test_a_bad_fraction_is_rejected(name, fraction):
     with pytest.raises(ValueError, match=f"{name} must lie between 0 and 1"):
         split(load("iris"), seed=0, **{name: fraction})
@@ -126,3 +153,28 @@ def test_impossible_folds_are_rejected(labels, change, match):
     arguments = {"num_folds": 3, "num_repeats": 1, "seed": 0} | change
     with pytest.raises(ValueError, match=match):
         folds(np.array(labels, np.int32), **arguments)
+
+
+def test_a_group_is_in_one_fold():
+    generator = np.random.default_rng(0)
+    labels, groups = generator.integers(2, size=60), generator.integers(6, size=60).astype(str)
+    trains, tests = folds(labels, num_folds=3, num_repeats=2, seed=0, groups=groups)
+    for train, test in zip(trains, tests, strict=True):
+        assert not {*groups[train]} & {*groups[test]}
+    assert sorted(np.concatenate(tests[:3])) == list(range(60))
+    assert [list(test) for test in tests[:3]] != [list(test) for test in tests[3:]]
+
+
+def test_each_group_is_left_out_once():
+    groups = ["b", "a", "c", "a", "b", "c"]
+    labels = np.array([0, 1, 0, 1, 1, 0])
+    trains, tests = folds(labels, num_folds=0, num_repeats=2, seed=0, groups=groups)
+    assert [test.tolist() for test in tests] == [[1, 3], [0, 4], [2, 5]] * 2
+    assert trains[0].tolist() == [0, 2, 4, 5]
+
+
+@pytest.mark.parametrize("num_folds", [0, 4])
+def test_too_few_groups_are_rejected(num_folds):
+    groups = ["a"] * 6 if num_folds == 0 else ["a", "b", "c"] * 2
+    with pytest.raises(ValueError, match=r"groups cannot be divided into .* found a"):
+        folds(np.arange(6) % 2, num_folds=num_folds, num_repeats=1, seed=0, groups=groups)

@@ -1,0 +1,138 @@
+"""Networks of sequences built from layers: recurrent networks and bags of embeddings."""
+
+from collections.abc import Callable, Sequence
+
+from jax.typing import ArrayLike
+
+from jaxnet._checks import require_range, require_sizes
+from jaxnet.nn import cells, embeddings, layers, time_pooling
+from jaxnet.nn.architectures import dropout_layers, mlp
+from jaxnet.nn.network import Chain, Network, chain
+from jaxnet.nn.recurrence import Cell, recurrent
+from jaxnet.nn.recurrence import bidirectional as both_directions
+from jaxnet.nn.sequences import each_step
+
+_POOLINGS = {
+    "last": time_pooling.last,
+    "mean": time_pooling.mean_over_time,
+    "max": time_pooling.max_over_time,
+    "sum": time_pooling.sum_over_time,
+}
+
+
+def _require_pooling(function: str, pooling: str, choices: Sequence[str]) -> None:
+    if pooling not in choices:
+        names = ", ".join(map(repr, choices))
+        raise ValueError(f"{function}: pooling must be one of {names}, found {pooling!r}")
+
+
+def rnn(
+    dims: Sequence[int],
+    *,
+    cell: Callable[[int, int], Cell] = cells.gru,
+    bidirectional: bool = False,
+    pooling: str = "last",
+    dropout: ArrayLike = 0.0,
+) -> Chain:
+    """Recurrent network: layers that read sequences, one vector for each sequence, a dense layer.
+
+    Graves (2012), "Supervised sequence labelling with recurrent neural networks", chapter 3.
+
+    Args:
+        dims: sizes of a step of the input, of the state of each recurrent layer, and of the
+            output.
+        cell: `(in_dim, hidden_dim) -> Cell`: `gru`, `lstm`, `elman`, `min_gru`, or a function that
+            gives them options.
+        bidirectional: whether each layer reads in both directions; its output is twice its state.
+        pooling: "last", the state after the last step (and, reversed, after the first); "mean" or
+            "max" over the steps.
+        dropout: rate of dropout on each step after each layer but the last, and on the vector of
+            the sequence; 0 leaves it out. Zaremba, Sutskever, Vinyals (2014), eq. 7.
+
+    Returns:
+        A chain from `Sequences` with values `(*batch, time, dims[0])`, or an array, to
+        `(*batch, dims[-1])`. Without its last part it gives the features of each sequence.
+
+    Raises:
+        TypeError: a size that is not an integer, a rate that is not a number.
+        ValueError: fewer than three sizes, a size below 1, an unknown pooling, or a rate outside
+            [0, 1).
+
+    >>> network = rnn([12, 64, 9], dropout=0.1)
+    >>> network.names
+    ('recurrent_0', 'last_0', 'dropout_0', 'dense_0')
+    """
+    meaning = "hold the sizes of input, state and output"
+    dims = require_sizes("rnn", "dims", dims, meaning, min_length=3)
+    _require_pooling("rnn", pooling, ("last", "mean", "max"))
+    require_range("rnn", "dropout", dropout, 0, 1, include_high=False)
+    parts: list[Network] = []
+    in_dim = dims[0]
+    for index, hidden_dim in enumerate(dims[1:-1]):
+        if index:
+            parts += map(each_step, dropout_layers(dropout))
+        if bidirectional:
+            parts.append(
+                both_directions(
+                    recurrent(cell(in_dim, hidden_dim)),
+                    recurrent(cell(in_dim, hidden_dim), reverse=True),
+                )
+            )
+        else:
+            parts.append(recurrent(cell(in_dim, hidden_dim)))
+        in_dim = 2 * hidden_dim if bidirectional else hidden_dim
+    if pooling == "last" and bidirectional:
+        parts.append(time_pooling.last(num_reversed=in_dim // 2))
+    else:
+        parts.append(_POOLINGS[pooling]())
+    return chain(*parts, *dropout_layers(dropout), layers.dense(in_dim, dims[-1]))
+
+
+def bag_of_embeddings(
+    num_tokens: int,
+    dims: Sequence[int],
+    *,
+    pooling: str = "mean",
+    dropout: ArrayLike = 0.0,
+    token_dropout: ArrayLike = 0.0,
+) -> Chain:
+    """Texts by the vectors of their tokens, whatever the order: pooled embeddings, then an `mlp`.
+
+    Joulin et al. (2016), "Bag of tricks for efficient text classification", section 2, where the
+    `mlp` is a single dense layer; Iyyer et al. (2015), "Deep unordered composition rivals syntactic
+    methods for text classification", with hidden layers.
+
+    Args:
+        num_tokens: number of tokens, which are integers in [0, num_tokens); others count as steps
+            whose vector is 0.
+        dims: sizes of the vectors, of hidden layers, and of the output.
+        pooling: "mean", "sum" or "max" over the tokens.
+        dropout: rate of dropout on the pooled vector and after each hidden activation; 0 leaves it
+            out.
+        token_dropout: rate at which tokens are removed in training; 0 leaves it out.
+
+    Returns:
+        A chain from `Sequences` of tokens `(*batch, time)`, or an array of them, to
+        `(*batch, dims[-1])`.
+
+    Raises:
+        TypeError: a size that is not an integer, a rate that is not a number.
+        ValueError: fewer than two sizes, a size below 1, an unknown pooling, or a rate outside
+            [0, 1).
+
+    >>> network = bag_of_embeddings(1000, [64, 150], token_dropout=0.1)
+    >>> network.names
+    ('token_dropout_0', 'embedding_0', 'mean_over_time_0', 'dense_0')
+    """
+    meaning = "hold at least the sizes of vectors and output"
+    dims = require_sizes("bag_of_embeddings", "dims", dims, meaning, min_length=2)
+    _require_pooling("bag_of_embeddings", pooling, ("mean", "sum", "max"))
+    for name, rate in (("dropout", dropout), ("token_dropout", token_dropout)):
+        require_range("bag_of_embeddings", name, rate, 0, 1, include_high=False)
+    head = mlp(dims, dropout=dropout, input_dropout=dropout)
+    return chain(
+        *dropout_layers(token_dropout, embeddings.token_dropout),
+        embeddings.embedding(num_tokens, dims[0]),
+        _POOLINGS[pooling](),
+        *(part.network for part in head.parts),
+    )

@@ -1,0 +1,133 @@
+"""Next-event models of logs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+import jaxnet as jn
+from jaxnet import anomaly
+
+NUM_TOKENS = 5
+
+
+def bigrams() -> jn.Network:
+    """Logits that depend on the event before alone: a table of parameters."""
+
+    def init(key):
+        return jax.random.normal(key, (NUM_TOKENS, NUM_TOKENS))
+
+    def apply(params, x, /, *, key=None):
+        if isinstance(x, jn.Sequences):
+            return jn.Sequences(params[x.values], x.length)
+        return params[x]
+
+    return jn.Network(init, apply, "bigrams")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return bigrams().init(jax.random.key(1))
+
+
+def expected_surprise(table, log):
+    """The definition, one event after another."""
+    before = [0, *log[:-1]]
+    log_probabilities = scipy.special.log_softmax(np.asarray(table, np.float64), axis=1)
+    return np.array([-log_probabilities[b, e] for b, e in zip(before, log, strict=True)])
+
+
+def test_surprise_is_the_negative_log_probability_of_each_event(table):
+    logs = np.array([[1, 2, 3, 4, 0, 1], [4, 4, 4, 4, 4, 4]], np.int32)
+    surprise = jax.jit(lambda x: anomaly.event_surprise(bigrams(), table, x))(jnp.asarray(logs))
+    np.testing.assert_allclose(surprise, [expected_surprise(table, log) for log in logs], rtol=1e-5)
+
+
+def test_the_loss_is_the_mean_over_all_events_that_count(table):
+    logs = jn.Sequences(jnp.array([[1, 2, 3, 9, 9], [4, 0, 1, 2, 3]]), jnp.array([3, 5]))
+    surprise = [expected_surprise(table, [1, 2, 3]), expected_surprise(table, [4, 0, 1, 2, 3])]
+    objective = jax.jit(anomaly.next_event(bigrams()))
+
+    def loss(**weight):
+        return objective(table, {"x": logs, **weight}, None)[0]
+
+    np.testing.assert_allclose(loss(), np.concatenate(surprise).mean(), rtol=1e-5)
+    weighted = np.average(np.concatenate(surprise), weights=[1, 1, 1, 3, 3, 3, 3, 3])
+    np.testing.assert_allclose(loss(weight=jnp.array([1, 3])), weighted, rtol=1e-5)
+    steps = jnp.array([[0, 0, 1, 7, 7], [0, 0, 0, 0, 2]])
+    chosen = (surprise[0][2] + 2 * surprise[1][4]) / 3
+    np.testing.assert_allclose(loss(weight=steps), chosen, rtol=1e-5)
+
+
+def test_events_beyond_the_length_change_nothing(table):
+    values = jnp.array([[1, 2, 3, 4], [1, 2, 3, 4]])
+    length = jnp.array([2, 4])
+
+    @jax.jit
+    def run(values):
+        x = jn.Sequences(values, length)
+        objective = jax.value_and_grad(anomaly.next_event(bigrams()), has_aux=True)
+        return objective(table, {"x": x}, None), anomaly.event_surprise(bigrams(), table, x)
+
+    clean, dirty = run(values), run(values.at[0, 2:].set(-7))
+    jax.tree.map(np.testing.assert_array_equal, clean, dirty)
+    assert not clean[1].values[0, 2:].any()
+
+
+def test_training_learns_the_probabilities_of_a_markov_chain(key):
+    """Where every event but one has one successor, the loss goes to the entropy of the chain."""
+    generator = np.random.default_rng(0)
+    logs = np.zeros((50, 40), np.int32)
+    for log in logs:
+        for step in range(1, 40):
+            log[step] = log[step - 1] % 3 + 1 if generator.uniform() < 0.9 else 4
+    learner = jn.gradient_learner(
+        bigrams().init, anomaly.next_event(bigrams()), jn.optimizer("adam", 0.3)
+    )
+    state, history = jn.fit(learner, key, {"x": logs[:, 1:]}, batch_size=50, num_epochs=40)
+    entropy = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert abs(float(history["loss"][-1]) - entropy) < 0.06
+    usual, odd = anomaly.event_surprise(bigrams(), state.params, jnp.array([[1, 2, 3], [1, 3, 2]]))
+    assert odd[1] > usual[1] + 2 and odd[2] > usual[2] + 2
+
+
+def test_tokens_number_the_events_of_training_and_0_is_every_other():
+    vocabulary = anomaly.event_vocabulary(["ls", "vi", "ls", "cd"])
+    assert vocabulary == ("cd", "ls", "vi")
+    tokens = anomaly.event_tokens(["vi", "make", "", "cd", "LS"], vocabulary)
+    assert tokens.dtype == np.int32 and tokens.tolist() == [3, 0, 0, 1, 0]
+    assert anomaly.event_tokens([], vocabulary).shape == (0,)
+
+
+def test_block_scores_are_means_of_the_events_there_are():
+    surprise = np.arange(14.0).reshape(2, 7)
+    expected = [[1, 4, 6], [8, 11, 13]]
+    np.testing.assert_allclose(anomaly.block_scores(jnp.asarray(surprise), 3), expected)
+    logs = jn.Sequences(jnp.asarray(surprise).at[0, 4:].set(jnp.nan), jnp.array([4, 7]))
+    np.testing.assert_allclose(anomaly.block_scores(logs, 3), [[1, 3, 0], expected[1]])
+    assert anomaly.block_scores(jnp.ones(7, jnp.bfloat16), 100).dtype == jnp.float32
+
+
+def test_wrong_arguments_are_rejected(table, as_users_run):
+    objective, tokens = anomaly.next_event(bigrams()), jnp.zeros((2, 3), jnp.int32)
+    flat = jn.Network(lambda key: {}, lambda params, x, *, key=None: jnp.ones((2, 5)), "flat")
+    with pytest.raises(TypeError, match="tokens must be integers, found dtype float32; encode"):
+        objective(table, {"x": jnp.ones((2, 3))}, None)
+    with pytest.raises(TypeError, match="event_surprise: tokens must be integers"):
+        anomaly.event_surprise(bigrams(), table, jnp.ones(3))
+    with pytest.raises(ValueError, match=r"\(2, 5\), expected the logits of each event, \(2, 3,"):
+        anomaly.next_event(flat)({}, {"x": tokens}, None)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\), expected \(2,\), .* or \(2, 3\)"):
+        objective(table, {"x": tokens, "weight": jnp.ones((2, 2))}, None)
+    with pytest.raises(ValueError, match="no entry 'x'"):
+        objective(table, {"y": tokens}, None)
+    with pytest.raises(TypeError, match="next_event"):
+        anomaly.next_event(bigrams().apply)  # pyright: ignore[reportArgumentType]
+    for function in (anomaly.event_vocabulary, lambda text: anomaly.event_tokens(text, ("ls",))):
+        with pytest.raises(TypeError, match="is one text, 'ls cd', expected a list"):
+            function("ls cd")
+    with pytest.raises(ValueError, match="holds none"):
+        anomaly.event_vocabulary([])
+    with pytest.raises(ValueError, match="block_size must be at least 1, found 0"):
+        anomaly.block_scores(jnp.ones(3), 0)

@@ -1,0 +1,176 @@
+"""Recurrent networks against Flax, loops in Python, and sequences without padding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+import jaxnet as jn
+from jaxnet import nn
+
+IN, HIDDEN, BATCH, TIME = 3, 4, 5, 6
+# Our cell, Flax's cell, the names of its parts for the inputs and for the state.
+CELLS = {
+    "gru": (nn.gru, linen.GRUCell, ("ir", "iz", "in"), ("hr", "hz", "hn")),
+    "lstm": (nn.lstm, linen.OptimizedLSTMCell, ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho")),
+    "elman": (nn.elman, linen.SimpleCell, ("i",), ("h",)),
+}
+
+
+def side_by_side(params, names):
+    """The parameters of several parts of Flax, concatenated; parts without one are left out."""
+    parts = [params[name] for name in names if name in params]
+    return {
+        leaf: jnp.concatenate([part[leaf] for part in parts if leaf in part], axis=-1)
+        for leaf in ("kernel", "bias")
+        if any(leaf in part for part in parts)
+    }
+
+
+@pytest.fixture(params=CELLS)
+def pair(request, key, x64):
+    """Our cell and Flax's, with the same parameters, none of which is 0."""
+    ours, theirs, inputs, hidden = CELLS[request.param]
+    cell, flax_cell = ours(IN, HIDDEN), theirs(HIDDEN, param_dtype=jnp.float64)
+    generator = np.random.default_rng(0)
+    x = jnp.asarray(generator.normal(size=(BATCH, TIME, IN)))
+    carry = jax.eval_shape(lambda: flax_cell.initialize_carry(key, (BATCH, IN)))
+    shapes = jax.eval_shape(flax_cell.init, key, carry, x[:, 0])["params"]
+    flax_params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), shapes)
+    params = {
+        "input": side_by_side(flax_params, inputs),
+        "hidden": side_by_side(flax_params, hidden),
+    }
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+        jnp.shape, jax.eval_shape(cell.init, key)
+    )
+    return cell, params, flax_cell, {"params": {"cell": flax_params}}, x
+
+
+def test_a_cell_is_that_of_flax_and_the_loop_of_its_steps(pair):
+    cell, params, flax_cell, flax_params, x = pair
+
+    def loop(params, x):
+        carry, outputs = cell.start(params, (BATCH,)), []
+        for step in range(TIME):
+            carry, output = cell.step(params, carry, x[:, step])
+            outputs.append(output)
+        return carry, jnp.stack(outputs, axis=1)
+
+    @jax.jit
+    def compare(params, flax_params, x):
+        ours = [nn.recurrent(cell, reverse=r).apply(params, x) for r in (False, True)]
+        theirs = [
+            linen.RNN(flax_cell, reverse=r, keep_order=True).apply(flax_params, x)
+            for r in (False, True)
+        ]
+        scanned = nn.scan_cell(cell, params, cell.start(params, (BATCH,)), x)
+        return ours, theirs, scanned, loop(params, x)
+
+    ours, theirs, scanned, looped = compare(params, flax_params, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), scanned, looped)
+
+
+@pytest.mark.parametrize("reverse", (False, True))
+def test_padding_is_that_of_shorter_sequences(pair, reverse):
+    cell, params, *_, x = pair
+    length = np.array([0, 1, 4, 6, 4])
+    beyond = np.arange(TIME) >= length[:, None]
+    padded = nn.Sequences(jnp.where(beyond[..., None], jnp.nan, x), jnp.asarray(length))
+
+    @jax.jit
+    def compare(params, padded, x):
+        def scan(x, batch):
+            return nn.scan_cell(cell, params, cell.start(params, (batch,)), x, reverse=reverse)
+
+        return scan(padded, BATCH), {steps: scan(x[:, :steps], BATCH) for steps in (1, 4, 6)}
+
+    (carry, outputs), cut = compare(params, padded, x)
+    start = cell.start(params, (BATCH,))
+    for row, steps in enumerate(length):
+        np.testing.assert_array_equal(outputs.values[row, steps:], 0)
+        expected_carry, expected = cut[int(steps)] if steps else (start, outputs.values)
+        np.testing.assert_allclose(outputs.values[row, :steps], expected[row, :steps], rtol=1e-12)
+        jax.tree.map(
+            lambda a, b, row=row: np.testing.assert_allclose(a[row], b[row], rtol=1e-12),
+            carry,
+            expected_carry,
+        )
+
+
+def test_both_directions_are_side_by_side(key):
+    forward, backward = (nn.recurrent(nn.gru(IN, HIDDEN), reverse=r) for r in (False, True))
+    network = nn.bidirectional(forward, backward)
+    params, x = jax.jit(network.init)(key), jax.random.normal(key, (BATCH, TIME, IN))
+    sequences = nn.Sequences(x, jnp.array([1, 2, 3, 6, 0]))
+    outputs = jax.jit(network.apply)(params, sequences)
+    for part, name, half in ((forward, "forward", 0), (backward, "backward", 1)):
+        expected = jax.jit(part.apply)(params[name], sequences).values
+        ours = outputs.values[..., half * HIDDEN : (half + 1) * HIDDEN]
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    ends = nn.last(num_reversed=HIDDEN).apply({}, outputs)
+    np.testing.assert_array_equal(ends[:, HIDDEN:], outputs.values[:, 0, HIDDEN:])
+    np.testing.assert_array_equal(ends[3, :HIDDEN], outputs.values[3, 5, :HIDDEN])
+    assert not ends[4].any()
+
+
+def test_the_first_forget_bias_is_an_option(key):
+    bias = nn.lstm(2, 3, forget_bias=2.0).init(key)["hidden"]["bias"]
+    np.testing.assert_array_equal(bias, [0] * 3 + [2] * 3 + [0] * 6)
+
+
+def test_kernels_of_the_state_are_orthogonal(key):
+    kernel = nn.gru(2, 8).init(key)["hidden"]["kernel"]
+    for gate in np.split(np.asarray(kernel), 3, axis=1):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(8), atol=1e-5)
+
+
+def test_wrong_arguments_are_named(key, as_users_run):
+    with pytest.raises(TypeError, match="cell is a Network, expected a Cell"):
+        nn.recurrent(jn.dense(2, 3))
+    network = nn.recurrent(nn.gru(3, 4))
+    params = network.init(key)
+    with pytest.raises(ValueError, match="expected in_dim = 3"):
+        network.apply(params, jnp.ones((2, 5, 4)))
+    with pytest.raises(ValueError, match=r"x\[..., None\]"):
+        network.apply(params, jnp.ones(3))
+    with pytest.raises(ValueError, match="expected the same"):
+        nn.residual(jn.dense(3, 4)).apply(jn.dense(3, 4).init(key), jnp.ones((2, 3)))
+
+
+def test_a_state_of_float32_meets_inputs_of_float64(key, x64):
+    network = nn.recurrent(nn.lstm(IN, HIDDEN))
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32),
+        jax.eval_shape(network.init, key),
+    )
+    outputs = jax.eval_shape(network.apply, params, jnp.ones((2, 3, IN)))
+    assert outputs.dtype == jnp.float64
+
+
+def test_pooling_over_time_is_that_of_each_sequence(key):
+    x = jax.random.normal(key, (3, 5, 2))
+    sequences = nn.Sequences(x.at[0, 2:].set(jnp.nan), jnp.array([2, 5, 0]))
+    pools = {
+        nn.last: lambda steps: steps[-1],
+        nn.mean_over_time: lambda steps: steps.mean(axis=0),
+        nn.max_over_time: lambda steps: steps.max(axis=0),
+        nn.sum_over_time: lambda steps: steps.sum(axis=0),
+    }
+    for layer, expected in pools.items():
+        pooled = layer().apply({}, sequences)
+        for row, steps in ((0, 2), (1, 5)):
+            np.testing.assert_allclose(pooled[row], expected(x[row, :steps]), rtol=1e-6)
+        np.testing.assert_array_equal(pooled[2], 0)
+        np.testing.assert_allclose(layer().apply({}, x[1:2]), pooled[1:2], rtol=1e-6)
+
+
+def test_the_gradient_of_a_sequence_without_steps_is_zero(key):
+    x = jax.random.normal(key, (2, 3, 2))
+    for layer in (nn.last, nn.mean_over_time, nn.max_over_time):
+        gradient = jax.grad(
+            lambda x, layer=layer: layer().apply({}, nn.Sequences(x, jnp.array([0, 3]))).sum()
+        )(x)
+        assert not gradient[0].any() and jnp.isfinite(gradient).all()
