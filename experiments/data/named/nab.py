@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.data.labelled_series import Series, SeriesCollection
 from experiments.data.named.download import fetch, user_folders
 from experiments.data.named.nab_files import COMMIT, SHA256, WINDOWS
 from experiments.data.named.tar_archive import read_tar
-from experiments.data.labelled_series import Series, SeriesCollection
 
 _URL = f"https://raw.githubusercontent.com/numenta/NAB/{COMMIT}"
 _ARCHIVE, _MAX_BYTES = "nab.tar.xz", 32 << 20
