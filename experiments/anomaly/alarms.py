@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from experiments.data.labelled_series import Series, SeriesCollection
+from experiments.data.labelled_series import SeriesCollection
 from jaxnet.runs import RunDirectory
 
 # Dates are shown for numbers that are seconds since 1970; smaller ones are other numbers.
@@ -54,6 +54,7 @@ def find_alarms(
     Returns:
         Alarms.
 
+    >>> from experiments.data.labelled_series import Series
     >>> series = Series("a", np.arange(9.0), np.zeros(9), records=np.arange(1, 10))
     >>> scores = np.array([0, 0, 0, 0, 5, 6, 0, 0, 7.0])
     >>> for alarm in find_alarms(SeriesCollection("a", (series,)), [scores], 5, reach=(2, 0)):
