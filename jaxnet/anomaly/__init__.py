@@ -3,6 +3,7 @@
 from jaxnet.anomaly.events import (
     UNKNOWN_EVENT,
     block_scores,
+    event_counts,
     event_surprise,
     event_tokens,
     event_vocabulary,
@@ -12,6 +13,7 @@ from jaxnet.anomaly.events import (
 __all__ = [
     "UNKNOWN_EVENT",
     "block_scores",
+    "event_counts",
     "event_surprise",
     "event_tokens",
     "event_vocabulary",
