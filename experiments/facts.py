@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from experiments.data import Dataset
+from experiments.data.named.registry import canonical_name
 
 
 class Facts(NamedTuple):
@@ -51,6 +52,17 @@ _NAMED = {
     "fashion_mnist": Facts(70_000, (28, 28, 1), 10),
     "olivetti_faces": Facts(400, (64, 64, 1), 40),
     "emails": Facts(5841, (6224,), 2, is_text=True, num_groups=5),
+    "ACSF1": Facts(200, (1460, 1), 10, is_series=True),
+    "ArrowHead": Facts(211, (251, 1), 3, is_series=True),
+    "BasicMotions": Facts(80, (100, 6), 4, is_series=True),
+    "CBF": Facts(930, (128, 1), 3, is_series=True),
+    "Coffee": Facts(56, (286, 1), 2, is_series=True),
+    "GunPoint": Facts(200, (150, 1), 2, is_series=True),
+    "ItalyPowerDemand": Facts(1096, (24, 1), 2, is_series=True),
+    "JapaneseVowels": Facts(640, (29, 12), 9, is_series=True),
+    "OSULeaf": Facts(442, (427, 1), 6, is_series=True),
+    "PickupGestureWiimoteZ": Facts(100, (361, 1), 10, is_series=True),
+    "Trace": Facts(200, (275, 1), 4, is_series=True),
     "line": Facts(200, (1,)),
     "crop_yield": Facts(400, (3,)),
     "diabetes": Facts(442, (10,)),
@@ -77,6 +89,7 @@ def named_facts(name: str) -> Facts | None:
     >>> named_facts("digits").is_image, named_facts("wine").num_features
     (True, 13)
     """
+    name = canonical_name(name)
     facts = _NAMED.get(name)
     return None if facts is None else facts._replace(name=name)
 

@@ -35,6 +35,7 @@ class _First:
     data_dir: Path | None = None
     data: Path | None = None
     label: str | None = None
+    text: str | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     impute: str | None = None
@@ -47,6 +48,8 @@ class _First:
     optimizer: str | None = None
     channels: tuple[int, ...] = ()
     cross_validate: int | None = None
+    group: str | None = None
+    validation_fraction: float | None = None
     resume: Path | None = None
 
 

@@ -142,10 +142,11 @@ def _require_model(path: Path, options: Any) -> None:
     """Raise where a run has left no model, and say why."""
     if (path / "model.json").exists():
         return
-    if getattr(options, "cross_validate", 0):
+    if getattr(options, "cross_validate", 0) or getattr(options, "group", None):
         raise ValueError(
             f"run: {path} was a cross-validation, which trains a network for each fold to estimate "
-            "the error and leaves no model; train one without --cross-validate"
+            "the error and leaves no model; train one without --cross-validate "
+            "and --group"
         )
     if getattr(options, "compare_optimizers", ()):
         raise ValueError(

@@ -13,9 +13,12 @@ from experiments.data import (
     Split,
     Standardization,
     holds_images,
+    holds_series,
     load,
     load_labelled_images,
+    load_series,
     load_table,
+    load_texts,
     split,
 )
 from experiments.facts import named_facts
@@ -131,6 +134,20 @@ def is_text(config: DataOptions) -> bool:
     return facts is not None and facts.is_text
 
 
+def require_vectors(dataset: Dataset, experiment: str) -> None:
+    """Raise for sequences where an experiment takes tables and images only.
+
+    Raises:
+        ValueError: the examples are series or texts as tokens.
+    """
+    if dataset.length is not None:
+        kind = "texts as tokens" if dataset.is_tokens else "series"
+        raise ValueError(
+            f"dataset {dataset.name} is {kind}, and experiments.{experiment} takes tables and "
+            "images; use experiments.classification"
+        )
+
+
 def load_labelled(config: Any, *, task: Task) -> Dataset:
     """The named data set of a config or the user's table or images, with labels or targets.
 
@@ -145,6 +162,10 @@ def load_labelled(config: Any, *, task: Task) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, task)
+    if config.text is not None:
+        return _load_texts(config, config.data, task)
+    if task == "classification" and holds_series(config.data):
+        return _load_series(config, config.data)
     if task == "classification" and holds_images(config.data):
         return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
@@ -167,20 +188,46 @@ def load_unlabelled(config: Any) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, "classification")
+    if config.text is not None:
+        raise ValueError(
+            f"text is for experiments.classification, found experiments.{config.experiment}; "
+            "leave it out"
+        )
+    if holds_series(config.data):
+        return _load_series(config, config.data)
     if holds_images(config.data):
         return _load_images(config, config.data, needs_labels=False)
     return _load_table(config, config.data, "classification")
 
 
+def _load_texts(config: Any, path: Path, task: Task) -> Dataset:
+    if task != "classification":
+        raise ValueError("text is for classes, found a regression; leave it out")
+    if getattr(config, "group", None) is not None:
+        raise ValueError("group is not read beside --text; leave one of the two out")
+    return load_texts(path, text=config.text, label=config.label, options=config)
+
+
+def _load_series(config: DataOptions, path: Path) -> Dataset:
+    _require_no_table_options(config, path, "series")
+    if config.label is not None:
+        raise ValueError(f"label: the classes of {path} are in its last field; leave it out")
+    return load_series(path)
+
+
 def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
-    for name in TABLE_OPTIONS:
-        if getattr(config, name) != getattr(TableOptions(), name):
-            raise ValueError(f"{name} is for a table, and {path} holds images; leave it out")
+    _require_no_table_options(config, path, "images")
     return load_labelled_images(path, label=config.label, needs_labels=needs_labels)
 
 
+def _require_no_table_options(config: DataOptions, path: Path, content: str) -> None:
+    for name in TABLE_OPTIONS:
+        if getattr(config, name) != getattr(TableOptions(), name):
+            raise ValueError(f"{name} is for a table, and {path} holds {content}; leave it out")
+
+
 def _load_named(config: DataOptions, task: Task) -> Dataset:
-    for name in ("label", *TABLE_OPTIONS):
+    for name in ("label", "text", *TABLE_OPTIONS):
         if getattr(config, name) != getattr(DataOptions(), name):
             raise ValueError(
                 f"{name} is for a user's table, found data set {config.dataset}; name the file of "

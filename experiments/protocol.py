@@ -116,7 +116,8 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
 
 
 def _facts(experiment: Any, given: Mapping[str, Any]) -> Facts:
-    names = DataOptions.__dataclass_fields__
+    # The column of the groups is not a feature.
+    names = {*DataOptions.__dataclass_fields__, "group"} & {*experiment.Config.__dataclass_fields__}
     data = {name: value for name, value in given.items() if name in names}
     if data.get("data") is None:
         facts = named_facts(data.get("dataset", experiment.Config().dataset))

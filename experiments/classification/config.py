@@ -95,7 +95,7 @@ class Config(TrainingOptions, DataOptions, RunOptions):
 
     dataset: str = "digits"
     """Name of the data set, unless --data names a file: digits, breast_cancer, wine, iris, mnist,
-    fashion_mnist, olivetti_faces or emails."""
+    fashion_mnist, olivetti_faces, emails, or a set of series: JapaneseVowels, GunPoint, ..."""
     model: Annotated[
         Linear | Mlp | Cnn | Rnn | BagOfEmbeddings, pydantic.Field(discriminator="name")
     ] = Mlp()

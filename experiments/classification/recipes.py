@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.classification.config import Cnn, Config, Linear, Mlp
+from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Linear, Mlp, Rnn
 from experiments.facts import Facts, batch_size_for, is_large
 
 _FEW_ROWS = 1000
@@ -20,26 +20,36 @@ def recipe(
 
     Args:
         facts: sizes of the data set.
-        method: name of the model; None is mlp.
-        given: options that are given; early stopping needs a run without `cross_validate`.
+        method: name of the model; None is rnn for series, bag_of_embeddings for texts as tokens,
+            and mlp for all others.
+        given: options that are given; early stopping needs validation data.
 
     >>> from experiments.facts import named_facts
     >>> recipe(named_facts("digits")).model
     Mlp(name='mlp', hidden_dims=(512,), dropout=0.4, input_dropout=0.0)
     """
-    name = method or "mlp"
+    name = method or default_model(facts)
     config = Config(
         dataset=facts.name or Config().dataset,
         model={
             "linear": Linear(),
             "mlp": Mlp(hidden_dims=(128,), dropout=0.0),
             "cnn": Cnn(channels=(16, 32), hidden_dims=(128,), dropout=0.0),
+            "rnn": Rnn(),
+            "bag_of_embeddings": BagOfEmbeddings(),
         }[name],
         label_smoothing=0.0,
     )
     if not facts.name:
         return _user_recipe(config, facts, given or {})
     return dataclasses.replace(config, **_named(facts.name, name))
+
+
+def default_model(facts: Facts) -> str:
+    """The name of the model for data of a kind."""
+    if facts.is_tokens:
+        return "bag_of_embeddings"
+    return "rnn" if facts.is_series else "mlp"
 
 
 def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Config:
@@ -54,8 +64,9 @@ def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Conf
     options: dict[str, Any] = {"batch_size": batch_size_for(facts.num_examples)}
     if is_large(facts):
         options |= {"num_epochs": 20, "num_seeds": 3}
-    if not given.get("cross_validate"):
-        # A cross-validation leaves no validation rows.
+    has_folds = given.get("cross_validate") or given.get("group")
+    if not has_folds and given.get("validation_fraction") != 0:
+        # Otherwise there are no validation rows.
         options["patience"] = 20
     if isinstance(config.model, Mlp):
         options["optimizer"] = "adamw"

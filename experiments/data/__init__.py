@@ -20,6 +20,7 @@ from experiments.data.scaling import (
     fit_unit_interval,
     standardize,
 )
+from experiments.data.series import holds_series, load_series
 from experiments.data.splits import Split, folds, split
 from experiments.data.tables.images import holds_images, load_images, load_labelled_images
 from experiments.data.tables.user_table import load_features, load_table
@@ -37,10 +38,12 @@ __all__ = [
     "fit_unit_interval",
     "folds",
     "holds_images",
+    "holds_series",
     "load",
     "load_features",
     "load_images",
     "load_labelled_images",
+    "load_series",
     "load_table",
     "read_rows",
     "split",

@@ -30,6 +30,8 @@ def restore_format(content: dict[str, Any] | None) -> Any:
     match content.get("kind"):
         case "table":
             from experiments.data.tables.preprocessing import Preprocessing as Fitted
+        case "series":
+            from experiments.data.series import SeriesFormat as Fitted
         case kind:
             raise ValueError(f"kind {kind!r} of a format is unknown; use the version of the run")
     fields = {name: value for name, value in content.items() if name != "kind"}

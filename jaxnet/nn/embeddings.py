@@ -1,5 +1,7 @@
 """Layers of tokens: their vectors, and dropout of whole tokens."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -48,7 +50,7 @@ def embedding(num_tokens: int, dim: int, *, embedding_init: Initializer = _norma
     def init(key: Array) -> Params:
         return {"embedding": embedding_init(key, (num_tokens, dim))}
 
-    def look_up(params: Params, tokens: Array) -> Array:
+    def look_up(params: Params, tokens: Any) -> Array:
         if not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise TypeError(
                 f"embedding: tokens are of dtype {tokens.dtype}, expected integers; use "
@@ -83,8 +85,9 @@ def token_dropout(rate: ArrayLike) -> Network:
         rate: probability of removing a step, in [0, 1); may be traced.
 
     Returns:
-        A network from `Sequences` of anything to `Sequences` of the same shape, which are shorter
-        with a key, and may be empty; an array of tokens `(*batch, time)` has full length.
+        A network from `Sequences` of anything to `Sequences` of the same shape, 0 beyond their
+        length; with a key they are shorter, and may be empty. An array of tokens `(*batch, time)`
+        has full length.
 
     Raises:
         TypeError: a rate that is not a number.
@@ -107,7 +110,7 @@ def token_dropout(rate: ArrayLike) -> Network:
         if not isinstance(x, Sequences):
             x = Sequences(x, jnp.full(x.shape[:-1], x.shape[-1], jnp.int32))
         if key is None:
-            return x
+            return zero_padding(x)
         mask = time_mask(x)
         kept = mask & jax.random.bernoulli(key, 1 - rate, mask.shape)
         order = jnp.argsort(~kept, axis=-1, stable=True)

@@ -119,46 +119,50 @@ OBJECTIVES = _objectives()
 
 
 class OverTime(NamedTuple):
-    """A network of sequences, the shape of a step, and how many tokens there are."""
+    """A network of sequences, the shape of a step, how many tokens there are, dropout or not."""
 
     network: Any
     step: tuple[int, ...]
     num_tokens: int = 0
+    is_random: bool = False
 
     def example(self, shape: tuple[int, ...], seed: int = 0) -> Any:
         """Values of sequences `(*shape, *step)`."""
         generator = np.random.default_rng(seed)
         if self.num_tokens:
-            return jnp.asarray(generator.integers(self.num_tokens, size=shape), jnp.int32)
-        return jnp.asarray(generator.normal(size=(*shape, *self.step)), jnp.float32)
+            return generator.integers(self.num_tokens, size=shape, dtype=np.int32)
+        return generator.normal(size=(*shape, *self.step)).astype(np.float32)
 
 
 def _networks_over_time() -> dict[str, OverTime]:
     nn = jn.nn
     forward, backward = nn.recurrent(nn.gru(3, 4)), nn.recurrent(nn.gru(3, 4), reverse=True)
-    step_by_step = nn.Cell(*(getattr(nn.gru(3, 4), name) for name in ("init", "start", "step")))
     return {
-        "each_step": OverTime(nn.each_step(jn.mlp([3, 4, 2], dropout=0.3)), (3,)),
+        "each_step": OverTime(nn.each_step(jn.mlp([3, 4, 2], dropout=0.3)), (3,), is_random=True),
         "gru": OverTime(forward, (3,)),
-        "gru_step_by_step": OverTime(nn.recurrent(step_by_step), (3,)),
-        "lstm": OverTime(nn.recurrent(nn.lstm(3, 4)), (3,)),
-        "min_gru": OverTime(nn.recurrent(nn.min_gru(3, 4)), (3,)),
+        "lstm": OverTime(nn.recurrent(nn.lstm(3, 2)), (3,)),
         "min_gru_reversed": OverTime(nn.recurrent(nn.min_gru(3, 4), reverse=True), (3,)),
-        "attention": OverTime(nn.attention(4, 2), (4,)),
-        "causal_attention": OverTime(nn.attention(4, 2, causal=True), (4,)),
+        "attention": OverTime(nn.attention(4, 2, causal=True), (4,)),
         "positional_encoding": OverTime(nn.positional_encoding(4), (4,)),
         "elman_reversed": OverTime(nn.recurrent(nn.elman(3, 4), reverse=True), (3,)),
         "bidirectional": OverTime(nn.bidirectional(forward, backward), (3,)),
         "residual": OverTime(nn.residual(nn.recurrent(nn.elman(3, 3))), (3,)),
+        "conv": OverTime(jn.conv(3, 2, (3,), strides=2), (3,)),
+        "causal_conv": OverTime(jn.conv(3, 2, (2,), dilation=2, padding="CAUSAL"), (3,)),
+        "max_pool": OverTime(jn.max_pool((2,)), (3,)),
+        "mean_pool": OverTime(jn.mean_pool((2,), padding="SAME"), (3,)),
         "last": OverTime(nn.last(num_reversed=1), (3,)),
         "mean_over_time": OverTime(nn.mean_over_time(), (3,)),
         "sum_over_time": OverTime(nn.sum_over_time(), (3,)),
         "max_over_time": OverTime(nn.max_over_time(), (3,)),
-        "token_dropout": OverTime(nn.token_dropout(0.4), (3,)),
+        "token_dropout": OverTime(nn.token_dropout(0.4), (3,), is_random=True),
         "embedding": OverTime(nn.embedding(7, 3), (), 7),
-        "rnn": OverTime(jn.nn.rnn([3, 4, 4, 2], bidirectional=True, dropout=0.3), (3,)),
+        "rnn": OverTime(nn.rnn([3, 4, 4, 2], dropout=0.3), (3,), is_random=True),
+        "conv1d": OverTime(
+            nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
+        ),
         "bag_of_embeddings": OverTime(
-            nn.bag_of_embeddings(7, [4, 2], dropout=0.2, token_dropout=0.3), (), 7
+            nn.bag_of_embeddings(7, [4, 2], dropout=0.2, token_dropout=0.3), (), 7, True
         ),
     }
 

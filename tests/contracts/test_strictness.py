@@ -55,9 +55,9 @@ def test_networks(name):
 
 @pytest.mark.parametrize("name", OVER_TIME)
 def test_networks_over_time(name):
-    network, _, num_tokens = case = OVER_TIME[name]
+    network, _, num_tokens, _ = case = OVER_TIME[name]
     params = jax.eval_shape(network.init, KEY)
-    values = jax.eval_shape(lambda: case.example((2, 3, 5)))
+    values = jax.eval_shape(lambda: jnp.asarray(case.example((2, 3, 5))))
     length = jax.ShapeDtypeStruct((2, 3), jnp.int32)
 
     def loss(params, values, length, key):

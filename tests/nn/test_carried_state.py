@@ -13,7 +13,9 @@ from jaxnet import nn
 
 IN, HIDDEN, ROWS, SPAN, LENGTH = 2, 3, 2, 12, 4
 CHAIN = nn.chain(
-    nn.recurrent(nn.gru(IN, HIDDEN)), nn.recurrent(nn.lstm(HIDDEN, HIDDEN)), jn.dense(HIDDEN, 1)
+    nn.recurrent(nn.gru(IN, HIDDEN)),
+    nn.recurrent(nn.lstm(HIDDEN, HIDDEN)),
+    nn.each_step(jn.dense(HIDDEN, 1)),
 )
 NETWORK = nn.carried(CHAIN, ROWS)
 
@@ -24,72 +26,63 @@ def data():
     generator = np.random.default_rng(0)
     series = [generator.normal(size=(length, IN)) for length in (5, 12, 7)]
     x = nn.concatenate_series([array.astype(np.float32) for array in series], num_rows=ROWS)
-    return {"x": x, "y": x.values.sum(axis=-1, keepdims=True)}
-
-
-@pytest.fixture(scope="module")
-def learner():
-    return jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.adam(0.01))
+    y = x.values.sum(axis=-1, keepdims=True)
+    return {"x": jax.tree.map(jnp.asarray, x), "y": jnp.asarray(y)}
 
 
 def test_windows_continue_each_other(data, key):
-    params = NETWORK.init(key)
+    params, apply = jax.jit(NETWORK.init)(key), jax.jit(NETWORK.apply)
     extra, outputs = NETWORK.init_extra(params, key), []
     batches = jn.training.in_order(ROWS, length=LENGTH)
     for index in range(batches.num_steps(data)):
         window = batches.take(data, (), index)["x"]
-        y, extra = NETWORK.apply(params, extra, window, key=key)
+        y, extra = apply(params, extra, window, key=key)
         outputs.append(y)
     outputs = np.concatenate(outputs, axis=1).reshape(ROWS * SPAN, 1)
     starts = [*np.flatnonzero(data["x"].is_first), ROWS * SPAN]
     assert starts == [0, 5, 12, 17, 24]
-    for begin, end in itertools.pairwise(starts):
-        expected = CHAIN.apply(params, jnp.asarray(data["x"].values[begin:end]))
-        np.testing.assert_allclose(outputs[begin:end], expected, rtol=1e-5, atol=1e-6)
+    values = [np.asarray(data["x"].values[a:b]) for a, b in itertools.pairwise(starts)]
+    expected = jax.jit(CHAIN.apply)(params, nn.pad_sequences(values)).values
+    for row, (begin, end) in zip(expected, itertools.pairwise(starts), strict=True):
+        np.testing.assert_allclose(outputs[begin:end], row[: end - begin], rtol=1e-5, atol=1e-6)
 
 
 def test_evaluation_starts_from_the_beginning_whatever_the_state(data, key):
-    params = NETWORK.init(key)
+    params, apply = jax.jit(NETWORK.init)(key), jax.jit(NETWORK.evaluation.apply)
     extra = jax.tree.map(lambda leaf: leaf + 1, NETWORK.init_extra(params, key))
     x = jnp.ones((5, 7, IN))
-    outputs = NETWORK.evaluation.apply((params, extra), x)
-    np.testing.assert_array_equal(outputs, CHAIN.apply(params, x))
+    outputs = apply((params, extra), x)
+    np.testing.assert_allclose(outputs, jax.jit(CHAIN.apply)(params, x), rtol=1e-6)
     series = nn.Series(x, jnp.zeros((5, 7), bool).at[:, 3].set(True))
-    again = NETWORK.evaluation.apply((params, extra), series)
+    again = apply((params, extra), series)
     np.testing.assert_allclose(again[:, 3:], outputs[:, :4], rtol=1e-6)
 
 
 def test_no_gradient_goes_back_beyond_a_window(key):
-    params = NETWORK.init(key)
+    params = jax.jit(NETWORK.init)(key)
     x = jax.random.normal(key, (ROWS, 2 * LENGTH, IN))
 
     def loss(x):
         _, extra = NETWORK.apply(params, NETWORK.init_extra(params, key), x[:, :LENGTH], key=key)
         return NETWORK.apply(params, extra, x[:, LENGTH:], key=key)[0].sum()
 
-    gradient = jax.grad(loss)(x)
+    gradient = jax.jit(jax.grad(loss))(x)
     assert not gradient[:, :LENGTH].any() and gradient[:, LENGTH:].any()
 
 
-def test_an_interrupted_run_is_bitwise_that_without_the_interruption(data, learner, key):
+def test_an_interrupted_run_is_bitwise_that_without_the_interruption(data, key):
+    network = nn.carried(nn.chain(nn.recurrent(nn.elman(IN, HIDDEN)), jn.dense(HIDDEN, 1)), ROWS)
+    learner = jn.gradient_learner(network.init, jn.regression(network), optax.adam(0.01))
     batches = jn.training.in_order(ROWS, length=LENGTH)
-    state, history = jn.fit(learner, key, data, batches=batches, num_epochs=3)
-    assert history["loss"][-1] < history["loss"][0]
-    watched = learner.init(key)
-    for _ in range(3):
-        # The generator ends after an epoch, and another one begins with the state that was left.
-        watched, _ = next(iter(jn.epochs(learner, watched, data, batches=batches)))
-    jax.tree.map(
-        np.testing.assert_array_equal, (state.params, state.extra), (watched.params, watched.extra)
-    )
-    metrics = jn.training.begin_epoch(learner, learner.init(key), data, batches=batches)
+    state, history = jn.fit(learner, key, data, batches=batches, num_epochs=2)
+    assert history["loss"][1] < history["loss"][0]
     pieces = learner.init(key)
-    for start, stop in ((0, 1), (1, 3)):
-        pieces, metrics = jn.training.run_steps(
-            learner, pieces, metrics, data, batches=batches, start=start, stop=stop
-        )
-    whole, _ = jn.training.run_epoch(learner, learner.init(key), data, batches=batches)
-    jax.tree.map(np.testing.assert_array_equal, pieces.extra, whole.extra)
+    for _ in range(2):
+        # Each generator ends after an epoch; the next begins with the state that it left.
+        pieces, _ = next(iter(jn.epochs(learner, pieces, data, batches=batches)))
+    jax.tree.map(
+        np.testing.assert_array_equal, (state.params, state.extra), (pieces.params, pieces.extra)
+    )
 
 
 def test_what_cannot_keep_a_state_is_rejected(key):
@@ -104,8 +97,8 @@ def test_what_cannot_keep_a_state_is_rejected(key):
     ):
         with pytest.raises(ValueError, match=found):
             nn.carried(network, 2)
-    params = NETWORK.init(key)
+    params, extra = jax.eval_shape(NETWORK.evaluation.init, key)
     with pytest.raises(ValueError, match="in_order"):
-        NETWORK.apply(params, NETWORK.init_extra(params, key), jnp.ones((3, 4, IN)), key=key)
+        jax.eval_shape(NETWORK.apply, params, extra, jnp.ones((3, 4, IN)), key=key)
     with pytest.raises(ValueError, match="same dim"):
         nn.concatenate_series([np.ones((2, 3)), np.ones((2, 2))])

@@ -1,5 +1,7 @@
 """Recurrences that run in parallel against loops."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,28 +21,52 @@ def test_the_parallel_form_is_the_loop(reverse, key, x64):
     def run(cell, params, carry, x):
         return nn.scan_cell(cell, params, carry, sequences._replace(values=x), reverse=reverse)
 
-    last, outputs = run(cell, params, carry, x)
-    expected_last, expected = run(loop, params, carry, x)
+    last, outputs = jax.jit(functools.partial(run, cell))(params, carry, x)
+    expected_last, expected = jax.jit(functools.partial(run, loop))(params, carry, x)
     np.testing.assert_allclose(last, expected_last, rtol=1e-12)
     np.testing.assert_array_equal(last[0, 1], carry[0, 1])
     np.testing.assert_allclose(outputs.values, expected.values, rtol=1e-12)
 
-    def loss(cell):
-        return lambda *args: sum((leaf**2).sum() for leaf in jax.tree.leaves(run(cell, *args)))
+    def loss(form):
+        return lambda *args: sum((leaf**2).sum() for leaf in jax.tree.leaves(run(form, *args)))
 
     gradients, expected = (
-        jax.grad(loss(form), (0, 1, 2))(params, carry, x) for form in (cell, loop)
+        jax.jit(jax.grad(loss(form), (0, 1, 2)))(params, carry, x) for form in (cell, loop)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), gradients, expected)
 
 
-def test_a_linear_recurrence_is_its_sum(key, x64):
-    decay, inputs = jax.random.uniform(key, (2, 9, 2))
-    states = nn.linear_recurrence(decay, inputs, jnp.ones(2))
-    decay, inputs = np.asarray(decay), np.asarray(inputs)
-    for t in range(9):
-        sums = sum(np.prod(decay[s + 1 : t + 1], axis=0) * inputs[s] for s in range(t + 1))
-        np.testing.assert_allclose(states[t], np.prod(decay[: t + 1], axis=0) + sums, rtol=1e-12)
+@pytest.mark.parametrize("algorithm", ("auto", "associative", "loop"))
+@pytest.mark.parametrize("reverse", (False, True))
+def test_a_linear_recurrence_is_its_sum(algorithm, reverse, x64):
+    decay, inputs = jax.tree.map(
+        jnp.asarray, list(np.random.default_rng(0).uniform(size=(2, 5, 2)))
+    )
+    start = jnp.array([1.0, 2.0])
+
+    def states(decay, inputs, start):
+        return nn.linear_recurrence(decay, inputs, start, reverse=reverse, algorithm=algorithm)
+
+    def sums(decay, inputs, start):
+        if reverse:
+            decay, inputs = decay[::-1], inputs[::-1]
+        found = [start]
+        for step in range(5):
+            found.append(decay[step] * found[-1] + inputs[step])
+        return jnp.stack(found[:0:-1] if reverse else found[1:])
+
+    @jax.jit
+    def compare(*arguments):
+        forms = (states, sums)
+        values = [form(*arguments) for form in forms]
+        backward = [jax.jacrev(form, (0, 1, 2))(*arguments) for form in forms]
+        forward = [jax.jacfwd(form, (0, 1, 2))(*arguments) for form in forms]
+        return values, backward, forward
+
+    for ours, expected in compare(decay, inputs, start):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14), ours, expected
+        )
 
 
 def test_the_gate_can_begin_closed(key):

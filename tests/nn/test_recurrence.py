@@ -10,11 +10,15 @@ import jaxnet as jn
 from jaxnet import nn
 
 IN, HIDDEN, BATCH, TIME = 3, 4, 5, 6
-# Our cell, Flax's cell, the names of its parts for the inputs and for the state.
+GRU = (nn.gru, linen.GRUCell, ("ir", "iz", "in"), ("hr", "hz", "hn"))
+LSTM = (nn.lstm, linen.OptimizedLSTMCell, ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho"))
+# Size of the state, our cell, Flax's cell, the names of its parts for the inputs and for the state.
+# With fewer units than inputs, the products of the inputs are computed before the loop.
 CELLS = {
-    "gru": (nn.gru, linen.GRUCell, ("ir", "iz", "in"), ("hr", "hz", "hn")),
-    "lstm": (nn.lstm, linen.OptimizedLSTMCell, ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho")),
-    "elman": (nn.elman, linen.SimpleCell, ("i",), ("h",)),
+    "gru": (HIDDEN, *GRU),
+    "small_gru": (2, *GRU),
+    "small_lstm": (2, *LSTM),
+    "elman": (HIDDEN, nn.elman, linen.SimpleCell, ("i",), ("h",)),
 }
 
 
@@ -28,86 +32,88 @@ def side_by_side(params, names):
     }
 
 
-def random_params(key, params):
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
-    return tree.unflatten(drawn)
-
-
 @pytest.fixture(params=CELLS)
 def pair(request, key, x64):
     """Our cell and Flax's, with the same parameters, none of which is 0."""
-    ours, theirs, inputs, hidden = CELLS[request.param]
-    cell, flax_cell = ours(IN, HIDDEN), theirs(HIDDEN, param_dtype=jnp.float64)
-    x = jax.random.normal(key, (BATCH, TIME, IN))
-    carry = flax_cell.initialize_carry(key, (BATCH, IN))
-    flax_params = random_params(key, flax_cell.init(key, carry, x[:, 0])["params"])
+    hidden_dim, ours, theirs, inputs, hidden = CELLS[request.param]
+    cell, flax_cell = ours(IN, hidden_dim), theirs(hidden_dim, param_dtype=jnp.float64)
+    generator = np.random.default_rng(0)
+    x = jnp.asarray(generator.normal(size=(BATCH, TIME, IN)))
+    carry = jax.eval_shape(lambda: flax_cell.initialize_carry(key, (BATCH, IN)))
+    shapes = jax.eval_shape(flax_cell.init, key, carry, x[:, 0])["params"]
+    flax_params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), shapes)
     params = {
         "input": side_by_side(flax_params, inputs),
         "hidden": side_by_side(flax_params, hidden),
     }
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, cell.init(key))
-    return cell, params, flax_cell, flax_params, x
-
-
-def test_a_cell_is_that_of_flax(pair):
-    cell, params, flax_cell, flax_params, x = pair
-    outputs = nn.recurrent(cell).apply(params, x)
-    rnn = linen.RNN(flax_cell)
-    expected = rnn.apply({"params": {"cell": flax_params}}, x)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-12)
-    backward = nn.recurrent(cell, reverse=True).apply(params, x)
-    expected = linen.RNN(flax_cell, reverse=True, keep_order=True).apply(
-        {"params": {"cell": flax_params}}, x
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+        jnp.shape, jax.eval_shape(cell.init, key)
     )
-    np.testing.assert_allclose(backward, expected, rtol=1e-12)
+    return cell, params, flax_cell, {"params": {"cell": flax_params}}, x
 
 
-def test_the_scan_is_the_loop_of_steps(pair):
+def test_a_cell_is_that_of_flax_and_the_loop_of_its_steps(pair):
+    cell, params, flax_cell, flax_params, x = pair
+
+    def loop(params, x):
+        carry, outputs = cell.start(params, (BATCH,)), []
+        for step in range(TIME):
+            carry, output = cell.step(params, carry, x[:, step])
+            outputs.append(output)
+        return carry, jnp.stack(outputs, axis=1)
+
+    @jax.jit
+    def compare(params, flax_params, x):
+        ours = [nn.recurrent(cell, reverse=r).apply(params, x) for r in (False, True)]
+        theirs = [
+            linen.RNN(flax_cell, reverse=r, keep_order=True).apply(flax_params, x)
+            for r in (False, True)
+        ]
+        scanned = nn.scan_cell(cell, params, cell.start(params, (BATCH,)), x)
+        return ours, theirs, scanned, loop(params, x)
+
+    ours, theirs, scanned, looped = compare(params, flax_params, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), scanned, looped)
+
+
+@pytest.mark.parametrize("reverse", (False, True))
+def test_padding_is_that_of_shorter_sequences(pair, reverse):
     cell, params, *_, x = pair
-    carry, outputs = cell.start(params, (BATCH,)), []
-    for step in range(TIME):
-        carry, output = cell.step(params, carry, x[:, step])
-        outputs.append(output)
-    last, scanned = nn.scan_cell(cell, params, cell.start(params, (BATCH,)), x)
-    np.testing.assert_allclose(scanned, np.stack(outputs, axis=1), rtol=1e-12)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), last, carry)
+    length = np.array([0, 1, 4, 6, 4])
+    beyond = np.arange(TIME) >= length[:, None]
+    padded = nn.Sequences(jnp.where(beyond[..., None], jnp.nan, x), jnp.asarray(length))
 
+    @jax.jit
+    def compare(params, padded, x):
+        def scan(x, batch):
+            return nn.scan_cell(cell, params, cell.start(params, (batch,)), x, reverse=reverse)
 
-def test_padding_is_that_of_shorter_sequences(pair):
-    cell, params, *_, x = pair
-    length = jnp.array([0, 1, 3, 6, 2])
-    padded = nn.Sequences(x.at[:, 3:].set(jnp.nan).at[3].set(x[3]), length)
-    for reverse in (False, True):
-        start = cell.start(params, (BATCH,))
-        carry, outputs = nn.scan_cell(cell, params, start, padded, reverse=reverse)
-        for row, steps in enumerate(length.tolist()):
-            np.testing.assert_array_equal(outputs.values[row, steps:], 0)
-            if steps == 0:
-                continue
-            cut, one = x[row : row + 1, :steps], cell.start(params, (1,))
-            expected_carry, expected = nn.scan_cell(cell, params, one, cut, reverse=reverse)
-            np.testing.assert_allclose(outputs.values[row, :steps], expected[0], rtol=1e-12)
-            last = jax.tree.map(lambda leaf, row=row: leaf[row], carry)
-            for got, wanted in zip(
-                jax.tree.leaves(last), jax.tree.leaves(expected_carry), strict=True
-            ):
-                np.testing.assert_allclose(got, wanted[0], rtol=1e-12)
+        return scan(padded, BATCH), {steps: scan(x[:, :steps], BATCH) for steps in (1, 4, 6)}
+
+    (carry, outputs), cut = compare(params, padded, x)
+    start = cell.start(params, (BATCH,))
+    for row, steps in enumerate(length):
+        np.testing.assert_array_equal(outputs.values[row, steps:], 0)
+        expected_carry, expected = cut[int(steps)] if steps else (start, outputs.values)
+        np.testing.assert_allclose(outputs.values[row, :steps], expected[row, :steps], rtol=1e-12)
+        jax.tree.map(
+            lambda a, b, row=row: np.testing.assert_allclose(a[row], b[row], rtol=1e-12),
+            carry,
+            expected_carry,
+        )
 
 
 def test_both_directions_are_side_by_side(key):
     forward, backward = (nn.recurrent(nn.gru(IN, HIDDEN), reverse=r) for r in (False, True))
     network = nn.bidirectional(forward, backward)
-    params, x = network.init(key), jax.random.normal(key, (BATCH, TIME, IN))
+    params, x = jax.jit(network.init)(key), jax.random.normal(key, (BATCH, TIME, IN))
     sequences = nn.Sequences(x, jnp.array([1, 2, 3, 6, 0]))
-    outputs = network.apply(params, sequences)
-    np.testing.assert_array_equal(
-        outputs.values[..., :HIDDEN], forward.apply(params["forward"], sequences).values
-    )
-    np.testing.assert_array_equal(
-        outputs.values[..., HIDDEN:], backward.apply(params["backward"], sequences).values
-    )
+    outputs = jax.jit(network.apply)(params, sequences)
+    for part, name, half in ((forward, "forward", 0), (backward, "backward", 1)):
+        expected = jax.jit(part.apply)(params[name], sequences).values
+        ours = outputs.values[..., half * HIDDEN : (half + 1) * HIDDEN]
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
     ends = nn.last(num_reversed=HIDDEN).apply({}, outputs)
     np.testing.assert_array_equal(ends[:, HIDDEN:], outputs.values[:, 0, HIDDEN:])
     np.testing.assert_array_equal(ends[3, :HIDDEN], outputs.values[3, 5, :HIDDEN])
@@ -140,8 +146,12 @@ def test_wrong_arguments_are_named(key, as_users_run):
 
 def test_a_state_of_float32_meets_inputs_of_float64(key, x64):
     network = nn.recurrent(nn.lstm(IN, HIDDEN))
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), network.init(key))
-    assert network.apply(params, jnp.ones((2, 3, IN))).dtype == jnp.float64
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32),
+        jax.eval_shape(network.init, key),
+    )
+    outputs = jax.eval_shape(network.apply, params, jnp.ones((2, 3, IN)))
+    assert outputs.dtype == jnp.float64
 
 
 def test_pooling_over_time_is_that_of_each_sequence(key):

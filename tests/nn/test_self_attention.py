@@ -12,34 +12,31 @@ from jaxnet import nn
 DIM, HEADS, TIME = 6, 3, 5
 
 
-def test_attention_is_that_of_flax(key, x64):
-    network = nn.attention(DIM, HEADS)
+@pytest.mark.parametrize("is_causal", (False, True))
+def test_attention_is_that_of_flax(is_causal, key, x64):
+    network = nn.attention(DIM, HEADS, causal=is_causal)
     theirs = linen.MultiHeadDotProductAttention(HEADS, param_dtype=jnp.float64)
-    x = jax.random.normal(key, (2, TIME, DIM))
+    generator = np.random.default_rng(0)
+    x = jnp.asarray(generator.normal(size=(2, TIME, DIM)))
     shapes = jax.eval_shape(theirs.init, key, x)["params"]
-    assert jax.tree.map(jnp.shape, network.init(key)) == jax.tree.map(jnp.shape, shapes)
-    leaves, tree = jax.tree.flatten(shapes)
-    keys = jax.random.split(key, len(leaves))
-    params = tree.unflatten(
-        [jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
-    )
+    ours = jax.eval_shape(network.init, key)
+    assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, shapes)
+    params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)), shapes)
     length = jnp.array([2, 5])
     mask = (jnp.arange(TIME) < length[:, None])[:, None, None]
-    causal = linen.make_causal_mask(jnp.ones((1, TIME)))
-    for is_causal, flax_mask in ((False, mask), (True, linen.combine_masks(mask, causal))):
-        network = nn.attention(DIM, HEADS, causal=is_causal)
-        expected = theirs.apply({"params": params}, x, mask=flax_mask)
-        outputs = network.apply(params, nn.Sequences(x, length)).values
-        np.testing.assert_allclose(outputs[0, :2], expected[0, :2], rtol=1e-6)
-        np.testing.assert_allclose(outputs[1], expected[1], rtol=1e-6)
-        alone = network.apply(params, x[1])
-        np.testing.assert_allclose(alone, expected[1], rtol=1e-6)
+    if is_causal:
+        mask = linen.combine_masks(mask, linen.make_causal_mask(jnp.ones((1, TIME))))
+    expected = jax.jit(theirs.apply)({"params": params}, x, mask=mask)
+    outputs = jax.jit(network.apply)(params, nn.Sequences(x, length)).values
+    np.testing.assert_allclose(outputs[0, :2], expected[0, :2], rtol=1e-6)
+    np.testing.assert_allclose(outputs[1], expected[1], rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(network.apply)(params, x[1]), expected[1], rtol=1e-6)
 
 
 def test_causal_attention_reads_nothing_later(key):
     network = nn.attention(DIM, HEADS, causal=True)
-    params, x = network.init(key), jax.random.normal(key, (TIME, DIM))
-    gradient = jax.grad(lambda x: network.apply(params, x)[2].sum())(x)
+    params, x = jax.jit(network.init)(key), jax.random.normal(key, (TIME, DIM))
+    gradient = jax.jit(jax.grad(lambda x: network.apply(params, x)[2].sum()))(x)
     assert not gradient[3:].any() and gradient[:3].all()
 
 
@@ -67,7 +64,7 @@ def test_a_block_of_a_transformer_learns_by_gradients(key):
         nn.last(),
     )
     sequences = nn.Sequences(jax.random.normal(key, (2, TIME, DIM)), jnp.array([0, 4]))
-    params = block.init(key)
-    gradient = jax.grad(lambda params: (block.apply(params, sequences) ** 2).sum())(params)
+    params = jax.jit(block.init)(key)
+    gradient = jax.jit(jax.grad(lambda params: (block.apply(params, sequences) ** 2).sum()))(params)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
     assert gradient["residual_0"]["attention_0"]["query"]["kernel"].any()

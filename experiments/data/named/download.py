@@ -5,6 +5,7 @@ complete. The downloader is our own because that of pooch leaves its connection 
 closes it early, and has no bound on time or size.
 """
 
+import hashlib
 import http.client
 import logging
 import os
@@ -87,6 +88,33 @@ def fetch(
             f"({type(error).__name__}: {error}); set JAXNET_DATA to a folder that holds "
             f"{folder}/{name}, or try again with a network"
         ) from error
+
+
+def read_pinned(path: Path, sha256: str) -> bytes:
+    """The content of a file that must be the published one.
+
+    Args:
+        path: the file.
+        sha256: of its content.
+
+    Raises:
+        ValueError: the file has another hash (both are named).
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "some.txt")
+    ...     _ = path.write_text("content")
+    ...     read_pinned(path, hashlib.sha256(b"content").hexdigest())
+    b'content'
+    """
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"{path}: the file has SHA-256 {found}, expected {sha256}; it is damaged or another "
+            "file: delete it, so that it is downloaded again"
+        )
+    return content
 
 
 def _retrieve(url: str, sha256: str | None, path: Path, max_bytes: int) -> None:

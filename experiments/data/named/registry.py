@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.data.dataset import Dataset
+from experiments.data.named import timeseries
 from experiments.data.named.bundled import BUNDLED
 from experiments.data.named.emails import load_emails
 from experiments.data.named.faces import load_faces
 from experiments.data.named.idx import load_idx
+from experiments.data.series import series_dataset
 
 CLASSIFICATION = (
     "digits",
@@ -22,14 +24,29 @@ CLASSIFICATION = (
     "fashion_mnist",
     "olivetti_faces",
     "emails",
+    *timeseries.NAMES,
 )
 REGRESSION = ("line", "crop_yield", "diabetes")
+
+
+def _load_series(name: str, data_dir: Path | None) -> Dataset:
+    return series_dataset(name, timeseries.load_timeseries(name, data_dir))
+
 
 _FROM_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist": functools.partial(load_idx, "mnist"),
     "fashion_mnist": functools.partial(load_idx, "fashion_mnist"),
     "olivetti_faces": load_faces,
     "emails": load_emails,
+    **{name: functools.partial(_load_series, name) for name in timeseries.NAMES},
+}
+# InceptionTime, Ismail Fawaz et al. (2020), on the official test sets.
+_INCEPTION_TIME = {
+    "ACSF1": 0.910,
+    "ArrowHead": 0.863,
+    "GunPoint": 1.000,
+    "ItalyPowerDemand": 0.966,
+    "OSULeaf": 0.921,
 }
 # Data set -> experiment -> results.
 _PUBLISHED: dict[str, dict[str, str]] = {
@@ -49,7 +66,23 @@ _PUBLISHED: dict[str, dict[str, str]] = {
             "2017, Table 3); 0.925 for a small cnn (their list of benchmarks)"
         ),
     },
+    **{
+        name: {
+            "classification": f"test accuracy {accuracy:.3f} for InceptionTime (Ismail Fawaz et "
+            "al. 2020)"
+        }
+        for name, accuracy in _INCEPTION_TIME.items()
+    },
 }
+
+
+def canonical_name(name: str) -> str:
+    """The name of a data set; those of series may be written in any case and with underscores.
+
+    >>> canonical_name("japanese_vowels"), canonical_name("digits")
+    ('JapaneseVowels', 'digits')
+    """
+    return timeseries.timeseries_name(name) or name
 
 
 def load(
@@ -60,10 +93,11 @@ def load(
 ) -> Dataset:
     """Load a data set by name.
 
-    MNIST, Fashion-MNIST, the Olivetti faces and the emails of SpamAssassin are looked for in
-    `mnist/`, `fashion-mnist/`, `olivetti-faces/` and `spamassassin/` below `data_dir`, then below
-    the folder that the environment variable JAXNET_DATA names, then in the user's cache, and are
-    downloaded into the cache otherwise. All others need no file and no network.
+    MNIST, Fashion-MNIST, the Olivetti faces, the emails of SpamAssassin and the series of the UCR
+    and UEA archives are looked for in `mnist/`, `fashion-mnist/`, `olivetti-faces/`,
+    `spamassassin/` and `timeseries/` below `data_dir`, then below the folder that the environment
+    variable JAXNET_DATA names, then in the user's cache, and are downloaded into the cache
+    otherwise. All others need no file and no network.
 
     Args:
         name: one of `CLASSIFICATION` or `REGRESSION`.
@@ -91,7 +125,7 @@ def load(
     }
     if task not in tasks:
         raise ValueError(f"task must be 'classification' or 'regression', found {task!r}")
-    known = tasks[task]
+    name, known = canonical_name(name), tasks[task]
     if name not in known and name in tasks[None]:
         other = "regression" if task == "classification" else "classification"
         raise ValueError(

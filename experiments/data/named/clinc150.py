@@ -1,0 +1,74 @@
+"""CLINC150: requests to an assistant, labelled with 150 intents, and requests of none of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from experiments.data.named.download import fetch, read_pinned
+from experiments.data.texts.text_format import TextFormat
+from experiments.data.texts.text_table import TextTable
+
+_URL = (
+    "https://raw.githubusercontent.com/clinc/oos-eval/"
+    "828f8093932c8fe6ca7936c3d2e52903b1c523de/data/data_full.json"
+)
+SHA256 = "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0"
+_MAX_BYTES = 4 << 20
+
+
+def load_clinc150(data_dir: Path | None = None) -> TextTable:
+    """Load 22 500 requests: 15 000 for training, 3 000 for validation and 4 500 for the test.
+
+    Source: Larson et al. (2019), "An Evaluation Dataset for Intent Classification and Out-of-Scope
+    Prediction"; CC BY 3.0, github.com/clinc/oos-eval.
+
+    Args:
+        data_dir: folder that may hold `clinc150/data_full.json`.
+
+    Returns:
+        The requests of the three official parts in this order; classes are intents, by name.
+        `out_of_scope` are the 1 000 requests of the test part, and `out_of_scope_validation` the
+        100 of the validation part, that are of none of the intents. The 100 of the training part
+        are left out.
+
+    Raises:
+        ValueError: the file has another hash (both are named), or the download fails.
+    """
+    return fetch(
+        "clinc150",
+        "data_full.json",
+        _URL,
+        sha256=SHA256,
+        read=read_clinc150,
+        max_bytes=_MAX_BYTES,
+        data_dir=data_dir,
+    )
+
+
+def read_clinc150(path: Path) -> TextTable:
+    """Read the file.
+
+    Args:
+        path: of `data_full.json`.
+
+    Returns:
+        As `load_clinc150`.
+
+    Raises:
+        ValueError: the file has another hash.
+    """
+    parts = json.loads(read_pinned(path, SHA256))
+    texts, intents = zip(*(parts["train"] + parts["val"] + parts["test"]), strict=True)
+    class_names, labels = np.unique(intents, return_inverse=True)
+    names = tuple(map(str, class_names))
+    return TextTable(
+        tuple(text.strip() for text in texts),
+        labels.astype(np.int32),
+        names,
+        TextFormat(text="text", label="intent", class_names=names),
+        num_official_validation=len(parts["val"]),
+        num_official_test=len(parts["test"]),
+        out_of_scope=tuple(text.strip() for text, _ in parts["oos_test"]),
+        out_of_scope_validation=tuple(text.strip() for text, _ in parts["oos_val"]),
+    )
