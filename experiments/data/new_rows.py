@@ -48,6 +48,7 @@ def read_rows(
     *,
     options: TableOptions | None = None,
     carry: Sequence[str] = (),
+    resample: bool = False,
 ) -> NewRows:
     """Read new examples from the user's file or folder.
 
@@ -56,6 +57,7 @@ def read_rows(
         fitted: the format of the run, not of images.
         options: columns to ignore, the encoding, and more marks of missing cells of a table.
         carry: columns of a table that are taken over as they are, such as an identifier.
+        resample: whether recordings of another rate than that of the run are resampled.
 
     Returns:
         Inputs, and what goes with them.
@@ -80,4 +82,6 @@ def read_rows(
             )
     if carry:
         raise ValueError(f"id is for a table, and {path} is read as {fitted.kind}; leave it out")
+    if fitted.kind == "recordings":
+        return fitted.load(path, resample=resample)
     return fitted.load(path)
