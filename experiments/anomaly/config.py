@@ -8,6 +8,7 @@ import pydantic
 import tyro
 
 from experiments.config import (
+    FractionBelowOne,
     NonNegativeInt,
     Options,
     PositiveFloat,
@@ -43,9 +44,9 @@ class Online(Options):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Windows(Options):
     num_points: Annotated[int, pydantic.Field(ge=2)] = 32
-    """Numbers in a window, whose steps are averaged to so many."""
-    smooth: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0
-    """Fraction of the series over which scores are averaged."""
+    """Numbers in a window, which are means of its steps."""
+    smooth: FractionBelowOne = 0.03
+    """Fraction of the series over which the scores of steps are averaged; 0 leaves them as they are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,8 @@ class Pca(_Windows):
     """Principal components of the windows of each series."""
 
     name: Annotated[Literal["pca"], tyro.conf.Suppress] = "pca"
-    num_components: NonNegativeInt = 0
-    """Components that are left out of the score: errors of the reconstruction by these."""
-    min_variance: PositiveFloat = 1e-3
-    """Number that is added to the variance of each component, by which its square is divided."""
+    num_components: PositiveInt = 2
+    """Components by which windows are reconstructed; scores are errors of the reconstruction."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

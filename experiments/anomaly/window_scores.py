@@ -147,16 +147,14 @@ def score_windows(
 
 
 def _component_scores(values: np.ndarray, method: Pca) -> np.ndarray:
-    """Mean over the components of `p^2 / (variance + min_variance)`, of every window of a step."""
+    """Mean squared errors of windows, reconstructed by their first components, of their steps."""
     cut = np.lib.stride_tricks.sliding_window_view(values, method.num_points).astype(np.float64)
     centered = cut - cut.mean(axis=0)
-    variances, components = np.linalg.eigh(centered.T @ centered / len(cut))
-    last = len(variances) - method.num_components
-    projected = np.square(centered @ components[:, :last])
-    scores = (projected / (np.maximum(variances[:last], 0) + method.min_variance)).mean(axis=1)
-    return np.asarray(
-        anomaly.step_scores(jnp.asarray(scores, jnp.float32), len(values), length=method.num_points)
-    )
+    _, components = np.linalg.eigh(centered.T @ centered / len(cut))
+    first = components[:, max(len(components) - method.num_components, 0) :]
+    errors = np.square(centered - centered @ first @ first.T).mean(axis=1)
+    scores = jnp.asarray(errors, jnp.float32)
+    return np.asarray(anomaly.step_scores(scores, len(values), length=method.num_points))
 
 
 def _reconstruct(

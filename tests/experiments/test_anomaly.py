@@ -1,4 +1,4 @@
-"""experiments.anomaly: series of users and labelled series, from data to alarms, resumed, replayed."""
+"""experiments.anomaly: from series of users and labelled ones to alarms; resumed and replayed."""
 
 import csv
 import dataclasses
