@@ -51,8 +51,8 @@ class Config(Options):
     run: tyro.conf.Positional[Path]
     """Run directory of a classification, regression, clustering or reconstruction."""
     data: Path
-    """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ file
-    with images in x, a .ts file of series, or a WAV file or a folder of them."""
+    """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
+    file with images in x, a .ts file of series, or a WAV file or a folder of them."""
     id: tuple[str, ...] = ()
     """Columns of the table that are carried into the output, such as an identifier."""
     ignore: tuple[str, ...] = ()
