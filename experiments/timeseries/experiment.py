@@ -5,9 +5,10 @@
 
 One recipe for all sets: channels standardized on the training series, the features of
 `jaxnet.nn.random_convolutions` (Dempster, Schmidt, Webb 2021), standardized, and logistic
-regression with an L2 penalty, trained by L-BFGS. All seeds of a set, each with its own convolutions, are one
-program. The recipe was chosen by cross-validation of the training series, never by test series.
-ROCKET (Dempster, Petitjean, Webb 2020) is that of aeon with its defaults, where aeon is installed.
+regression with an L2 penalty, trained by L-BFGS. All seeds of a set, each with its own
+convolutions, are one program. The recipe was chosen by cross-validation of the training series,
+never by test series. ROCKET (Dempster, Petitjean, Webb 2020) is that of aeon with its defaults,
+where aeon is installed.
 
 Published: accuracies of InceptionTime (Ismail Fawaz et al. 2020). Measured: docs/results.md.
 """
