@@ -82,4 +82,4 @@ def digits() -> dict[str, dict[str, jax.Array]]:
     order = np.random.default_rng(0).permutation(len(x))
     train, test = order[:1400], order[1400:]
     parts = {"train": {"x": x[train], "y": y[train]}, "test": {"x": x[test], "y": y[test]}}
-    return jax.tree.map(jax.numpy.asarray, parts)
+    return jax.device_put(parts)

@@ -14,13 +14,14 @@ from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
-from jaxnet.nn.linear_recurrence import linear_recurrence, min_gru
+from jaxnet.nn.linear_recurrences import linear_recurrence, min_gru
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
 from jaxnet.nn.random_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
+from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
 from jaxnet.nn.sequence_architectures import bag_of_embeddings, conv1d, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
@@ -79,6 +80,7 @@ __all__ = [
     "random_affine",
     "random_convolutions",
     "recurrent",
+    "resample",
     "reshape",
     "residual",
     "rnn",

@@ -69,7 +69,8 @@ def test_a_target_may_be_missing_for_some_examples(key, batch, missing):
     targets = batch["y"] | {"angle": jnp.where(known["angle"] > 0, batch["y"]["angle"], missing)}
     objective = jn.objectives.multitask(NETWORK, TASKS)
     part = {"x": x, "y": targets, "weight": known}
-    (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(params, part, None)
+    run = jax.jit(jax.value_and_grad(objective, has_aux=True))
+    (loss, metrics), gradient = run(params, part, None)
 
     def expected(params):
         outputs = NETWORK.apply(params, batch["x"])
@@ -81,7 +82,7 @@ def test_a_target_may_be_missing_for_some_examples(key, batch, missing):
         means.append(jnp.average(squares, weights=known["angle"]))
         return sum(means)
 
-    value, slope = jax.value_and_grad(expected)(params)
+    value, slope = jax.jit(jax.value_and_grad(expected))(params)
     np.testing.assert_allclose(loss, value, rtol=1e-5)
     for one, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(slope), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
