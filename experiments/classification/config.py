@@ -89,15 +89,18 @@ class Conv1d(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BagOfEmbeddings(Options):
-    """The mean of the embeddings of all tokens of a text, then dense layers."""
+    """The embeddings of all tokens of a text as one vector, then dense layers."""
 
     name: Annotated[Literal["bag_of_embeddings"], tyro.conf.Suppress] = "bag_of_embeddings"
-    embedding_dim: PositiveInt = 128
+    embedding_dim: PositiveInt = 64
     """Size of the embedding of a token."""
+    pooling: Literal["mean", "sum", "sqrtn", "max"] = "sqrtn"
+    """What becomes of the embeddings of a text: their mean, their sum, their sum divided by the
+    square root of their number, or the largest of each of their numbers."""
     hidden_dims: tuple[PositiveInt, ...] = ()
-    """Sizes of the hidden layers after the mean."""
-    dropout: FractionBelowOne = 0.2
-    """Rate of dropout of the mean and after each hidden layer."""
+    """Sizes of the hidden layers after the pooling."""
+    dropout: FractionBelowOne = 0.3
+    """Rate of dropout of the pooled vector and after each hidden layer."""
     token_dropout: FractionBelowOne = 0.0
     """Rate at which tokens of a text are left out in training."""
 

@@ -62,6 +62,7 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
         return jn.nn.bag_of_embeddings(
             in_shape[0],
             [model.embedding_dim, *model.hidden_dims, num_outputs],
+            pooling=model.pooling,
             dropout=model.dropout,
             token_dropout=model.token_dropout,
         )

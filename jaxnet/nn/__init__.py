@@ -26,7 +26,13 @@ from jaxnet.nn.self_attention import attention, positional_encoding
 from jaxnet.nn.sequence_architectures import bag_of_embeddings, conv1d, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
 from jaxnet.nn.shape import reshape, upsample
-from jaxnet.nn.time_pooling import last, max_over_time, mean_over_time, sum_over_time
+from jaxnet.nn.time_pooling import (
+    last,
+    max_over_time,
+    mean_over_time,
+    sqrtn_over_time,
+    sum_over_time,
+)
 from jaxnet.typing import Sequences
 
 __all__ = [
@@ -86,6 +92,7 @@ __all__ = [
     "rnn",
     "salt_and_pepper_noise",
     "scan_cell",
+    "sqrtn_over_time",
     "sum_over_time",
     "summary",
     "time_mask",
