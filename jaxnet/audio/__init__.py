@@ -7,8 +7,8 @@ The functions compose: `log_mel(power_spectrogram(signal, ...), mel_filter_bank(
 then `deltas`.
 """
 
-from jaxnet.audio.augmentation import spec_augment
-from jaxnet.audio.cepstrum import deltas, mfcc, normalize_over_time
+from jaxnet.audio.augmentation import random_resample, spec_augment
+from jaxnet.audio.cepstrum import deltas, limit_range, mfcc, normalize_over_time
 from jaxnet.audio.framing import frame
 from jaxnet.audio.mel import hz_to_mel, log_mel, mel_filter_bank, mel_to_hz
 from jaxnet.audio.spectrum import power_spectrogram, stft
@@ -17,12 +17,14 @@ __all__ = [
     "deltas",
     "frame",
     "hz_to_mel",
+    "limit_range",
     "log_mel",
     "mel_filter_bank",
     "mel_to_hz",
     "mfcc",
     "normalize_over_time",
     "power_spectrogram",
+    "random_resample",
     "spec_augment",
     "stft",
 ]

@@ -200,6 +200,52 @@ def test_without_a_key_spec_augment_is_the_identity():
     np.testing.assert_array_equal(audio.spec_augment().apply({}, x), x)
 
 
+def test_without_a_key_random_resample_is_resample():
+    recordings = jn.Sequences(jnp.arange(24.0).reshape(2, 6, 2), jnp.array([6, 3]))
+    network = audio.random_resample(4, max_shift=0.3, max_warp=0.9)
+    expected = nn.resample(4).apply({}, recordings)
+    np.testing.assert_array_equal(network.apply({}, recordings), expected)
+    # With ranges of 0 only the ends differ, which fade into zeros.
+    still = audio.random_resample(3).apply({}, recordings, key=jax.random.key(0))
+    np.testing.assert_allclose(still, nn.resample(3).apply({}, recordings), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def stretched() -> np.ndarray:
+    """The times that steps come from: values are times, 1 at the first frame of 40."""
+    times = jnp.arange(1.0, 49.0)[:, None]
+    recordings = jn.Sequences(jnp.tile(times, (200, 1, 1)), jnp.full(200, 40))
+    network = audio.random_resample(10, max_shift=0.2, max_warp=0.5)
+    return np.asarray(jax.jit(network.apply)({}, recordings, key=jax.random.key(0)))[..., 0]
+
+
+def test_resampled_ends_lie_within_the_shift(stretched):
+    # Of 40 frames, a part of 24 to 56: a first step up to 4.8 + 2 * 1.5 frames behind the begin.
+    assert stretched[:, 0].max() > 7 and stretched[:, 0].min() == 0
+    assert stretched.max() <= 40 and (stretched[:, -1] == 0).any()
+    middle = stretched[:, 5]
+    assert 8 < middle.min() < 18 and 26 < middle.max() < 37
+
+
+def test_resampled_steps_stay_in_order(stretched):
+    inside = np.where(stretched > 0, stretched, np.nan)
+    differences = np.diff(inside, axis=1)
+    assert np.nanmin(differences) > -40 and (differences[:, 3:5] > 0).all()
+
+
+def test_a_random_part_ignores_what_lies_beyond_the_length(key):
+    values = jnp.ones((2, 6, 2)).at[1, 3:].set(jnp.nan)
+    network = audio.random_resample(4, max_shift=0.4, max_warp=0.9)
+    outputs = network.apply({}, jn.Sequences(values, jnp.array([6, 3])), key=key)
+    assert np.isfinite(outputs).all()
+
+
+def test_the_range_is_limited_below_the_largest_of_the_recording():
+    values = jnp.array([[[0.0], [-3.0], [-9.0], [jnp.nan]], [[5.0], [jnp.nan]] + [[jnp.nan]] * 2])
+    limited = audio.limit_range(jn.Sequences(values, jnp.array([3, 1])), 4.0)
+    np.testing.assert_array_equal(limited.values[..., 0], [[0, -3, -4, 0], [5, 0, 0, 0]])
+
+
 def rejected():
     bank = audio.mel_filter_bank(4, 64, RATE)
     return {
@@ -227,6 +273,10 @@ def rejected():
             jnp.ones((7, 8)), epsilon=-1.0
         ),
         "max_fraction must lie in": lambda: audio.spec_augment(max_fraction=1.5),
+        "width must be greater than 0": lambda: audio.limit_range(jnp.ones((7, 8)), 0.0),
+        "max_shift must lie in": lambda: audio.random_resample(4, max_shift=0.5),
+        "max_warp must lie in": lambda: audio.random_resample(4, max_warp=1.0),
+        "num_steps must be at least 1": lambda: audio.random_resample(0),
         "max_time must be at least 0": lambda: audio.spec_augment(max_time=-1),
     }
 
