@@ -131,6 +131,8 @@ class DataOptions(TableOptions):
     example."""
     label: str | None = None
     """Column of the file that holds the labels."""
+    text: str | None = None
+    """Column of the file that holds texts, from whose words and letters alone is predicted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

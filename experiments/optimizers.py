@@ -20,7 +20,7 @@ from experiments.command import finish, main, print_table, show, statistics, sto
 from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
-from experiments.prepare import resolve_threads
+from experiments.prepare import require_vectors, resolve_threads
 from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
 from jaxnet.runs.records import read_log
@@ -61,6 +61,7 @@ def run(config: Config) -> dict[str, Any]:
     check_directory(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
     dataset = load_data(config)
+    require_vectors(dataset, config.experiment)
     parts = split(dataset, seed=config.seed)
     inputs = dataset.x.reshape(len(dataset.x), -1)
     inputs = standardize(fit_standardization(inputs[parts.train], per_feature=False), inputs)

@@ -35,6 +35,7 @@ class _First:
     data_dir: Path | None = None
     data: Path | None = None
     label: str | None = None
+    text: str | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     impute: str | None = None

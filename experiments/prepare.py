@@ -18,6 +18,7 @@ from experiments.data import (
     load_labelled_images,
     load_series,
     load_table,
+    load_texts,
     split,
 )
 from experiments.facts import named_facts
@@ -133,6 +134,20 @@ def is_text(config: DataOptions) -> bool:
     return facts is not None and facts.is_text
 
 
+def require_vectors(dataset: Dataset, experiment: str) -> None:
+    """Raise for sequences where an experiment takes tables and images only.
+
+    Raises:
+        ValueError: the examples are series or texts as tokens.
+    """
+    if dataset.length is not None:
+        kind = "texts as tokens" if dataset.is_tokens else "series"
+        raise ValueError(
+            f"dataset {dataset.name} is {kind}, and experiments.{experiment} takes tables and "
+            "images; use experiments.classification"
+        )
+
+
 def load_labelled(config: Any, *, task: Task) -> Dataset:
     """The named data set of a config or the user's table or images, with labels or targets.
 
@@ -147,6 +162,8 @@ def load_labelled(config: Any, *, task: Task) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, task)
+    if config.text is not None:
+        return _load_texts(config, config.data, task)
     if task == "classification" and holds_series(config.data):
         return _load_series(config, config.data)
     if task == "classification" and holds_images(config.data):
@@ -171,9 +188,24 @@ def load_unlabelled(config: Any) -> Dataset:
     """
     if config.data is None:
         return _load_named(config, "classification")
+    if config.text is not None:
+        raise ValueError(
+            f"text is for experiments.classification, found experiments.{config.experiment}; "
+            "leave it out"
+        )
+    if holds_series(config.data):
+        return _load_series(config, config.data)
     if holds_images(config.data):
         return _load_images(config, config.data, needs_labels=False)
     return _load_table(config, config.data, "classification")
+
+
+def _load_texts(config: Any, path: Path, task: Task) -> Dataset:
+    if task != "classification":
+        raise ValueError("text is for classes, found a regression; leave it out")
+    if getattr(config, "group", None) is not None:
+        raise ValueError("group is not read beside --text; leave one of the two out")
+    return load_texts(path, text=config.text, label=config.label, options=config)
 
 
 def _load_series(config: DataOptions, path: Path) -> Dataset:
@@ -195,7 +227,7 @@ def _require_no_table_options(config: DataOptions, path: Path, content: str) -> 
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:
-    for name in ("label", *TABLE_OPTIONS):
+    for name in ("label", "text", *TABLE_OPTIONS):
         if getattr(config, name) != getattr(DataOptions(), name):
             raise ValueError(
                 f"{name} is for a user's table, found data set {config.dataset}; name the file of "

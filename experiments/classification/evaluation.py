@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -202,6 +203,11 @@ def decision_metrics(
     }
 
 
+def _default_threshold(costs: Costs, outputs: Array, labels: Array) -> Array:
+    """The threshold of least cost for calibrated probabilities."""
+    return jnp.full((), costs.false_positive / (costs.false_positive + costs.false_negative))
+
+
 def decide(
     config: Config,
     validated: tuple[Float[Array, "networks n 1"], Int[Array, " n"]],
@@ -221,15 +227,10 @@ def decide(
         `decision_metrics`, `(networks,)` each.
     """
     costs = Costs(config.false_positive_cost, config.false_negative_cost)
-    if not len(validated[1]):
-        default = costs.false_positive / (costs.false_positive + costs.false_negative)
-
-        def choose(outputs: Array, labels: Array) -> Array:
-            return jnp.full((), default)
-
-    elif budget is None:
-        choose = functools.partial(choose_threshold, costs=costs)
-    else:
+    choose: Callable[..., Array] = functools.partial(choose_threshold, costs=costs)
+    if len(validated[1]) == 0:
+        choose = functools.partial(_default_threshold, costs)
+    elif budget is not None:
         choose = functools.partial(threshold_within, budget=budget)
     rates = functools.partial(decision_metrics, costs=costs)
 

@@ -24,6 +24,7 @@ from experiments.data.series import holds_series, load_series
 from experiments.data.splits import Split, folds, split
 from experiments.data.tables.images import holds_images, load_images, load_labelled_images
 from experiments.data.tables.user_table import load_features, load_table
+from experiments.data.texts.text_table import load_texts
 
 __all__ = [
     "CLASSIFICATION",
@@ -45,6 +46,7 @@ __all__ = [
     "load_labelled_images",
     "load_series",
     "load_table",
+    "load_texts",
     "read_rows",
     "split",
     "standardize",

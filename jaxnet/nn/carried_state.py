@@ -174,8 +174,8 @@ def _layer_params(network: Network, params: Params) -> list[Params]:
 def _run(
     network: Network,
     params: Params,
-    x: Array,
-    is_first: Array | None,
+    x: Any,
+    is_first: Any,
     carries: list[Carry],
     key: Array | None,
 ) -> Any:
