@@ -22,8 +22,8 @@ from experiments.classification import cross_validation, evaluation
 from experiments.classification.checks import check, is_cross_validated
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
-from experiments.classification.probabilities import class_probabilities
 from experiments.classification.out_of_scope import out_of_scope_metrics
+from experiments.classification.probabilities import class_probabilities
 from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import (
