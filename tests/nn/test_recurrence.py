@@ -170,6 +170,7 @@ def test_pooling_over_time_is_that_of_each_sequence():
         nn.mean_over_time: lambda steps: steps.mean(axis=0),
         nn.max_over_time: lambda steps: steps.max(axis=0),
         nn.sum_over_time: lambda steps: steps.sum(axis=0),
+        nn.sqrtn_over_time: lambda steps: steps.sum(axis=0) / max(1, len(steps)) ** 0.5,
     }
 
     @jax.jit
