@@ -92,6 +92,8 @@ def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Conf
     elif isinstance(config.model, BagOfEmbeddings):
         # A schedule that ends where few epochs suffice needs no early stopping.
         options |= _TEXTS | {"num_epochs": 15, "patience": None}
+        if facts.num_classes == 2:
+            options["label_smoothing"] = 0.0
     elif isinstance(config.model, Cnn):
         options["model"] = dataclasses.replace(config.model, dropout=0.2)
     return dataclasses.replace(config, **options)
