@@ -152,6 +152,7 @@ def test_new_recordings_are_read_as_those_of_the_training(folder):
     assert restored == dataset.preprocessing
     rows = read_rows(folder, restored)
     assert rows.carried["file"][0] == "no/ann/1.wav" and rows.num_rows == 4
+    assert isinstance(rows.x, Sequences)
     np.testing.assert_array_equal(rows.x.values, dataset.x)
     np.testing.assert_array_equal(rows.x.length, dataset.length)
     alone = restored.load(find_wav_files(folder)[3])
