@@ -121,9 +121,10 @@ class RecordingFormat:
             sample_rate: of the recordings, Hz.
             frame_seconds: length of a frame.
             hop_seconds: time from one frame to the next.
-            num_filters: number of mel filters, from 60 Hz to 3800 Hz, or to 95 % of half the
-                sample rate where that is higher (at most 7600 Hz) or lower.
-            options: other attributes by name.
+            num_filters: number of mel filters, from 60 Hz to 95 % of half the sample rate, at most
+                7600 Hz.
+            options: other attributes by name; without them, energies are limited to a range of 7
+                and their mean over the frames is subtracted.
 
         Returns:
             The format.
@@ -140,7 +141,7 @@ class RecordingFormat:
             num_filters,
             60.0,
             min(7600.0, 0.475 * sample_rate),
-            **options,
+            **{"max_range": 7.0, "normalization": "mean"} | options,
         )
 
     @property

@@ -17,7 +17,8 @@ from experiments.data.recordings.wav import read_wav, read_wav_bytes
 from jaxnet.typing import Sequences
 
 TONE = np.sin(np.arange(1200) * 0.3)
-FORMAT = RecordingFormat.for_rate(8000, num_filters=8)
+PLAIN = {"num_filters": 8, "max_range": None, "normalization": "none"}
+FORMAT = RecordingFormat.for_rate(8000, **PLAIN)
 
 
 def wav(samples: np.ndarray, rate: int = 8000) -> bytes:
@@ -135,7 +136,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_becomes_a_data_set_of_series(folder):
-    dataset = load_recordings(folder, num_filters=8)
+    dataset = load_recordings(folder, **PLAIN)
     assert dataset.is_series and dataset.name == folder.name
     assert dataset.class_names == ("no", "yes") and dataset.y.tolist() == [0, 0, 1, 1]
     assert dataset.groupings == {"group": ("ann", "bob", "ann", "bob")}
@@ -147,7 +148,7 @@ def test_a_folder_becomes_a_data_set_of_series(folder):
 
 
 def test_new_recordings_are_read_as_those_of_the_training(folder):
-    dataset = load_recordings(folder, num_filters=8)
+    dataset = load_recordings(folder, **PLAIN)
     restored = restore_format(format_content(dataset.preprocessing))
     assert restored == dataset.preprocessing
     rows = read_rows(folder, restored)
@@ -203,6 +204,7 @@ def test_a_recording_shorter_than_a_frame_is_named():
         ({"num_filters": 500}, "lies between two"),
         ({"features": "mfcc", "num_coefficients": 9}, "num_coefficients"),
         ({"max_frames": 0}, "max_frames"),
+        ({"max_range": 0.0}, "width must be greater than 0"),
         ({"hop_seconds": -1.0, "floor": -1.0}, "floor"),
     ],
 )
