@@ -69,7 +69,7 @@ def fsdd_format() -> RecordingFormat:
 
     They are at most 7 (30 dB) below the largest of the recording, whose mean is subtracted.
     """
-    return RecordingFormat.for_rate(8000, max_frames=64)
+    return dataclasses.replace(RecordingFormat.for_rate(8000), max_frames=64)
 
 
 def fetch_fsdd(data_dir: Path | None = None) -> dict[str, bytes]:

@@ -113,7 +113,6 @@ class RecordingFormat:
         frame_seconds: float = 0.032,
         hop_seconds: float = 0.016,
         num_filters: int = 32,
-        **options: Any,
     ) -> "RecordingFormat":
         """A format whose frames last equally long at every sample rate.
 
@@ -123,11 +122,10 @@ class RecordingFormat:
             hop_seconds: time from one frame to the next.
             num_filters: number of mel filters, from 60 Hz to 95 % of half the sample rate, at most
                 7600 Hz.
-            options: other attributes by name; without them, energies are limited to a range of 7
-                and their mean over the frames is subtracted.
 
         Returns:
-            The format.
+            Log energies of the filters, limited to a range of 7, without their mean over the
+            frames.
 
         Raises:
             ValueError: a value that does not fit the sample rate.
@@ -141,7 +139,8 @@ class RecordingFormat:
             num_filters,
             60.0,
             min(7600.0, 0.475 * sample_rate),
-            **{"max_range": 7.0, "normalization": "mean"} | options,
+            max_range=7.0,
+            normalization="mean",
         )
 
     @property
