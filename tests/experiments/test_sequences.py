@@ -214,4 +214,4 @@ def test_a_users_texts_are_classified_and_new_ones_predicted(tmp_path):
         predict.Config(run=tmp_path / "run", data=tmp_path / "new.csv", id=("id",))
     )
     assert predictions["class"].tolist() == ["rain"]
-    assert predictions["id"].tolist() == [7]
+    assert predictions["id"].tolist() == ["7"]
