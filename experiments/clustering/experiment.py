@@ -29,7 +29,7 @@ import jaxnet as jn
 from experiments.baselines import cluster_baseline
 from experiments.clustering import outputs
 from experiments.clustering.config import Config, Deep, GaussianMixture, KMeans, N2d
-from experiments.clustering.inputs import fit_inputs, load_data, scale_inputs
+from experiments.clustering.inputs import example_shape, fit_inputs, load_data, scale_inputs
 from experiments.clustering.methods import Method, build_method, cluster, start_all
 from experiments.clustering.prediction import build_network, output_mean, predict
 from experiments.clustering.recipes import recipe
@@ -46,6 +46,7 @@ from experiments.training import (
     batch_size,
     build_optimizer,
     config_optimizer,
+    network_at,
     open_directory,
     seed_keys,
     train_options,
@@ -90,14 +91,14 @@ def run(config: Config) -> dict[str, Any]:
     )
     clustering.check_clusters(x, config.num_clusters)
     options = config.method
-    method = build_method(config, dataset.x.shape[1:], mean=output_mean(config))
+    method = build_method(config, example_shape(dataset.in_shape), mean=output_mean(config))
     if method.network is not None:
         check_memory(config, method.network.init)
     pretraining = _pretraining(config, method, len(x))
     deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            data, params, hashes = {"x": jnp.asarray(x)}, None, {}
+            data, params, hashes = {"x": jax.device_put(x)}, None, {}
             if pretraining is not None:
                 trained = pretraining(directory.stage("pretraining"), data)
                 params, hashes["pretraining"] = trained.params, trained.state_sha256
@@ -178,7 +179,7 @@ def _deep_training(
     def train(
         directory: runs.RunDirectory, data: Any, params: Any, evaluate: Any
     ) -> runs.TrainResult:
-        first = jax.tree.map(lambda leaf: leaf[0], params)
+        first = network_at(params, 0)
         return runs.train(
             directory,
             learner_of(lambda key: first),
@@ -204,27 +205,32 @@ def check(config: Config, dataset: Dataset) -> None:
     Raises:
         ValueError: they do not.
     """
-    x, options = dataset.x.reshape(len(dataset.x), -1), config.method
+    num_examples, options = len(dataset.x), config.method
+    if dataset.is_tokens:
+        raise ValueError(
+            f"{dataset.name} is texts as tokens, which have no distances; cluster a table of the "
+            "weights of their words"
+        )
     if dataset.is_image:
-        jn.check_unit_interval(x)
+        jn.check_unit_interval(dataset.x)
     else:
-        jn.check_data(x)
+        jn.check_data(dataset.inputs)
     if getattr(options, "augment", False) and not dataset.is_image:
         raise ValueError(f"augment needs images, and {dataset.name} is a table; leave it out")
-    if config.num_clusters > len(x):
+    if config.num_clusters > num_examples:
         raise ValueError(
-            f"num_clusters must lie from 2 to the {len(x)} examples, found {config.num_clusters}; "
-            "use fewer clusters"
+            f"num_clusters must lie from 2 to the {num_examples} examples, found "
+            f"{config.num_clusters}; use fewer clusters"
         )
-    if config.query is not None and config.query >= len(x):
+    if config.query is not None and config.query >= num_examples:
         raise ValueError(
-            f"query must lie from 0 to {len(x) - 1}, found {config.query}; name an example"
+            f"query must lie from 0 to {num_examples - 1}, found {config.query}; name an example"
         )
     if not isinstance(options, N2d):
         return
-    if options.num_neighbors >= len(x):
+    if options.num_neighbors >= num_examples:
         raise ValueError(
-            f"num_neighbors must lie from 2 to {len(x) - 1}, one less than the examples, "
+            f"num_neighbors must lie from 2 to {num_examples - 1}, one less than the examples, "
             f"found {options.num_neighbors}; use fewer"
         )
     if importlib.util.find_spec("umap") is None:

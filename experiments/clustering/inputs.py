@@ -3,19 +3,27 @@
 import dataclasses
 import math
 
+import jax.numpy as jnp
 import numpy as np
 
+import jaxnet as jn
 from experiments.clustering.config import Config, GaussianMixture, KMeans
 from experiments.data import (
     Dataset,
+    Inputs,
     Standardization,
     fit_idf,
     fit_standardization,
     fit_unit_interval,
     load,
     standardize,
+    take,
 )
 from experiments.prepare import is_text, load_unlabelled
+from jaxnet.typing import Sequences
+
+# Steps of a series as a vector.
+NUM_STEPS = 16
 
 
 def load_data(config: Config) -> Dataset:
@@ -38,13 +46,29 @@ def load_data(config: Config) -> Dataset:
     )
 
 
+def example_shape(in_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an example as methods take it: series are resampled to few steps.
+
+    >>> example_shape((230, 13)), example_shape((8, 8, 1)), example_shape((4,))
+    ((16, 13), (8, 8, 1), (4,))
+    """
+    return (NUM_STEPS, in_shape[1]) if len(in_shape) == 2 else in_shape
+
+
+def as_vectors(x: Inputs) -> np.ndarray:
+    """Examples as vectors; series of any length are stretched to `NUM_STEPS` steps."""
+    if isinstance(x, Sequences):
+        x = np.asarray(jn.nn.resample(NUM_STEPS).apply({}, Sequences(*map(jnp.asarray, x))))
+    return x.reshape(len(x), -1)
+
+
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
     """What scales the features: pixels and fractions stay as they are, others get one scale.
 
     Networks reconstruct numbers in [0, 1]; k-means and mixtures take features of equal variance.
     Words get their TF-IDF weights.
     """
-    x = dataset.x[rows].reshape(len(rows), -1)
+    x = as_vectors(take(dataset.inputs, rows))
     if dataset.is_image:
         return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
     if dataset.is_text:
@@ -54,17 +78,18 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
     return fit_unit_interval(x) if is_deep(config) else fit_standardization(x)
 
 
-def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
+def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> np.ndarray:
     """Examples as vectors; those of texts get the length 1, so that distances are those of angles.
 
     Networks start from features whose mean square is 1, and for them a text has the length of the
     square root of the number of words.
     """
-    x = standardize(fitted, x.reshape(len(x), -1))
+    vectors = standardize(fitted, as_vectors(x))
     if not is_text(config):
-        return x
-    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return x * np.float32(math.sqrt(x.shape[1])) if is_deep(config) else x
+        return vectors
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
+    return vectors * np.float32(math.sqrt(vectors.shape[1])) if is_deep(config) else vectors
 
 
 def is_deep(config: Config) -> bool:

@@ -4,11 +4,13 @@ import csv
 import functools
 import io
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
 
 import jaxnet as jn
+from experiments.clustering.inputs import example_shape
 from experiments.clustering.methods import Clustered
 from experiments.data import Dataset
 from experiments.report import figures
@@ -143,6 +145,14 @@ def tables(
     """
     if dataset.is_image:
         return {}
+    feature_names = dataset.feature_names
+    if dataset.is_series:
+        num_steps, num_channels = example_shape(dataset.in_shape)
+        feature_names = [
+            f"{name} at {step / num_steps:.0%}"
+            for step in range(num_steps)
+            for name in feature_names or [f"channel {i}" for i in range(num_channels)]
+        ]
     mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
     header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))
     rows: list[tuple[str, ...]] = [header]
@@ -153,7 +163,7 @@ def tables(
             continue
         surplus = (x[members].mean(axis=0) - mean) / deviation
         marks = np.argsort(-surplus, kind="stable")[:_NUM_WORDS]
-        names = ", ".join(dataset.feature_names[index] for index in marks if surplus[index] > 0)
+        names = ", ".join(feature_names[index] for index in marks if surplus[index] > 0)
         row = [str(number), str(len(members)), names]
         if dataset.titles:
             row.append(" | ".join(dataset.titles[index] for index in members[:_NUM_TITLES]))
@@ -176,8 +186,8 @@ def draw_query(
     nearest = {}
     for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
         result = jn.neighbors.nearest_neighbors(
-            jnp.asarray(space[index : index + 1]),
-            jnp.asarray(space),
+            jax.device_put(space[index : index + 1]),
+            jax.device_put(space),
             min(_NUM_NEIGHBORS, len(x) - 1),
             exclude=jnp.array([index]),
         )

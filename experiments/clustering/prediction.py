@@ -10,11 +10,11 @@ import numpy as np
 import jaxnet as jn
 from experiments.clustering import embedding
 from experiments.clustering.config import Config, N2d
-from experiments.clustering.inputs import load_data, scale_inputs
+from experiments.clustering.inputs import example_shape, load_data, scale_inputs
 from experiments.clustering.methods import Clustered, build_method, cluster, find_mixture
 from experiments.model import SavedModel
 from experiments.prepare import is_text
-from experiments.training import seed_keys
+from experiments.training import network_at, seed_keys
 
 
 def output_mean(config: Config) -> Callable[[jax.Array], jax.Array]:
@@ -35,10 +35,11 @@ class _Start:
 
 def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> _Start:
     """Network and clusters of a config; `init(key)` has the structure of the saved parameters."""
-    method = build_method(config, in_shape, mean=output_mean(config))
+    shape = example_shape(tuple(in_shape))
+    method = build_method(config, shape, mean=output_mean(config))
     # As many examples as clusters, at least: only the structure matters.
     size = config.num_clusters + 1
-    x = jnp.zeros((size, int(np.prod(in_shape))))
+    x = jnp.zeros((size, int(np.prod(shape))))
 
     def init(key: jax.Array) -> Any:
         params = None if method.network is None else method.network.init(key)
@@ -72,8 +73,8 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
     if isinstance(config.method, N2d):
         clustered = _by_embedding(config, model, x)
     else:
-        method = build_method(config, model.in_shape, mean=output_mean(config))
-        clustered = cluster(method, model.params, jnp.asarray(x))
+        method = build_method(config, example_shape(model.in_shape), mean=output_mean(config))
+        clustered = cluster(method, model.params, jax.device_put(x))
     columns = {
         "cluster": clustered.clusters[0],
         "membership": clustered.memberships.max(axis=1),
@@ -92,15 +93,15 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
     """Clusters by N2D: UMAP is fitted again on the codes of the run, and embeds the new ones."""
     options = config.method
     assert isinstance(options, N2d)
-    method = build_method(config, model.in_shape, mean=output_mean(config))
+    method = build_method(config, example_shape(model.in_shape), mean=output_mean(config))
     network = method.network
     assert network is not None
-    of_run = scale_inputs(config, model.inputs, load_data(config).x)
+    of_run = scale_inputs(config, model.inputs, load_data(config).inputs)
     embedded, memberships = [], []
     for index, key in enumerate(seed_keys(config, "start")):
-        params = jax.tree.map(lambda leaf, i=index: leaf[i], model.params)
+        params = network_at(model.params, index)
         old, new = (
-            np.asarray(jn.predict(network.encode, params["autoencoder"], jnp.asarray(rows)))
+            np.asarray(jn.predict(network.encode, params["autoencoder"], jax.device_put(rows)))
             for rows in (of_run, x)
         )
         embedded.append(
@@ -113,6 +114,6 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
                 params["mixture"],
             )
         )
-        memberships.append(np.asarray(method.memberships(params, jnp.asarray(embedded[-1]))))
+        memberships.append(np.asarray(method.memberships(params, jax.device_put(embedded[-1]))))
     clusters = np.stack([each.argmax(axis=1) for each in memberships])
     return Clustered(embedded, clusters, memberships[0])

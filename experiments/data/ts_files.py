@@ -15,6 +15,7 @@ import numpy as np
 _MISSING = frozenset(("?", "nan", ""))
 _BOOLEANS = {"true": True, "false": False}
 _MAX_SHOWN = 40
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class LabeledSeries(NamedTuple):
@@ -221,7 +222,7 @@ def _numbers(text: str, channel: int, name: str, number: int) -> np.ndarray:
                 f"{where} is missing ({cell!r}); fill it, or leave the series out",
             )
         try:
-            is_number = abs(float(cell)) <= np.finfo(np.float32).max
+            is_number = abs(float(cell)) <= _LARGEST
         except ValueError:
             _reject(name, number, f"{where} is {_shown(cell)}, expected a number")
         if not is_number:

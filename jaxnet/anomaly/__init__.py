@@ -17,6 +17,7 @@ look ahead. Metrics of scores are in `jaxnet.metrics`: `nab_score`, `vus_pr`, `v
 from jaxnet.anomaly.events import (
     UNKNOWN_EVENT,
     block_scores,
+    event_counts,
     event_surprise,
     event_tokens,
     event_vocabulary,
@@ -32,6 +33,7 @@ __all__ = [
     "anomaly_likelihood",
     "block_scores",
     "distance_scores",
+    "event_counts",
     "event_surprise",
     "event_tokens",
     "event_vocabulary",

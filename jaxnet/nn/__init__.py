@@ -14,23 +14,32 @@ from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.inspection import summary
 from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
-from jaxnet.nn.linear_recurrence import linear_recurrence, min_gru
+from jaxnet.nn.linear_recurrences import linear_recurrence, min_gru
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
+from jaxnet.nn.random_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
+from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
-from jaxnet.nn.sequence_architectures import bag_of_embeddings, rnn
+from jaxnet.nn.sequence_architectures import bag_of_embeddings, conv1d, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
 from jaxnet.nn.shape import reshape, upsample
-from jaxnet.nn.time_pooling import last, max_over_time, mean_over_time, sum_over_time
+from jaxnet.nn.time_pooling import (
+    last,
+    max_over_time,
+    mean_over_time,
+    sqrtn_over_time,
+    sum_over_time,
+)
 from jaxnet.typing import Sequences
 
 __all__ = [
     "Cell",
     "Chain",
     "Network",
+    "RandomConvolutions",
     "Sequences",
     "Series",
     "StatefulNetwork",
@@ -47,6 +56,7 @@ __all__ = [
     "compute_in",
     "concatenate_series",
     "conv",
+    "conv1d",
     "dense",
     "dropout",
     "each_step",
@@ -74,12 +84,15 @@ __all__ = [
     "parallel",
     "positional_encoding",
     "random_affine",
+    "random_convolutions",
     "recurrent",
+    "resample",
     "reshape",
     "residual",
     "rnn",
     "salt_and_pepper_noise",
     "scan_cell",
+    "sqrtn_over_time",
     "sum_over_time",
     "summary",
     "time_mask",

@@ -1,6 +1,6 @@
 """Recurrent cells: gated recurrent units, long short-term memory, simple recurrent units."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from jaxnet._checks import require_finite, require_positive
 from jaxnet.nn.initializers import lecun_normal
-from jaxnet.nn.recurrence import Cell, projected_steps
+from jaxnet.nn.recurrence import BatchShape, Cell, projected_steps
 from jaxnet.typing import Initializer, Params
 
 _zeros = jax.nn.initializers.zeros
@@ -68,7 +68,7 @@ def _recurrent_kernel(key: Array, hidden_dim: int, num_gates: int) -> Array:
     return jnp.moveaxis(kernels, 0, 1).reshape(hidden_dim, num_gates * hidden_dim)
 
 
-def _zero_state(params: Params, batch_shape: Sequence[int]) -> Array:
+def _zero_state(params: Params, batch_shape: BatchShape) -> Array:
     kernel = params["hidden"]["kernel"]
     return jnp.zeros((*batch_shape, kernel.shape[0]), kernel.dtype)
 
@@ -90,7 +90,8 @@ def gru(in_dim: int, hidden_dim: int, *, kernel_init: Initializer = lecun_normal
         A cell. Its parameters are `input` with `kernel` `(in_dim, 3 hidden_dim)` and `bias`, and
         `hidden` with `kernel` `(hidden_dim, 3 hidden_dim)` and `bias` `(hidden_dim,)`, that of
         `n`: those of `ir`, `iz`, `in` and of `hr`, `hz`, `hn` of Flax's `GRUCell` side by side,
-        and the transposed `weight_ih_l0` and `weight_hh_l0` of PyTorch.
+        and the transposed `weight_ih_l0` and `weight_hh_l0` of PyTorch, whose two biases of `r`
+        and of `z` are added.
 
     Raises:
         TypeError: a size that is not an integer.
@@ -128,7 +129,8 @@ def gru(in_dim: int, hidden_dim: int, *, kernel_init: Initializer = lecun_normal
         carry = (1 - update) * new + update * carry
         return carry, carry
 
-    step, scan = projected_steps(input_projection("gru", in_dim), advance)
+    project, ahead = input_projection("gru", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, _zero_state, step, scan, "gru", detail=f"{in_dim}, {hidden_dim}")
 
 
@@ -183,7 +185,7 @@ def lstm(
             },
         }
 
-    def start(params: Params, batch_shape: Sequence[int]) -> tuple[Array, Array]:
+    def start(params: Params, batch_shape: BatchShape) -> tuple[Array, Array]:
         return _zero_state(params, batch_shape), _zero_state(params, batch_shape)
 
     def advance(
@@ -196,7 +198,8 @@ def lstm(
         state = jax.nn.sigmoid(leaving) * jnp.tanh(memory)
         return (memory, state), state
 
-    step, scan = projected_steps(input_projection("lstm", in_dim), advance)
+    project, ahead = input_projection("lstm", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, start, step, scan, "lstm", detail=f"{in_dim}, {hidden_dim}")
 
 
@@ -247,5 +250,6 @@ def elman(
         carry = activation(inputs + carry @ params["hidden"]["kernel"])
         return carry, carry
 
-    step, scan = projected_steps(input_projection("elman", in_dim), advance)
+    project, ahead = input_projection("elman", in_dim), in_dim > hidden_dim
+    step, scan = projected_steps(project, advance, ahead=ahead)
     return Cell(init, _zero_state, step, scan, "elman", detail=f"{in_dim}, {hidden_dim}")

@@ -1,5 +1,7 @@
 """Layers of tokens: their vectors, and dropout of whole tokens."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -48,7 +50,7 @@ def embedding(num_tokens: int, dim: int, *, embedding_init: Initializer = _norma
     def init(key: Array) -> Params:
         return {"embedding": embedding_init(key, (num_tokens, dim))}
 
-    def look_up(params: Params, tokens: Array) -> Array:
+    def look_up(params: Params, tokens: Any) -> Array:
         if not jnp.issubdtype(tokens.dtype, jnp.integer):
             raise TypeError(
                 f"embedding: tokens are of dtype {tokens.dtype}, expected integers; use "

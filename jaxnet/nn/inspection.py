@@ -98,7 +98,8 @@ def _shapes(tree: Any) -> Any:
 
     def struct(leaf: Any) -> Any:
         if isinstance(leaf, Sequences):
-            return Sequences(struct(leaf.values), jax.ShapeDtypeStruct((), jnp.int32))
+            length: Any = jax.ShapeDtypeStruct((), jnp.int32)
+            return Sequences(struct(leaf.values), length)
         return jax.ShapeDtypeStruct(tuple(leaf), jnp.float32) if is_shape(leaf) else leaf
 
     def is_leaf(node: Any) -> bool:

@@ -1,5 +1,7 @@
 """Attention: every step of a sequence reads all others, and encodings of their positions."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
@@ -140,7 +142,7 @@ def positional_encoding(dim: int) -> Network:
         key: Array | None = None,
     ) -> Sequences | Float[Array, "*batch time dim"]:
         sequences = zero_padding(x) if isinstance(x, Sequences) else as_sequences(x)
-        values = sequences.values
+        values: Any = sequences.values
         rates = 10000.0 ** -(jnp.arange(0, dim, 2) / dim)
         angles = jnp.arange(float(values.shape[-2]))[:, None] * rates[None]
         waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)

@@ -137,16 +137,12 @@ class OverTime(NamedTuple):
 def _networks_over_time() -> dict[str, OverTime]:
     nn = jn.nn
     forward, backward = nn.recurrent(nn.gru(3, 4)), nn.recurrent(nn.gru(3, 4), reverse=True)
-    step_by_step = nn.Cell(*(getattr(nn.gru(3, 4), name) for name in ("init", "start", "step")))
     return {
         "each_step": OverTime(nn.each_step(jn.mlp([3, 4, 2], dropout=0.3)), (3,), is_random=True),
         "gru": OverTime(forward, (3,)),
-        "gru_step_by_step": OverTime(nn.recurrent(step_by_step), (3,)),
-        "lstm": OverTime(nn.recurrent(nn.lstm(3, 4)), (3,)),
-        "min_gru": OverTime(nn.recurrent(nn.min_gru(3, 4)), (3,)),
+        "lstm": OverTime(nn.recurrent(nn.lstm(3, 2)), (3,)),
         "min_gru_reversed": OverTime(nn.recurrent(nn.min_gru(3, 4), reverse=True), (3,)),
-        "attention": OverTime(nn.attention(4, 2), (4,)),
-        "causal_attention": OverTime(nn.attention(4, 2, causal=True), (4,)),
+        "attention": OverTime(nn.attention(4, 2, causal=True), (4,)),
         "positional_encoding": OverTime(nn.positional_encoding(4), (4,)),
         "elman_reversed": OverTime(nn.recurrent(nn.elman(3, 4), reverse=True), (3,)),
         "bidirectional": OverTime(nn.bidirectional(forward, backward), (3,)),
@@ -158,10 +154,15 @@ def _networks_over_time() -> dict[str, OverTime]:
         "last": OverTime(nn.last(num_reversed=1), (3,)),
         "mean_over_time": OverTime(nn.mean_over_time(), (3,)),
         "sum_over_time": OverTime(nn.sum_over_time(), (3,)),
+        "sqrtn_over_time": OverTime(nn.sqrtn_over_time(), (3,)),
         "max_over_time": OverTime(nn.max_over_time(), (3,)),
         "token_dropout": OverTime(nn.token_dropout(0.4), (3,), is_random=True),
         "embedding": OverTime(nn.embedding(7, 3), (), 7),
         "rnn": OverTime(nn.rnn([3, 4, 4, 2], dropout=0.3), (3,), is_random=True),
+        "random_convolutions": OverTime(nn.random_convolutions(3, 20, num_features=168), (3,)),
+        "conv1d": OverTime(
+            nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
+        ),
         "bag_of_embeddings": OverTime(
             nn.bag_of_embeddings(7, [4, 2], dropout=0.2, token_dropout=0.3), (), 7, True
         ),

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import predict, replay
 from experiments.classification import experiment as classification
+from experiments.clustering import experiment as clustering
 from experiments.command import main
 from experiments.protocol import configure
 
@@ -118,3 +119,17 @@ def test_each_group_of_a_table_is_left_out_once(tmp_path):
     head, *rows = summary["tables"]["Groups"]
     assert head == ("person", "test examples", "accuracy")
     assert [row[:2] for row in rows] == [("ann", "30"), ("bob", "20"), ("cid", "10")]
+
+
+def test_series_are_clustered_and_new_ones_get_their_clusters(trained, tmp_path):
+    folder, _ = trained
+    config = configure(
+        clustering, data=folder / "waves.ts", out=tmp_path / "run", num_seeds=2, num_clusters=2
+    )
+    summary = clustering.run(config)
+    assert summary["metrics"]["accuracy"]["mean"] > 0.9
+    clusters = np.genfromtxt(tmp_path / "run" / "clusters.csv", delimiter=",", names=True)
+    predictions = predict.run(
+        predict.Config(run=tmp_path / "run", data=folder / "waves.ts", out=tmp_path / "new.csv")
+    )
+    np.testing.assert_array_equal(predictions["cluster"], clusters["network_0"])

@@ -13,7 +13,9 @@ from jaxnet import nn
 
 IN, HIDDEN, ROWS, SPAN, LENGTH = 2, 3, 2, 12, 4
 CHAIN = nn.chain(
-    nn.recurrent(nn.gru(IN, HIDDEN)), nn.recurrent(nn.lstm(HIDDEN, HIDDEN)), jn.dense(HIDDEN, 1)
+    nn.recurrent(nn.gru(IN, HIDDEN)),
+    nn.recurrent(nn.lstm(HIDDEN, HIDDEN)),
+    nn.each_step(jn.dense(HIDDEN, 1)),
 )
 NETWORK = nn.carried(CHAIN, ROWS)
 

@@ -36,13 +36,37 @@ def test_the_parallel_form_is_the_loop(reverse, key, x64):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), gradients, expected)
 
 
-def test_a_linear_recurrence_is_its_sum(x64):
-    decay, inputs = np.random.default_rng(0).uniform(size=(2, 9, 2))
-    states = jax.jit(nn.linear_recurrence)(jnp.asarray(decay), jnp.asarray(inputs), jnp.ones(2))
-    states = np.asarray(states)
-    for t in range(9):
-        sums = sum(np.prod(decay[s + 1 : t + 1], axis=0) * inputs[s] for s in range(t + 1))
-        np.testing.assert_allclose(states[t], np.prod(decay[: t + 1], axis=0) + sums, rtol=1e-12)
+@pytest.mark.parametrize("algorithm", ("auto", "associative", "loop"))
+@pytest.mark.parametrize("reverse", (False, True))
+def test_a_linear_recurrence_is_its_sum(algorithm, reverse, x64):
+    decay, inputs = jax.tree.map(
+        jnp.asarray, list(np.random.default_rng(0).uniform(size=(2, 5, 2)))
+    )
+    start = jnp.array([1.0, 2.0])
+
+    def states(decay, inputs, start):
+        return nn.linear_recurrence(decay, inputs, start, reverse=reverse, algorithm=algorithm)
+
+    def sums(decay, inputs, start):
+        if reverse:
+            decay, inputs = decay[::-1], inputs[::-1]
+        found = [start]
+        for step in range(5):
+            found.append(decay[step] * found[-1] + inputs[step])
+        return jnp.stack(found[:0:-1] if reverse else found[1:])
+
+    @jax.jit
+    def compare(*arguments):
+        forms = (states, sums)
+        values = [form(*arguments) for form in forms]
+        backward = [jax.jacrev(form, (0, 1, 2))(*arguments) for form in forms]
+        forward = [jax.jacfwd(form, (0, 1, 2))(*arguments) for form in forms]
+        return values, backward, forward
+
+    for ours, expected in compare(decay, inputs, start):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14), ours, expected
+        )
 
 
 def test_the_gate_can_begin_closed(key):

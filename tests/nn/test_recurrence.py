@@ -10,11 +10,15 @@ import jaxnet as jn
 from jaxnet import nn
 
 IN, HIDDEN, BATCH, TIME = 3, 4, 5, 6
-# Our cell, Flax's cell, the names of its parts for the inputs and for the state.
+GRU = (nn.gru, linen.GRUCell, ("ir", "iz", "in"), ("hr", "hz", "hn"))
+LSTM = (nn.lstm, linen.OptimizedLSTMCell, ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho"))
+# Size of the state, our cell, Flax's cell, the names of its parts for the inputs and for the state.
+# With fewer units than inputs, the products of the inputs are computed before the loop.
 CELLS = {
-    "gru": (nn.gru, linen.GRUCell, ("ir", "iz", "in"), ("hr", "hz", "hn")),
-    "lstm": (nn.lstm, linen.OptimizedLSTMCell, ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho")),
-    "elman": (nn.elman, linen.SimpleCell, ("i",), ("h",)),
+    "gru": (HIDDEN, *GRU),
+    "small_gru": (2, *GRU),
+    "small_lstm": (2, *LSTM),
+    "elman": (HIDDEN, nn.elman, linen.SimpleCell, ("i",), ("h",)),
 }
 
 
@@ -31,8 +35,8 @@ def side_by_side(params, names):
 @pytest.fixture(params=CELLS)
 def pair(request, key, x64):
     """Our cell and Flax's, with the same parameters, none of which is 0."""
-    ours, theirs, inputs, hidden = CELLS[request.param]
-    cell, flax_cell = ours(IN, HIDDEN), theirs(HIDDEN, param_dtype=jnp.float64)
+    hidden_dim, ours, theirs, inputs, hidden = CELLS[request.param]
+    cell, flax_cell = ours(IN, hidden_dim), theirs(hidden_dim, param_dtype=jnp.float64)
     generator = np.random.default_rng(0)
     x = jnp.asarray(generator.normal(size=(BATCH, TIME, IN)))
     carry = jax.eval_shape(lambda: flax_cell.initialize_carry(key, (BATCH, IN)))
@@ -158,6 +162,7 @@ def test_pooling_over_time_is_that_of_each_sequence(key):
         nn.mean_over_time: lambda steps: steps.mean(axis=0),
         nn.max_over_time: lambda steps: steps.max(axis=0),
         nn.sum_over_time: lambda steps: steps.sum(axis=0),
+        nn.sqrtn_over_time: lambda steps: steps.sum(axis=0) / max(1, len(steps)) ** 0.5,
     }
     for layer, expected in pools.items():
         pooled = layer().apply({}, sequences)

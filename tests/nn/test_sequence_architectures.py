@@ -86,3 +86,28 @@ def test_everything_that_trains_and_evaluates_takes_sequences(data, key):
     watched, _ = next(iter(jn.epochs(learner, learner.init(key), data, batch_size=16)))
     once, _ = jn.fit(learner, key, data, batch_size=16, num_epochs=1)
     jax.tree.map(np.testing.assert_array_equal, watched.params, once.params)
+
+
+def test_blocks_of_a_convolutional_network_have_kernels_of_all_lengths(key):
+    network = nn.conv1d([1, 7, 7, 5], kernel_sizes=(5, 3), pooling="max", dropout=0.1)
+    assert network.names == ("chain_0", "residual_0", "max_over_time_0", "dropout_0", "dense_0")
+    shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(network.init, key))]
+    assert [shape for shape in shapes if len(shape) == 3] == [
+        *((5, 1, 2), (3, 1, 2), (1, 1, 3)),
+        *((1, 7, 2), (5, 2, 2), (3, 2, 2), (1, 7, 3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dims": [1, 5]}, "dims must hold the sizes of input, blocks and output"),
+        ({"dims": [1, 8, 3, 5]}, r"found dims = \[1, 8, 3, 5\]; use more channels"),
+        ({"dims": [1, 8, 5], "kernel_sizes": ()}, "at least one kernel"),
+        ({"dims": [1, 8, 5], "pooling": "last"}, "pooling must be one of 'mean', 'max'"),
+        ({"dims": [1, 8, 5], "dropout": 1.0}, "dropout"),
+    ],
+)
+def test_wrong_convolutional_networks_are_rejected(options, message):
+    with pytest.raises(ValueError, match=message):
+        nn.conv1d(**options)

@@ -2,8 +2,8 @@
 
 Sources: Dau et al. (2019), "The UCR time series archive"; Bagnall et al. (2018), "The UEA
 multivariate time series classification archive, 2018"; https://timeseriesclassification.com. The
-files are those that the packages aeon (.ts) and tslearn (Trace) publish; of CBF and Coffee, those of
-the archive's release of 2015, which has no address for single files.
+files are those that the packages aeon (.ts) and tslearn (Trace) publish; of CBF and Coffee those
+of the release of 2015, which has no address for single files.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ _SHA256 = {
     ),
     "Trace": ("0de0b7fa727cfabaf8481552db2b95fcccd12e54b67058aea79ff05b483cf807",),
 }
-# Those of the archive's release of 2015 have none.
+# Files of the release of 2015 have none.
 _ENDINGS = {"CBF": "", "Coffee": ""}
 
 

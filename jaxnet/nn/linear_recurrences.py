@@ -1,6 +1,5 @@
 """Linear recurrences: gates that depend on the input alone, so that all steps run in parallel."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,10 +10,13 @@ from jaxtyping import Array, Shaped
 from jaxnet._checks import require_finite, require_positive
 from jaxnet.nn.cells import input_projection
 from jaxnet.nn.initializers import lecun_normal
-from jaxnet.nn.recurrence import Cell
+from jaxnet.nn.recurrence import BatchShape, Cell
 from jaxnet.typing import Initializer, Params
 
 _zeros = jax.nn.initializers.zeros
+
+
+_ALGORITHMS = ("auto", "associative", "loop")
 
 
 def linear_recurrence(
@@ -23,31 +25,75 @@ def linear_recurrence(
     start: Shaped[Array, "*rest"],
     *,
     reverse: bool = False,
+    algorithm: str = "auto",
 ) -> Shaped[Array, "time *rest"]:
-    """All states of `h_t = decay_t h_{t-1} + inputs_t`, in a number of rounds that is log2(time).
-
-    Blelloch (1990), "Prefix sums and their applications", section 1.4, by
-    `jax.lax.associative_scan`.
+    """All states of `h_t = decay_t h_{t-1} + inputs_t`.
 
     Args:
         decay: factor of the state for each step.
         inputs: added in each step.
         start: the state before the first step.
         reverse: whether the first step is the last one of the arrays.
+        algorithm: "associative" takes a number of rounds that is the logarithm of the time, by
+            `jax.lax.associative_scan`; Blelloch (1990), "Prefix sums and their applications",
+            section 1.4. "loop" takes one step after the other. "auto" is "loop" where the program
+            runs on CPU, which has few cores to run in parallel, and "associative" elsewhere.
 
     Returns:
         The state after each step.
 
+    Raises:
+        ValueError: an unknown algorithm.
+
     >>> linear_recurrence(jnp.full(3, 0.5), jnp.ones(3), jnp.array(4.0)).tolist()
     [3.0, 2.5, 2.25]
     """
+    if algorithm not in _ALGORITHMS:
+        choices = ", ".join(f'"{choice}"' for choice in _ALGORITHMS)
+        raise ValueError(
+            f"linear_recurrence: algorithm must be one of {choices}, found {algorithm!r}"
+        )
     first = -1 if reverse else 0
     inputs = inputs.at[first].add(decay[first] * start)
+    return _states(decay, inputs, reverse, algorithm)
 
-    def combine(before: tuple[Array, Array], after: tuple[Array, Array]) -> tuple[Array, Array]:
-        return before[0] * after[0], after[0] * before[1] + after[1]
 
-    return jax.lax.associative_scan(combine, (decay, inputs), reverse=reverse)[1]
+def _run(decay: Array, inputs: Array, reverse: bool, algorithm: str) -> Array:
+    """The states from 0; a linear function of the inputs."""
+
+    def associative(decay: Array, inputs: Array) -> Array:
+        def combine(before: tuple[Array, Array], after: tuple[Array, Array]) -> Any:
+            return before[0] * after[0], after[0] * before[1] + after[1]
+
+        return jax.lax.associative_scan(combine, (decay, inputs), reverse=reverse)[1]
+
+    def loop(decay: Array, inputs: Array) -> Array:
+        def step(state: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            state = now[0] * state + now[1]
+            return state, state
+
+        start = jnp.zeros_like(inputs[0])
+        return jax.lax.scan(step, start, (decay, inputs), reverse=reverse)[1]
+
+    if algorithm == "auto":
+        return jax.lax.platform_dependent(decay, inputs, cpu=loop, default=associative)
+    return associative(decay, inputs) if algorithm == "associative" else loop(decay, inputs)
+
+
+_states = jax.custom_jvp(_run, nondiff_argnums=(2, 3))
+
+
+@_states.defjvp
+def _states_jvp(
+    reverse: bool, algorithm: str, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """The tangent is a recurrence with the same decay: nothing but the states is kept for it."""
+    (decay, inputs), (decay_tangent, inputs_tangent) = primals, tangents
+    states = _states(decay, inputs, reverse, algorithm)
+    zero = jnp.zeros_like(states[:1])
+    shifted = [states[1:], zero] if reverse else [zero, states[:-1]]
+    changes = decay_tangent * jnp.concatenate(shifted) + inputs_tangent
+    return states, _run(decay, changes, reverse, algorithm)
 
 
 def min_gru(
@@ -71,9 +117,8 @@ def min_gru(
             over about `exp(-gate_bias)` steps.
 
     Returns:
-        A cell, for which `recurrent` takes a number of rounds that is the logarithm of the time
-        instead of a loop; its `step` reads one step. Its parameters are `input` with `kernel`
-        `(in_dim, 2 hidden_dim)`, that of `z` and of `n`, and `bias`.
+        A cell, whose `scan` is a `linear_recurrence`; its `step` reads one step. Its parameters are
+        `input` with `kernel` `(in_dim, 2 hidden_dim)`, that of `z` and of `n`, and `bias`.
 
     Raises:
         TypeError: a size that is not an integer.
@@ -92,7 +137,7 @@ def min_gru(
         bias = _zeros(key, (2 * hidden_dim,)).at[:hidden_dim].set(gate_bias)
         return {"input": {"kernel": kernel_init(key, (in_dim, 2 * hidden_dim)), "bias": bias}}
 
-    def start(params: Params, batch_shape: Sequence[int]) -> Array:
+    def start(params: Params, batch_shape: BatchShape) -> Array:
         return jnp.zeros((*batch_shape, hidden_dim), params["input"]["kernel"].dtype)
 
     def decay_and_inputs(params: Params, x: Array) -> tuple[Array, Array]:

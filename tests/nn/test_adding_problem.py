@@ -1,0 +1,82 @@
+"""Memory over hundreds of steps: the adding problem, with -m slow.
+
+Each step has a number in [0, 1] and a marker, which is 1 at one step of each half; the target is
+the sum of the two marked numbers. Hochreiter and Schmidhuber (1997), "Long short-term memory",
+experiment 4, in the form of Arjovsky, Shah, Bengio (2016), section 5.2. The mean predicts it with
+a mean squared error of 1/6.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+from jaxnet import nn
+
+
+@dataclasses.dataclass(frozen=True)
+class AddingProblem:
+    """A source of batches that are drawn when they are needed; the data hold nothing."""
+
+    time: int
+    batch_size: int
+    steps: int
+    per_run: bool = False
+
+    def num_steps(self, data: Any) -> int:
+        return self.steps
+
+    def plan(self, data: Any, key: jax.Array, epoch: Any) -> Any:
+        return jax.random.fold_in(key, epoch)
+
+    def take(self, data: Any, plan: Any, index: Any) -> Any:
+        return self.draw(jax.random.fold_in(plan, index), self.batch_size)
+
+    def draw(self, key: jax.Array, count: int) -> Any:
+        value_key, *marker_keys = jax.random.split(key, 3)
+        numbers = jax.random.uniform(value_key, (count, self.time))
+        half = self.time // 2
+        markers = [
+            jax.nn.one_hot(jax.random.randint(key, (count,), start, start + half), self.time)
+            for key, start in zip(marker_keys, (0, half), strict=True)
+        ]
+        marker = markers[0] + markers[1]
+        return {"x": jnp.stack([numbers, marker], axis=-1), "y": (numbers * marker).sum(axis=-1)}
+
+
+def errors(time: int, *, num_seeds: int, num_steps: int, batch_size: int = 32) -> np.ndarray:
+    """Mean squared errors of networks of several seeds, trained in one program."""
+    problem = AddingProblem(time, batch_size, num_steps)
+    network = nn.rnn([2, 32, 32, 1], cell=lambda *dims: nn.min_gru(*dims, gate_bias=-3.0))
+    objective = jn.regression(network)
+    rate = optax.warmup_cosine_decay_schedule(0.0, 0.01, num_steps // 20, num_steps)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+    @jax.jit
+    @jax.vmap
+    def run(key):
+        learner = jn.gradient_learner(network.init, objective, optimizer)
+        state, _ = jn.fit(learner, key, {"x": jnp.zeros(1)}, batches=problem, num_epochs=1)
+        test = problem.draw(jax.random.key(1), 2000)
+        return objective(state.params, test, None)[0]
+
+    return np.asarray(run(jax.random.split(jax.random.key(0), num_seeds)))
+
+
+def test_the_mean_has_an_error_of_one_sixth():
+    batch = AddingProblem(20, 1, 1).draw(jax.random.key(0), 4000)
+    assert abs(np.var(batch["y"]) - 1 / 6) < 0.01
+    assert (batch["x"][..., 1].sum(axis=-1) == 2).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("time", "num_steps"), ((100, 1000), (400, 2000)))
+def test_the_adding_problem_is_learned(time, num_steps):
+    found = errors(time, num_seeds=5, num_steps=num_steps)
+    print(f"\nT = {time}, {num_steps} steps: mean squared errors {found}")
+    assert (found < 1e-3).all()
