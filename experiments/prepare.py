@@ -79,7 +79,7 @@ def prepare(
     dataset = load(config)
     for note in dataset.notes:
         print(f"note: {note}", flush=True)
-    config = _resolve(config, dataset)
+    config = resolve(config, dataset.name)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
     parts = Split(rows, rows[:0], rows[:0])
@@ -93,14 +93,22 @@ def prepare(
     return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.inputs))
 
 
-def _resolve(config: Config, dataset: Dataset) -> Config:
-    """Name the data, and the files by paths that hold wherever the run is resumed from."""
+def resolve(config: Config, name: str) -> Config:
+    """Name the data, and the files by paths that hold wherever the run is resumed from.
+
+    Args:
+        config: the options.
+        name: of the data that they ask for.
+
+    Raises:
+        ValueError: as `resolve_threads`.
+    """
     paths = {
         name: value.absolute()
         for name, value in vars(config).items()
         if isinstance(value, Path) and name not in ("out", "resume")
     }
-    config = resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    config = resolve_threads(dataclasses.replace(config, dataset=name, **paths))
     if config.resume is None or paths.get("data") is None:
         return config
     # A file that has moved: the run keeps the name that it began with, and the content of the data

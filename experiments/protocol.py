@@ -16,6 +16,8 @@ from experiments.model import SavedModel
 EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
+# Experiments whose data are not examples with labels, and which predict nothing afterwards.
+OTHERS = ("logs",)
 
 
 class Command(Protocol):
@@ -78,7 +80,7 @@ def find_experiment(name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"experiments.{name}")
-    if name not in EXPERIMENTS:
+    if name not in (*EXPERIMENTS, *OTHERS):
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")
 

@@ -30,7 +30,7 @@ from jaxnet.runs import (
     verify_run,
 )
 
-REPLAYABLE = (*EXPERIMENTS, "optimizers")
+REPLAYABLE = (*EXPERIMENTS, "logs", "optimizers")
 
 
 class NotIdenticalError(ArithmeticError):
