@@ -13,7 +13,6 @@ import sys
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
@@ -21,7 +20,7 @@ from experiments.command import finish, main, print_table, show, statistics, sto
 from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
-from experiments.prepare import resolve_threads
+from experiments.prepare import require_vectors, resolve_threads
 from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
 from jaxnet.runs.records import read_log
@@ -62,11 +61,12 @@ def run(config: Config) -> dict[str, Any]:
     check_directory(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
     dataset = load_data(config)
+    require_vectors(dataset, config.experiment)
     parts = split(dataset, seed=config.seed)
     inputs = dataset.x.reshape(len(dataset.x), -1)
     inputs = standardize(fit_standardization(inputs[parts.train], per_feature=False), inputs)
-    data = {"x": jnp.asarray(inputs[parts.train]), "y": jnp.asarray(dataset.y[parts.train])}
-    test = jnp.asarray(inputs[parts.test]), jnp.asarray(dataset.y[parts.test])
+    data = {"x": jax.device_put(inputs[parts.train]), "y": jax.device_put(dataset.y[parts.train])}
+    test = jax.device_put(inputs[parts.test]), jax.device_put(dataset.y[parts.test])
     network = jn.mlp([inputs.shape[1], 64, dataset.num_classes])
 
     @jax.jit

@@ -16,8 +16,13 @@ from experiments.model import SavedModel
 EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
+<<<<<<< HEAD
 # Experiments whose data are not examples with labels, and which predict nothing afterwards.
 OTHERS = ("logs",)
+=======
+# Experiments that leave a run directory, and predict nothing from it.
+WITHOUT_PREDICTION = ("anomaly",)
+>>>>>>> main
 
 
 class Command(Protocol):
@@ -80,7 +85,11 @@ def find_experiment(name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"experiments.{name}")
+<<<<<<< HEAD
     if name not in (*EXPERIMENTS, *OTHERS):
+=======
+    if name not in (*EXPERIMENTS, *WITHOUT_PREDICTION):
+>>>>>>> main
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")
 
@@ -118,6 +127,8 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
 
 
 def _facts(experiment: Any, given: Mapping[str, Any]) -> Facts:
+    if hasattr(experiment, "facts"):
+        return experiment.facts(given)
     # The column of the groups is not a feature.
     names = {*DataOptions.__dataclass_fields__, "group"} & {*experiment.Config.__dataclass_fields__}
     data = {name: value for name, value in given.items() if name in names}

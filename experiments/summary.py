@@ -1,5 +1,6 @@
 """The part of a summary that all runs which train networks have in common."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def summarize(
         Number of parameters and examples, statistics of the metrics, hashes and seconds.
     """
     return {
-        "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
+        "num_parameters": sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params)),
         "num_examples": num_examples,
         "metrics": {name: statistics(values) for name, values in metrics.items()},
         "params_sha256": stacked_sha256(params),

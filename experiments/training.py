@@ -111,6 +111,16 @@ def network_keys(seed: int, num_networks: int, name: str | None = None) -> jax.A
     return jax.vmap(lambda key: jn.training.fold_in_name(key, name))(keys)
 
 
+@jax.jit
+def network_at(params: Any, index: int) -> Any:
+    """The parameters of one of several networks, whose leaves are stacked.
+
+    >>> print(network_at({"bias": np.zeros((3, 2))}, 1)["bias"])
+    [0. 0.]
+    """
+    return jax.tree.map(lambda leaf: leaf[index], params)
+
+
 def train_options(config: Any, *, num_epochs: int | None = None) -> runs.TrainOptions:
     """How long to train, when to stop and what to write.
 

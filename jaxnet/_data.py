@@ -96,7 +96,8 @@ def as_arrays(function: str, name: str, tree: Any) -> Any:
                 f"{where} is a {kind} of dtype {array.dtype}, expected numbers; encode text and "
                 "dates as numbers, and leave out columns of other types"
             )
-        return jnp.asarray(array)
+        # Unlike `jnp.asarray`, which compiles a program for each shape.
+        return jax.device_put(array)
 
     return jax.tree_util.tree_map_with_path(convert, tree)
 

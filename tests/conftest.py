@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, XLA flags and compiled programs of the processes that run them."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -45,6 +46,16 @@ if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+# Tracing makes many objects and few cycles of them. What imports and collection made stays.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave out what exists before the first test when garbage is collected."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def user_flags() -> str:
     """XLA_FLAGS without those that the tests add: commands in other processes run with these."""
@@ -82,4 +93,4 @@ def digits() -> dict[str, dict[str, jax.Array]]:
     order = np.random.default_rng(0).permutation(len(x))
     train, test = order[:1400], order[1400:]
     parts = {"train": {"x": x[train], "y": y[train]}, "test": {"x": x[test], "y": y[test]}}
-    return jax.tree.map(jax.numpy.asarray, parts)
+    return jax.device_put(parts)

@@ -1,5 +1,7 @@
 """Flax modules are networks like any other."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,26 +51,28 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_dropout_is_off_without_a_key_and_follows_it(name, key):
     network = NETWORKS[name]()
-    params = network.init(key)
-    x = jax.random.normal(key, (4, 64))
-    np.testing.assert_array_equal(network.apply(params, x), network.apply(params, x))
-    first, second = (network.apply(params, x, key=jax.random.key(seed)) for seed in (1, 2))
-    again = network.apply(params, x, key=jax.random.key(1))
+    params, apply = jax.jit(network.init)(key), jax.jit(network.apply)
+    x = np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
+    plain = np.asarray(apply(params, x))
+    np.testing.assert_array_equal(plain, apply(params, x))
+    first, second, again = (
+        np.asarray(apply(params, x, key=jax.random.key(seed))) for seed in (1, 2, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != second).any()
-    assert (first != network.apply(params, x)).any()
+    assert (first != plain).any()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_evaluation_is_the_same_mathematics(name, key):
     network = NETWORKS[name]()
-    params = network.init(key)
-    first, second = (params[layer] for layer in sorted(params)[:2])
-    x = jax.random.normal(key, (2, 3, 64))
-    hidden = jnp.maximum(x @ first["kernel"] + first["bias"], 0)
+    params, apply = jax.jit(network.init)(key), jax.jit(network.apply)
+    first, second = (jax.device_get(params[layer]) for layer in sorted(params)[:2])
+    x = np.random.default_rng(0).normal(size=(2, 3, 64)).astype(np.float32)
+    hidden = np.maximum(x @ first["kernel"] + first["bias"], 0)
     expected = hidden @ second["kernel"] + second["bias"]
-    np.testing.assert_allclose(network.apply(params, x), expected, rtol=1e-4, atol=1e-5)
-    mapped = jax.vmap(lambda each: network.apply(params, each))(x)
+    np.testing.assert_allclose(apply(params, x), expected, rtol=1e-4, atol=1e-5)
+    mapped = jax.jit(jax.vmap(network.apply, (None, 0)))(params, x)
     np.testing.assert_allclose(mapped, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -81,8 +85,8 @@ def test_trains_through_the_one_loop(name, key, digits):
     def train(data):
         return jn.fit(learner, key, data, batch_size=64, num_epochs=10)[0].params
 
-    outputs = network.apply(train(digits["train"]), digits["test"]["x"])
-    assert (outputs.argmax(-1) == digits["test"]["y"]).mean() > 0.85
+    outputs = np.asarray(jax.jit(network.apply)(train(digits["train"]), digits["test"]["x"]))
+    assert (outputs.argmax(-1) == np.asarray(digits["test"]["y"])).mean() > 0.85
 
 
 def test_linen_outputs_are_the_modules(key):
@@ -114,7 +118,8 @@ class NormalizedNnx(nnx.Module):
 
 def plain_flax(module, key, data, num_steps):
     """The same network on the same batches, by Flax and Optax alone."""
-    variables = module.init({"params": jax.random.fold_in(key, 0)}, EXAMPLE, train=False)
+    init = jax.jit(functools.partial(module.init, train=False))
+    variables = init({"params": jax.random.fold_in(key, 0)}, EXAMPLE)
     params, stats = variables["params"], variables.get("batch_stats", {})
     optimizer = optax.adam(1e-2)
     state = optimizer.init(params)
@@ -140,11 +145,15 @@ def plain_flax(module, key, data, num_steps):
 
     source, losses = jn.training.shuffled(64), []
     length = source.num_steps(data)
-    for number in range(num_steps):
-        if number % length == 0:
-            plan = source.plan(data, key, number // length)
-        batch = source.take(data, plan, number % length)
+
+    @jax.jit
+    def inputs(data, number):
+        plan = source.plan(data, key, number // length)
         noise = jax.random.fold_in(jax.random.fold_in(key, 2), number)
+        return source.take(data, plan, number % length), noise
+
+    for number in range(num_steps):
+        batch, noise = inputs(data, number)
         params, stats, state, loss = step(params, stats, state, batch, noise)
         losses.append(float(loss))
     return {"params": params, "batch_stats": stats}, np.array(losses)
@@ -157,7 +166,7 @@ def test_training_is_that_of_plain_flax_and_optax(module, key, digits):
     learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-2))
     num_steps = 5 * (len(data["y"]) // 64)
     variables, losses = plain_flax(module, key, data, num_steps)
-    state, values = learner.init(key), []
+    state, values = jax.jit(learner.init)(key), []
     metrics = jn.training.begin_epoch(learner, state, data, batch_size=64)
     for _ in range(5):
         state, metrics = jn.training.advance(
@@ -165,12 +174,14 @@ def test_training_is_that_of_plain_flax_and_optax(module, key, digits):
         )
         values.append(np.asarray(metrics["loss"]))
     np.testing.assert_allclose(np.concatenate(values)[:10], losses[:10], rtol=1e-5)
-    expected = module.apply(variables, test["x"], train=False).argmax(-1) == test["y"]
+    labels = np.asarray(test["y"])
+    outputs = jax.jit(functools.partial(module.apply, train=False))(variables, test["x"])
+    expected = np.asarray(outputs).argmax(-1) == labels
     if isinstance(network, jn.nn.StatefulNetwork):
         apply, params = network.evaluation.apply, (state.params, state.extra)
     else:
         apply, params = network.apply, state.params
-    accuracy = (jn.predict(apply, params, test["x"]).argmax(-1) == test["y"]).mean()
+    accuracy = (np.asarray(jn.predict(apply, params, test["x"])).argmax(-1) == labels).mean()
     assert abs(float(accuracy - expected.mean())) < 0.01
     assert accuracy > 0.8
 
@@ -185,16 +196,17 @@ def test_batch_statistics_are_state(name, key, digits):
     )
     states, _ = jax.jit(run)(keys, digits["train"])
     x, y = digits["test"]["x"], digits["test"]["y"]
-    outputs = jax.vmap(network.evaluation.apply, (0, None))((states.params, states.extra), x)
-    assert ((outputs.argmax(-1) == y).mean(axis=-1) > 0.85).all()
+    evaluate, apply = jax.jit(network.evaluation.apply), jax.jit(network.apply)
+    evaluate_all = jax.jit(jax.vmap(network.evaluation.apply, (0, None)))
+    outputs = np.asarray(evaluate_all((states.params, states.extra), x))
+    assert ((outputs.argmax(-1) == np.asarray(y)).mean(axis=-1) > 0.85).all()
     # Evaluation looks at no other example, and leaves the statistics as they are.
-    one = jax.tree.map(lambda leaf: leaf[0], (states.params, states.extra))
-    np.testing.assert_allclose(
-        network.evaluation.apply(one, x[:1]), outputs[0][:1], rtol=1e-4, atol=1e-5
-    )
-    _, extra = network.apply(*one, x)
+    one = jax.tree.map(lambda leaf: leaf[0], jax.device_get((states.params, states.extra)))
+    first = np.asarray(x)[:1]
+    np.testing.assert_allclose(evaluate(one, first), outputs[0][:1], rtol=1e-4, atol=1e-5)
+    _, extra = apply(*one, x)
     jax.tree.map(np.testing.assert_array_equal, extra, one[1])
-    _, extra = network.apply(*one, x, key=key)
+    _, extra = jax.device_get(apply(*one, x, key=key))
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), extra, one[1])
     assert all(jax.tree.leaves(changed))
 

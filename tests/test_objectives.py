@@ -4,6 +4,7 @@ import numpy as np
 import optax
 import pytest
 from jax.test_util import check_grads
+from scipy import special
 from sklearn import metrics
 
 import jaxnet as jn
@@ -32,49 +33,64 @@ def test_gradients_equal_finite_differences(x64, key):
     network = jn.mlp([4, 5, 3], activation=jnp.tanh)
     binary = jn.mlp([4, 5, 1], activation=jnp.tanh)
     x = jax.random.normal(key, (8, 4))
-    for objective, net, batch in objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3}):
-        params = jax.tree.map(lambda leaf: leaf.astype(float), net.init(key))
+    cases = objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3})
+    random = np.random.default_rng(0)
+    params = [
+        jax.tree.map(lambda leaf: random.normal(size=leaf.shape), jax.eval_shape(net.init, key))
+        for _, net, _ in cases
+    ]
 
-        @jax.jit
-        def loss(params, objective=objective, batch=batch):
-            # check_grads hands over NumPy arrays.
-            return objective(jax.tree.map(jnp.asarray, params), batch, None)[0]
+    @jax.jit
+    def losses(params):
+        # check_grads hands over NumPy arrays.
+        params = jax.tree.map(jnp.asarray, params)
+        of_each = zip(cases, params, strict=True)
+        return [objective(own, batch, None)[0] for (objective, _, batch), own in of_each]
 
-        check_grads(loss, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
+    check_grads(losses, (params,), order=1, modes=["rev"], eps=1e-6, atol=1e-6, rtol=1e-6)
 
 
 def test_losses_equal_scikit_learn(key, batch):
     network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
     params = network.init(key)
-    loss, found = jn.classification(network)(params, batch, None)
-    logits = network.apply(params, batch["x"])
-    probabilities = np.asarray(jax.nn.softmax(logits), np.float64)
+    loss, found = jax.jit(jn.classification(network))(params, batch, None)
+    logits = np.asarray(jax.jit(network.apply)(params, batch["x"]), np.float64)
+    probabilities = special.softmax(logits, axis=1)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     assert float(loss) == pytest.approx(metrics.log_loss(batch["y"], probabilities), rel=1e-5)
     assert float(found["accuracy"]) == pytest.approx(
         metrics.accuracy_score(batch["y"], logits.argmax(axis=1))
     )
     params, two = binary.init(key), batch | {"y": (batch["y"] > 0).astype(int)}
-    loss, found = jn.binary_classification(binary)(params, two, None)
-    probability = np.asarray(jax.nn.sigmoid(binary.apply(params, batch["x"])[:, 0]), np.float64)
+    loss, found = jax.jit(jn.binary_classification(binary))(params, two, None)
+    outputs = np.asarray(jax.jit(binary.apply)(params, batch["x"]), np.float64)
+    probability = special.expit(outputs[:, 0])
     assert float(loss) == pytest.approx(metrics.log_loss(two["y"], probability), rel=1e-5)
     assert float(found["accuracy"]) == pytest.approx(
         metrics.accuracy_score(two["y"], probability > 0.5)
     )
     numbers = batch | {"y": jnp.arange(8.0)}
-    loss, found = jn.regression(binary)(params, numbers, None)
-    expected = metrics.mean_squared_error(numbers["y"], binary.apply(params, batch["x"]))
+    loss, found = jax.jit(jn.regression(binary))(params, numbers, None)
+    expected = metrics.mean_squared_error(numbers["y"], outputs)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_weight_zero_leaves_the_other_examples(key, batch):
     network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
-    for objective, net, data in objectives(network, binary, batch):
-        params = net.init(key)
-        expected = objective(params, jax.tree.map(lambda leaf: leaf[:5], data), None)
-        weight = jnp.arange(8) < 5
-        garbage = jax.tree.map(lambda leaf: leaf.at[5:].set(leaf[0] * 0 - 1), data)
-        found = objective(params, garbage | {"weight": weight.astype(float)}, None)
+    cases = objectives(network, binary, batch)
+
+    @jax.jit
+    def both(key, datas):
+        pairs = []
+        for (objective, net, _), data in zip(cases, datas, strict=True):
+            params = net.init(key)
+            expected = objective(params, jax.tree.map(lambda leaf: leaf[:5], data), None)
+            garbage = jax.tree.map(lambda leaf: leaf.at[5:].set(leaf[0] * 0 - 1), data)
+            weight = (jnp.arange(8) < 5).astype(float)
+            pairs.append((objective(params, garbage | {"weight": weight}, None), expected))
+        return pairs
+
+    for found, expected in both(key, [data for *_, data in cases]):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
 
 
@@ -119,29 +135,31 @@ def test_errors_name_the_argument(key, batch):
 
 def test_weights_may_be_those_of_elements(x64, key):
     network = jn.chain(jn.dense(4, 3))
-    x = jax.random.normal(key, (5, 7, 4)).astype(float)
-    params = jax.tree.map(lambda leaf: leaf.astype(float), network.init(key))
-    y = jax.random.randint(jax.random.key(1), (5, 7), 0, 3)
-    targets = jax.random.normal(jax.random.key(2), (5, 3)).astype(float)
+    random = np.random.default_rng(0)
+    x, targets = (jax.device_put(random.normal(size=shape)) for shape in ((5, 7, 4), (5, 3)))
+    shapes = jax.eval_shape(network.init, key)
+    params = jax.tree.map(lambda leaf: jax.device_put(random.normal(size=leaf.shape)), shapes)
+    y = jax.device_put(random.integers(0, 3, (5, 7)))
+    apply = jax.jit(network.apply)
     losses = -np.take_along_axis(
-        np.asarray(jax.nn.log_softmax(network.apply(params, x))), np.asarray(y)[..., None], axis=2
+        special.log_softmax(apply(params, x), axis=-1), np.asarray(y)[..., None], axis=2
     )[..., 0]
-    weight = np.random.default_rng(0).integers(0, 3, (5, 7)).astype(float)
+    weight = random.integers(0, 3, (5, 7)).astype(float)
     for chosen in (weight, weight[:, 0] + 1):
         batch = {"x": x, "y": y, "weight": jnp.asarray(chosen)}
-        loss, _ = jn.classification(network)(params, batch, None)
+        loss, _ = jax.jit(jn.classification(network))(params, batch, None)
         spread = chosen if chosen.ndim == 2 else np.repeat(chosen[:, None], 7, axis=1)
         np.testing.assert_allclose(loss, np.average(losses, weights=spread), rtol=1e-6)
-    outputs = np.asarray(network.apply(params, x[:, 0]))
+    outputs = np.asarray(apply(params, x))[:, 0]
     per_output = np.array([[1.0, 0.0, 2.0]] * 5)
     batch = {"x": x[:, 0], "y": targets, "weight": jnp.asarray(per_output)}
-    loss, _ = jn.regression(network)(params, batch, None)
+    loss, _ = jax.jit(jn.regression(network))(params, batch, None)
     expected = np.average((outputs - targets) ** 2, weights=per_output)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     with pytest.raises(ValueError, match=r"weight has shape \(4,\), expected 5 examples"):
-        jn.regression(network)(params, batch | {"weight": jnp.ones(4)}, None)
+        jax.eval_shape(jn.regression(network), params, batch | {"weight": jnp.ones(4)}, None)
     with pytest.raises(ValueError, match=r"weight has shape \(5, 2\), expected that of"):
-        jn.regression(network)(params, batch | {"weight": jnp.ones((5, 2))}, None)
+        jax.eval_shape(jn.regression(network), params, batch | {"weight": jnp.ones((5, 2))}, None)
 
 
 def test_targets_of_weight_zero_may_be_missing(key, batch):

@@ -34,6 +34,7 @@ class Layer(NamedTuple):
     de_dw: Float[Array, "fan_in units"]
 
 
+@jax.jit
 def forward(problem: Problem) -> list[tuple[Array, Array]]:
     """`net = inputs weights + bias` and `out = 1 / (1 + exp(-net))` of every layer."""
     layers, signal = [], problem.inputs
@@ -44,11 +45,13 @@ def forward(problem: Problem) -> list[tuple[Array, Array]]:
     return layers
 
 
+@jax.jit
 def error(problem: Problem) -> Float[Array, ""]:
     """`E = sum (target - out)^2 / 2` over outputs and examples."""
     return jnp.sum((problem.targets - forward(problem)[-1][1]) ** 2) / 2
 
 
+@jax.jit
 def backpropagate(problem: Problem) -> tuple[Layer, ...]:
     """Every partial derivative of E by the chain rule, from the last layer to the first."""
     computed = forward(problem)
@@ -65,6 +68,7 @@ def backpropagate(problem: Problem) -> tuple[Layer, ...]:
     return tuple(reversed(layers))
 
 
+@jax.jit
 def gradients_of_jax(problem: Problem) -> tuple[Array, ...]:
     """dE/dw of every layer by automatic differentiation."""
     return jax.grad(lambda weights: error(problem._replace(weights=weights)))(problem.weights)

@@ -136,7 +136,7 @@ def _evaluate(
     outer = jax.tree.map(lambda leaf: leaf[:num_folds], params)
     tests, weights = padded(folded.tests)
     outputs = predict(outer, scaled(scales[:num_folds], dataset.inputs, tests))
-    return HeldOut(outputs, jnp.asarray(dataset.y[tests]), weights)
+    return HeldOut(outputs, jax.device_put(dataset.y[tests]), weights)
 
 
 def _describe_folds(config: Config, folded: Plan) -> str:
@@ -211,9 +211,9 @@ def decide(
     @jax.jit
     @jax.vmap
     def evaluate(values: Array, weights: Array, budget: Array, tested: HeldOut) -> dict[str, Array]:
-        threshold = evaluation.threshold_within(values, jnp.asarray(y), budget, weights)
+        threshold = evaluation.threshold_within(values, jax.device_put(y), budget, weights)
         costs = evaluation.Costs(1.0, 1.0)
-        outputs, labels, weight = map(jnp.asarray, tested)
+        outputs, labels, weight = jax.device_put(tested)
         return evaluation.decision_metrics(outputs, labels, threshold, costs, weight)
 
     decisions = dict(evaluate(*pooled, budgets, tested))

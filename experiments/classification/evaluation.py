@@ -2,7 +2,8 @@
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, ScalarLike
 
 from experiments.classification.config import Config
+from experiments.classification.probabilities import (
+    class_logits,
+    class_probabilities,
+    predicted_classes,
+)
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
 from experiments.report.figures.text import display_text
@@ -18,17 +24,6 @@ from jaxnet.runs.directory import RunDirectory
 
 # Standard errors that the best of many thresholds gains by chance with a probability of 5 %.
 _SIGNIFICANT = math.sqrt(-2 * math.log(0.05))
-
-
-def class_logits(outputs: Float[Array, "*batch outputs"]) -> Float[Array, "*batch classes"]:
-    """Logits of all classes; one logistic output `z` is the two logits `(0, z)`.
-
-    >>> class_logits(jnp.array([[2.0]])).tolist()
-    [[0.0, 2.0]]
-    """
-    if outputs.shape[-1] > 1:
-        return outputs
-    return jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
 
 
 def learning_metrics(
@@ -196,6 +191,11 @@ def decision_metrics(
     }
 
 
+def _default_threshold(costs: Costs, outputs: Array, labels: Array) -> Array:
+    """The threshold of least cost for calibrated probabilities."""
+    return jnp.full((), costs.false_positive / (costs.false_positive + costs.false_negative))
+
+
 def decide(
     config: Config,
     validated: tuple[Float[Array, "networks n 1"], Int[Array, " n"]],
@@ -215,19 +215,19 @@ def decide(
         `decision_metrics`, `(networks,)` each.
     """
     costs = Costs(config.false_positive_cost, config.false_negative_cost)
-    if not len(validated[1]):
-        default = costs.false_positive / (costs.false_positive + costs.false_negative)
-
-        def choose(outputs: Array, labels: Array) -> Array:
-            return jnp.full((), default)
-
-    elif budget is None:
-        choose = functools.partial(choose_threshold, costs=costs)
-    else:
+    choose: Callable[..., Array] = functools.partial(choose_threshold, costs=costs)
+    if len(validated[1]) == 0:
+        choose = functools.partial(_default_threshold, costs)
+    elif budget is not None:
         choose = functools.partial(threshold_within, budget=budget)
-    thresholds = jax.vmap(choose, (0, None))(*validated)
     rates = functools.partial(decision_metrics, costs=costs)
-    return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+
+    @jax.jit
+    def decide_all(validated: Any, tested: Any) -> dict[str, Array]:
+        thresholds = jax.vmap(choose, (0, None))(*validated)
+        return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+
+    return decide_all(validated, tested)
 
 
 def draw_learning(
@@ -265,10 +265,8 @@ def draw(
     Returns:
         Name of each figure -> its caption.
     """
-    logits = class_logits(jnp.asarray(outputs))
-    probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
-    predicted = np.asarray(logits.argmax(axis=-1))
-    counts = confusion_counts(predicted, labels, len(class_names))
+    probabilities = np.asarray(class_probabilities(outputs))
+    counts = confusion_counts(predicted_classes(outputs), labels, len(class_names))
     captions = draw_figure(
         directory,
         "confusion",
@@ -290,7 +288,9 @@ def draw(
             lambda: figures.image_grid(images[wrong], titles),
         )
     if threshold is not None:
-        curve = metrics.threshold_curve(jnp.asarray(probabilities[:, 1]), jnp.asarray(labels))
+        curve = jax.jit(metrics.threshold_curve)(
+            jax.device_put(probabilities[:, 1]), jax.device_put(labels)
+        )
         rates = {
             "false positive rate": np.asarray(curve.false_positive_rate),
             "false negative rate": np.asarray(curve.false_negative_rate),
@@ -326,7 +326,7 @@ def class_table(
     class_names: tuple[str, ...],
 ) -> list[tuple[str, ...]]:
     """Test examples, recall and precision of each class, over all networks; worst recall first."""
-    predicted = np.asarray(class_logits(jnp.asarray(outputs)).argmax(axis=-1))
+    predicted = predicted_classes(outputs)
     counts = confusion_counts(predicted, labels, len(class_names))
     right, true, called = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     recall, precision = right / np.maximum(true, 1), right / np.maximum(called, 1)

@@ -14,7 +14,6 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
@@ -24,6 +23,7 @@ from experiments.classification.checks import check, is_cross_validated
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.classification.out_of_scope import out_of_scope_metrics
+from experiments.classification.probabilities import class_probabilities
 from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import (
@@ -96,8 +96,7 @@ def run(config: Config) -> dict[str, Any]:
     check_memory(config, learner.init)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation, test = (
-        jax.tree.map(jnp.asarray, (take(x, rows), dataset.y[rows]))
-        for rows in (parts.validation, parts.test)
+        jax.device_put((take(x, rows), dataset.y[rows])) for rows in (parts.validation, parts.test)
     )
     learning_metrics = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
 
@@ -198,8 +197,8 @@ def predict(config: Config, model: SavedModel, x: Inputs) -> dict[str, np.ndarra
     """
     network = build_network(config, model.in_shape, len(model.class_names))
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    logits = evaluation.class_logits(outputs(model.params, jax.tree.map(jnp.asarray, x)))
-    probabilities = np.asarray(jax.nn.softmax(logits)).mean(axis=0)
+    of_networks = outputs(model.params, jax.device_put(x))
+    probabilities = np.asarray(class_probabilities(of_networks))
     names = np.asarray(model.class_names)
     columns = {
         "class": names[probabilities.argmax(axis=1)],

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -70,7 +69,7 @@ def start(
         codes = np.asarray(jn.predict(network.encode, params, x))
         seed, key = split_seed(key)
         _, embedded = fit_umap(options, num_clusters, codes, seed)
-        embedded = jnp.asarray(embedded)
+        embedded = jax.device_put(embedded)
         return {"autoencoder": params, "embedding": embedded} | find(key, embedded)
 
     return embed
@@ -100,7 +99,7 @@ def embed_new(
     """
     seed, key = split_seed(key)
     reducer, embedded = fit_umap(options, num_clusters, codes[0], seed)
-    again = find(key, jnp.asarray(embedded))["mixture"]
+    again = find(key, jax.device_put(embedded))["mixture"]
     if not jax.tree.all(jax.tree.map(lambda a, b: np.allclose(a, b, 1e-3, 1e-3), again, mixture)):
         raise ValueError(
             "run: UMAP, fitted again on the data of the run, differs from that of the run, as "

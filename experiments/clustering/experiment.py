@@ -46,6 +46,7 @@ from experiments.training import (
     batch_size,
     build_optimizer,
     config_optimizer,
+    network_at,
     open_directory,
     seed_keys,
     train_options,
@@ -97,7 +98,7 @@ def run(config: Config) -> dict[str, Any]:
     deep = _deep_training(config, method, len(x))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            data, params, hashes = {"x": jnp.asarray(x)}, None, {}
+            data, params, hashes = {"x": jax.device_put(x)}, None, {}
             if pretraining is not None:
                 trained = pretraining(directory.stage("pretraining"), data)
                 params, hashes["pretraining"] = trained.params, trained.state_sha256
@@ -178,7 +179,7 @@ def _deep_training(
     def train(
         directory: runs.RunDirectory, data: Any, params: Any, evaluate: Any
     ) -> runs.TrainResult:
-        first = jax.tree.map(lambda leaf: leaf[0], params)
+        first = network_at(params, 0)
         return runs.train(
             directory,
             learner_of(lambda key: first),

@@ -84,11 +84,12 @@ def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> np.ndarr
     Networks start from features whose mean square is 1, and for them a text has the length of the
     square root of the number of words.
     """
-    x = standardize(fitted, as_vectors(x))
+    vectors = standardize(fitted, as_vectors(x))
     if not is_text(config):
-        return x
-    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return x * np.float32(math.sqrt(x.shape[1])) if is_deep(config) else x
+        return vectors
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
+    return vectors * np.float32(math.sqrt(vectors.shape[1])) if is_deep(config) else vectors
 
 
 def is_deep(config: Config) -> bool:

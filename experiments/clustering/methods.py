@@ -23,7 +23,7 @@ from experiments.clustering.config import (
     N2d,
     Vade,
 )
-from experiments.training import batch_size
+from experiments.training import batch_size, network_at
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
 from jaxnet.training.hooks import Hooks
@@ -287,7 +287,7 @@ def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n featu
     starts = [
         start(
             key,
-            None if params is None else jax.tree.map(lambda leaf, i=index: leaf[i], params),
+            None if params is None else network_at(params, index),
             x,
         )
         for index, key in enumerate(keys)
@@ -325,7 +325,7 @@ def cluster(method: Method, params: Any, x: Float[Array, "n features"]) -> Clust
     """
     codes, memberships = [], []
     for index in range(len(jax.tree.leaves(params)[0])):
-        of_network = jax.tree.map(lambda leaf, i=index: leaf[i], params)
+        of_network = network_at(params, index)
         code, membership = jax.device_get(_codes_and_memberships(method, of_network, x))
         # Examples that are their own codes are kept once.
         codes.append(codes[0] if codes and method.network is None else code)

@@ -4,6 +4,7 @@ import csv
 import functools
 import io
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
@@ -148,9 +149,9 @@ def tables(
     if dataset.is_series:
         num_steps, num_channels = example_shape(dataset.in_shape)
         feature_names = [
-            f"channel {channel} at {step / num_steps:.0%}"
+            f"{name} at {step / num_steps:.0%}"
             for step in range(num_steps)
-            for channel in range(num_channels)
+            for name in feature_names or [f"channel {i}" for i in range(num_channels)]
         ]
     mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
     header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))
@@ -185,8 +186,8 @@ def draw_query(
     nearest = {}
     for name, space in (("code", codes), ("pixels" if dataset.is_image else "features", x)):
         result = jn.neighbors.nearest_neighbors(
-            jnp.asarray(space[index : index + 1]),
-            jnp.asarray(space),
+            jax.device_put(space[index : index + 1]),
+            jax.device_put(space),
             min(_NUM_NEIGHBORS, len(x) - 1),
             exclude=jnp.array([index]),
         )

@@ -14,7 +14,7 @@ from experiments.clustering.inputs import example_shape, load_data, scale_inputs
 from experiments.clustering.methods import Clustered, build_method, cluster, find_mixture
 from experiments.model import SavedModel
 from experiments.prepare import is_text
-from experiments.training import seed_keys
+from experiments.training import network_at, seed_keys
 
 
 def output_mean(config: Config) -> Callable[[jax.Array], jax.Array]:
@@ -74,7 +74,7 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         clustered = _by_embedding(config, model, x)
     else:
         method = build_method(config, example_shape(model.in_shape), mean=output_mean(config))
-        clustered = cluster(method, model.params, jnp.asarray(x))
+        clustered = cluster(method, model.params, jax.device_put(x))
     columns = {
         "cluster": clustered.clusters[0],
         "membership": clustered.memberships.max(axis=1),
@@ -99,9 +99,9 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
     of_run = scale_inputs(config, model.inputs, load_data(config).inputs)
     embedded, memberships = [], []
     for index, key in enumerate(seed_keys(config, "start")):
-        params = jax.tree.map(lambda leaf, i=index: leaf[i], model.params)
+        params = network_at(model.params, index)
         old, new = (
-            np.asarray(jn.predict(network.encode, params["autoencoder"], jnp.asarray(rows)))
+            np.asarray(jn.predict(network.encode, params["autoencoder"], jax.device_put(rows)))
             for rows in (of_run, x)
         )
         embedded.append(
@@ -114,6 +114,6 @@ def _by_embedding(config: Config, model: SavedModel, x: np.ndarray) -> Clustered
                 params["mixture"],
             )
         )
-        memberships.append(np.asarray(method.memberships(params, jnp.asarray(embedded[-1]))))
+        memberships.append(np.asarray(method.memberships(params, jax.device_put(embedded[-1]))))
     clusters = np.stack([each.argmax(axis=1) for each in memberships])
     return Clustered(embedded, clusters, memberships[0])

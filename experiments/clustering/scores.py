@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.metrics import (
     adjusted_rand_score,
@@ -80,7 +79,7 @@ def final_metrics(
     num_clusters = clustered.memberships.shape[1]
     silhouettes = [
         jn.metrics.silhouette_score(
-            jnp.asarray(codes[chosen]), jnp.asarray(clusters[chosen]), num_clusters=num_clusters
+            *jax.device_put((codes[chosen], clusters[chosen])), num_clusters=num_clusters
         )
         for codes, clusters in zip(clustered.codes, clustered.clusters, strict=True)
     ]

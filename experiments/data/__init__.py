@@ -14,6 +14,7 @@ from experiments.data.dataset import Dataset, Inputs, NewRows, take
 from experiments.data.named.registry import CLASSIFICATION, REGRESSION, load
 from experiments.data.named.term_weights import fit_idf
 from experiments.data.new_rows import read_rows
+from experiments.data.recordings.load import load_recordings
 from experiments.data.scaling import (
     Standardization,
     fit_standardization,
@@ -24,6 +25,7 @@ from experiments.data.series import holds_series, load_series
 from experiments.data.splits import Split, folds, split
 from experiments.data.tables.images import holds_images, load_images, load_labelled_images
 from experiments.data.tables.user_table import load_features, load_table
+from experiments.data.texts.text_table import load_texts
 
 __all__ = [
     "CLASSIFICATION",
@@ -43,8 +45,10 @@ __all__ = [
     "load_features",
     "load_images",
     "load_labelled_images",
+    "load_recordings",
     "load_series",
     "load_table",
+    "load_texts",
     "read_rows",
     "split",
     "standardize",

@@ -15,13 +15,11 @@ Published costs take the threshold with the lowest cost on the test blocks; `cos
 `cost_at_chosen_threshold` is that of the threshold from training data. Measured: docs/results.md.
 """
 
-import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-import jaxnet as jn
 from experiments.command import finish, statistics, stopwatch
 from experiments.data.logs import Logs, load_user_logs
 from experiments.data.named.generated_logs import generate_logs
@@ -35,17 +33,22 @@ from experiments.logs.models import (
     build_network,
     logits_without,
     network_scores,
-    user_objective,
 )
 from experiments.logs.scores import chosen_threshold, score_metrics
+from experiments.logs.validation import (
+    Validation,
+    build_learner,
+    disjoint_blocks,
+    training_blocks,
+    validate,
+    with_batch_for,
+)
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
 from experiments.prepare import resolve
 from experiments.training import (
     batch_size,
     check_directory,
-    config_optimizer,
-    network_keys,
     open_directory,
     seed_keys,
     train_options,
@@ -58,20 +61,6 @@ __all__ = ["Config", "load_data", "run"]
 
 BAYES = "naive Bayes of each user against all others (Maxion, Townsend 2002)"
 MIN_USERS = 4
-
-
-class Validation(NamedTuple):
-    """Scores of blocks of the users' own and of strangers, from training data alone.
-
-    Attributes:
-        network: scores by networks, `(n,)`.
-        bayes: scores by naive Bayes, `(n,)`.
-        is_stranger: which blocks are of strangers, `(n,)`.
-    """
-
-    network: np.ndarray
-    bayes: np.ndarray
-    is_stranger: np.ndarray
 
 
 def load_data(config: Config) -> Logs:
@@ -118,7 +107,7 @@ def run(config: Config) -> dict[str, Any]:
     config = resolve(config, logs.name)
     check(config, logs)
     users = np.arange(len(logs.users))
-    train = _cut(config, logs, users, np.zeros(len(users), int), logs.num_training)
+    train = training_blocks(config, logs, users, np.zeros(len(users), int), logs.num_training)
     tested = cut(
         logs,
         users.tolist(),
@@ -129,21 +118,21 @@ def run(config: Config) -> dict[str, Any]:
     )
     tokens = known_tokens(train, len(logs.vocabulary))
     network = build_network(config, int(tokens.max()) + 1, len(users))
-    learner = _learner(config, network, len(users), len(train.user))
+    learner = build_learner(config, network, len(users), len(train.user))
     check_memory(config, learner.init)
     with open_directory(config, logs.sha256) as directory:
         with stopwatch() as seconds:
-            validation = _validate(directory, config, logs, network)
+            validation = validate(directory, config, logs, network)
             trained = runs.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": tokens[train.events], "y": train.user},
-                batches=batch_size(_fitted(config, len(train.user)), len(train.user)),
+                batches=batch_size(with_batch_for(config, len(train.user)), len(train.user)),
                 options=train_options(config),
             )
             scores = network_scores(network, trained.params, tokens[tested.events], tested.user)
-            disjoint = _disjoint(config, logs, users, logs.num_training)
+            disjoint = disjoint_blocks(config, logs, users, logs.num_training)
             bayes = bayes_scores(disjoint, tokens, tested, users)
         labels = masquerades(logs, tested)
         threshold = chosen_threshold(
@@ -194,86 +183,6 @@ def check(config: Config, logs: Logs) -> None:
             f"the logs are of {len(logs.users)} users, expected at least {MIN_USERS}: they are "
             "told apart from each other, and some are left out to choose the threshold"
         )
-
-
-def _cut(config: Config, logs: Logs, users: Any, begin: Any, end: Any) -> Blocks:
-    stride = min(config.stride, config.block_size)
-    return cut(logs, list(users), begin, end, block_size=config.block_size, stride=stride)
-
-
-def _disjoint(config: Config, logs: Logs, users: Any, end: Any) -> Blocks:
-    begin = np.zeros(len(logs.users), int)
-    size = config.block_size
-    return cut(logs, list(users), begin, end, block_size=size, stride=size)
-
-
-def _learner(config: Config, network: jn.Chain, num_users: int, num_train: int) -> jn.Learner:
-    objective = user_objective(network, num_users)
-    optimizer = config_optimizer(_fitted(config, num_train), num_train)
-    return jn.gradient_learner(network.init, objective, optimizer)
-
-
-def _fitted(config: Config, num_train: int) -> Config:
-    """The options with a batch that is not larger than the training data."""
-    if config.batch_size == "all":
-        return config
-    return dataclasses.replace(config, batch_size=min(config.batch_size, num_train))
-
-
-def _validate(
-    directory: runs.RunDirectory, config: Config, logs: Logs, network: jn.Chain
-) -> Validation:
-    """Scores of networks that were trained without a group of users and the end of each log."""
-    size, num_users = config.block_size, len(logs.users)
-    end = np.array(logs.num_training)
-    # At least one block for each part.
-    middle = np.clip((end * 4) // 5, size, end - size)
-    order = np.random.default_rng(config.seed).permutation(num_users)
-    options = train_options(config)
-    learners: dict[int, jn.Learner] = {}
-    parts: list[Validation] = []
-    num_folds = min(config.num_folds, num_users // 2)
-    for fold in range(num_folds):
-        strangers = np.sort(order[fold::num_folds])
-        users = np.setdiff1d(order, strangers)
-        train = _cut(config, logs, users, np.zeros(num_users, int), middle)
-        tokens = known_tokens(train, len(logs.vocabulary))
-        num_train = len(train.user)
-        # Folds of equal size are one compiled program.
-        learner = learners.setdefault(num_train, _learner(config, network, num_users, num_train))
-        keys = network_keys(config.seed, 1, f"fold {fold}")
-        trained = runs.train(
-            directory.stage(f"fold_{fold + 1}"),
-            learner,
-            jax.jit(jax.vmap(learner.init))(keys),
-            {"x": tokens[train.events], "y": train.user},
-            batches=batch_size(_fitted(config, num_train), num_train),
-            options=options,
-        )
-        blocks, is_stranger = _claimed(config, logs, users, strangers, middle)
-        counted = _disjoint(config, logs, users, middle)
-        scores = network_scores(network, trained.params, tokens[blocks.events], blocks.user)
-        bayes = bayes_scores(counted, tokens, blocks, users)
-        parts.append(Validation(scores[0], bayes, is_stranger))
-    return Validation(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _claimed(
-    config: Config, logs: Logs, users: np.ndarray, strangers: np.ndarray, middle: np.ndarray
-) -> tuple[Blocks, np.ndarray]:
-    """The last training blocks of users, and those of strangers as if each user had made them."""
-    size = config.block_size
-    own, others = (
-        cut(logs, list(each), middle.tolist(), logs.num_training, block_size=size, stride=size)
-        for each in (users, strangers)
-    )
-    num_others = len(others.user)
-    blocks = Blocks(
-        np.concatenate([own.events, np.tile(others.events, (len(users), 1))]),
-        np.concatenate([own.user, np.repeat(users, num_others).astype(np.int32)]),
-        np.concatenate([own.start, np.tile(others.start, len(users))]),
-    )
-    return blocks, np.arange(len(blocks.user)) >= len(own.user)
 
 
 def _summary(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
@@ -13,7 +12,7 @@ import jaxnet as jn
 from experiments.data import Dataset, Split
 from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model
-from experiments.training import seed_keys
+from experiments.training import network_at, seed_keys
 from jaxnet import metrics
 
 # Log-probabilities cost hundreds of evaluations of each example.
@@ -51,7 +50,7 @@ def apply_all(apply: Any, params: Any, x: np.ndarray) -> np.ndarray:
         x: examples.
     """
     outputs = jax.jit(jax.vmap(lambda params, x: jn.predict(apply, params, x), (0, None)))
-    return np.asarray(outputs(params, jnp.asarray(x)))
+    return np.asarray(outputs(params, jax.device_put(x)))
 
 
 def on_validation(
@@ -67,7 +66,7 @@ def on_validation(
     Returns:
         From stacked parameters to metrics, `(networks,)` each.
     """
-    batch, key = {"x": jnp.asarray(x)}, seed_keys(config, "validation")[0]
+    batch, key = {"x": jax.device_put(x)}, seed_keys(config, "validation")[0]
 
     def evaluate(params: Any) -> dict[str, jax.Array]:
         squared = ((model.reconstruct(params, batch["x"]) - batch["x"]) ** 2).sum(axis=-1).mean()
@@ -92,7 +91,7 @@ def on_test(
     reconstructions = apply_all(model.reconstruct, params, test)
     code_dim = config.model.code_dim
     linear = jn.autoencoders.fit_pca(train, min(code_dim, test.shape[1]))
-    by_pca = np.asarray(linear.reconstruct(linear.project(jnp.asarray(test))))
+    by_pca = np.asarray(linear.reconstruct(linear.project(jax.device_put(test))))
     errors = ((reconstructions - test) ** 2).sum(axis=-1)
     pca_errors = ((by_pca - test) ** 2).sum(axis=-1)
     squared, of_pca = errors.mean(axis=-1), pca_errors.mean()
@@ -119,7 +118,7 @@ def _likelihoods(model: Model, params: Any, x: np.ndarray, config: Config) -> di
             continue
         compiled = jax.jit(evaluate)
         rows = [
-            compiled(jax.tree.map(lambda leaf, i=i: leaf[i], params), jnp.asarray(examples), key)
+            compiled(network_at(params, i), jax.device_put(examples), key)
             for i, key in enumerate(keys)
         ]
         values |= {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -181,7 +180,7 @@ def probe_errors(
         return 1 - metrics.accuracy(outputs, test["y"])
 
     def part(x: np.ndarray, indices: np.ndarray) -> dict[str, Array]:
-        return {"x": jnp.asarray(x[indices]), "y": jnp.asarray(dataset.y[indices])}
+        return {"x": jax.device_put(x[indices]), "y": jax.device_put(dataset.y[indices])}
 
     errors = []
     # One network after the other, to need the memory of one.

@@ -31,7 +31,7 @@ from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, standardize
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
-from experiments.prepare import load_unlabelled, prepare
+from experiments.prepare import load_unlabelled, prepare, require_vectors
 from experiments.reconstruction import evaluation, outputs
 from experiments.reconstruction.config import (
     Autoencoder,
@@ -93,7 +93,7 @@ def run(config: Config) -> dict[str, Any]:
     _check_export(config)
     prepared = prepare(config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs)
     config, dataset, parts, inputs, x = prepared
-    train, test = jnp.asarray(x[parts.train]), x[parts.test]
+    train, test = jax.device_put(x[parts.train]), x[parts.test]
     model = build_model(config, train, dataset.x.shape[1:])
     if model.network is not None:
         regularized = not isinstance(config.model, Autoencoder)
@@ -232,6 +232,7 @@ def check(config: Config, dataset: Dataset) -> None:
     Raises:
         ValueError: they do not.
     """
+    require_vectors(dataset, config.experiment)
     x, options = dataset.x.reshape(len(dataset.x), -1), config.model
     if dataset.is_image:
         jn.check_unit_interval(x)

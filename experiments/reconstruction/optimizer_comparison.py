@@ -145,7 +145,7 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
     num_seeds = len(keys)
     keys, grid = jnp.tile(keys, len(grid)), jnp.repeat(grid, num_seeds)
     states = jax.jit(jax.vmap(init))(keys, grid)
-    validation = {"x": jnp.asarray(x[parts.validation])}
+    validation = {"x": jax.device_put(x[parts.validation])}
     key = seed_keys(config, "validation")[0]
 
     @jax.jit
@@ -154,7 +154,7 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
         return loss(jn.evaluation_params(state), validation, key)[0]
 
     batched = jn.Learner(lambda key: init(key, grid[0]), step)
-    data = {"x": jnp.asarray(x[parts.train])}
+    data = {"x": jax.device_put(x[parts.train])}
     options: dict[str, Any] = {"batch_size": batch_size(config, len(parts.train))}
     # One step, which is not used, compiles the program, so that no epoch is timed with it.
     empty = jn.training.begin_epoch(batched, states, data, **options)
@@ -169,7 +169,7 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
         evaluated.append(np.asarray(evaluate(states)))
         best = np.nanmin(losses[-1]) if np.isfinite(losses[-1]).any() else np.nan
         print(f"{name}: epoch {len(losses)}/{config.num_epochs}, best loss {best:.4g}", flush=True)
-    test = jnp.asarray(x[parts.test])
+    test = jax.device_put(x[parts.test])
 
     def error(state: jn.TrainState) -> jax.Array:
         reconstructed = jn.predict(model.reconstruct, jn.evaluation_params(state), test)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnet as jn
@@ -13,6 +12,7 @@ from experiments.reconstruction.evaluation import Tested
 from experiments.reconstruction.models import Model
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
+from experiments.training import network_at
 from jaxnet._files import atomic_write
 from jaxnet.runs.directory import RunDirectory
 
@@ -111,8 +111,8 @@ def draw_codes(
     labels, captions, codes = dataset.y[test], {}, tested.codes[0]
     names = dataset.class_names
     if codes.shape[1] > 1:
-        plane = jn.autoencoders.fit_pca(jnp.asarray(codes), 2)
-        points = np.asarray(plane.project(jnp.asarray(codes)))[:_MAX_POINTS]
+        plane = jn.autoencoders.fit_pca(jax.device_put(codes), 2)
+        points = np.asarray(plane.project(jax.device_put(codes)))[:_MAX_POINTS]
         colored = ", colored by class" if names else ""
         captions |= draw_figure(
             directory,
@@ -142,7 +142,7 @@ def draw_model(
     if not dataset.is_image:
         return {}
     shape = dataset.x.shape[1:]
-    first = jax.tree.map(lambda leaf: leaf[0], params)
+    first = network_at(params, 0)
     kernels = np.moveaxis(np.asarray(model.first_kernel(first)), -1, 0)
     if kernels.ndim == 2:
         kernels = kernels.reshape(-1, *shape)
@@ -156,7 +156,7 @@ def draw_model(
         lambda: figures.filters(kernels[largest]),
     )
     if model.sample is not None:
-        drawn = np.asarray(model.sample(first, key, 40))
+        drawn = np.asarray(jax.jit(model.sample, static_argnums=2)(first, key, 40))
         samples = drawn.reshape(-1, *shape)
         captions |= draw_figure(
             directory,

@@ -92,7 +92,7 @@ def run(config: Config) -> dict[str, Any]:
     check_memory(config, learner.init)
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    validation = jnp.asarray(x[parts.validation]), jnp.asarray(y[parts.validation])
+    validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
     evaluate = jax.jit(jax.vmap(_learning_metrics, (0, None)))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
@@ -109,8 +109,8 @@ def run(config: Config) -> dict[str, Any]:
             tested_outputs = outputs(params, x[parts.test])[..., 0]
             # Without the mean, which changes no error, since float32 might not tell targets apart.
             centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
-            tested = jax.vmap(_final_metrics, (0, None))(
-                jnp.float32(targets.scale) * tested_outputs, jnp.asarray(centered)
+            tested = jax.jit(jax.vmap(_final_metrics, (0, None)))(
+                jnp.float32(targets.scale) * tested_outputs, jax.device_put(centered)
             )
             predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
@@ -189,7 +189,7 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
     assert model.targets is not None
     network = build_network(config, x.shape[1:])
     apply = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    outputs = np.asarray(apply(model.params, jnp.asarray(x)))[..., 0]
+    outputs = np.asarray(apply(model.params, jax.device_put(x)))[..., 0]
     values = model.targets.mean + model.targets.scale * outputs.astype(np.float64)
     columns = {"prediction": values.mean(axis=0)}
     return columns | ({"std": values.std(axis=0, ddof=1)} if len(values) > 1 else {})

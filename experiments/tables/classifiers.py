@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -86,7 +85,7 @@ def train_networks(
     learner = build_learner(config, network, num_classes, num_train)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
     evaluate = jax.jit(jax.vmap(evaluation.learning_metrics))
-    validation = jnp.asarray(table.x["validation"]), jnp.asarray(table.y["validation"])
+    validation = jax.device_put(table.x["validation"]), jax.device_put(table.y["validation"])
     trained = runs.train(
         directory,
         learner,
@@ -98,7 +97,7 @@ def train_networks(
     )
     return Outputs(
         outputs(trained.params, validation[0]),
-        outputs(trained.params, jnp.asarray(table.x["test"])),
+        outputs(trained.params, jax.device_put(table.x["test"])),
         trained.best_epochs,
         trained,
     )

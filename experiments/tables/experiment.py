@@ -127,7 +127,7 @@ def _score(
     """Test accuracy and log loss of the network and of each peer, one value for each split."""
     outputs = train_networks(directory, network, table, seed)
     labels = jnp.asarray(table.y["test"])
-    tested = jax.vmap(evaluation.learning_metrics)(outputs.test, labels)
+    tested = jax.jit(jax.vmap(evaluation.learning_metrics))(outputs.test, labels)
     scores = {
         "jaxnet": {
             "accuracy": np.asarray(tested["accuracy"]),

@@ -1,5 +1,7 @@
 """Principal component analysis: the best linear autoencoder, in closed form."""
 
+import functools
+import operator
 from typing import NamedTuple
 
 import jax
@@ -91,6 +93,12 @@ def fit_pca(x: Float[Array, "n *dim"], num_components: int) -> PCA:
     n, dim = x.shape
     remedy = "the limit is the smaller of the numbers of examples and dimensions"
     require_integer("fit_pca", "num_components", num_components, 1, min(n, dim), remedy=remedy)
+    return _fit_pca(x, operator.index(num_components))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _fit_pca(x: Array, num_components: int) -> PCA:
+    n, dim = x.shape
     mean = jnp.mean(x, axis=0)
     # Centered before it is squared: the difference of two large squares cancels.
     centered = x - mean[None]

@@ -196,7 +196,7 @@ def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool 
         return values[()]
     if isinstance(like, np.ndarray):
         return values
-    array = jnp.asarray(values)
+    array = jax.device_put(values)
     if is_key(like):
         array = jax.random.wrap_key_data(array, impl=_key_impl(like))
         if not getattr(like, "is_fully_addressable", True):

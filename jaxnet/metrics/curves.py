@@ -57,6 +57,11 @@ def threshold_counts(
     require_vectors(function, scores=scores)
     require_shape(function, "labels", labels, scores.shape)
     weight = example_weights(function, len(scores), weight)
+    return _count(scores, jnp.asarray(labels), weight)
+
+
+@jax.jit
+def _count(scores: Array, labels: Array, weight: Array) -> ThresholdCounts:
     exists = weight > 0
     # NaN sorts last, as if it were the lowest score.
     weight = jnp.where(jnp.any(exists & jnp.isnan(scores)), jnp.nan, weight)
@@ -75,7 +80,7 @@ def threshold_counts(
         # Parallel partial sums of fractional weights may decrease by rounding; rates must not.
         return jax.lax.cummax(jnp.concatenate([zero, sums]))[ends]
 
-    positive = jnp.asarray(labels) == 1
+    positive = labels == 1
     return ThresholdCounts(
         thresholds=jnp.concatenate([zero + jnp.inf, -negated]),
         group_end=ends,

@@ -5,11 +5,12 @@ A label is positive if it is 1, and the decision is positive if `score >= thresh
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike, Shaped
 
 from jaxnet._checks import require_range
-from jaxnet.metrics.curves import threshold_counts
+from jaxnet.metrics.curves import ThresholdCounts, threshold_counts
 from jaxnet.metrics.weighting import BinaryLabels, as_float
 
 
@@ -68,12 +69,19 @@ def cost_threshold(
             remedy="state costs relative to a correct decision, which costs nothing",
         )
     counts = threshold_counts("cost_threshold", scores, labels, weight)
+    return _cheapest(counts, false_positive_cost, false_negative_cost)
+
+
+@jax.jit
+def _cheapest(
+    counts: ThresholdCounts, false_positive_cost: ScalarLike, false_negative_cost: ScalarLike
+) -> tuple[Array, Array]:
     positives, negatives = counts.true_positives[-1], counts.false_positives[-1]
     false_negatives = positives - counts.true_positives
     costs = false_positive_cost * counts.false_positives + false_negative_cost * false_negatives
     costs = as_float(costs) / (positives + negatives)
 
-    last = len(scores)
+    last = len(counts.thresholds) - 1
     splits = (jnp.arange(last + 1) > 0) & (counts.group_end < last)
     split_costs = jnp.where(splits, costs, jnp.inf)
     split = jnp.argmin(split_costs)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.nn._convolve_cpu import Grid, convolve
+from jaxnet.nn._kernels import KernelInit
 from jaxnet.nn._windows import (
     Pads,
     num_windows,
@@ -94,10 +95,7 @@ def conv(
         raise ValueError(f"conv: algorithm must be one of {choices}, found {algorithm!r}")
     spans = tuple((size - 1) * step + 1 for size, step in zip(kernel_size, dilation, strict=True))
 
-    def init(key: Array) -> Params:
-        shape = (*kernel_size, in_channels, out_channels)
-        kernel_key, _ = jax.random.split(key)
-        return {"kernel": kernel_init(kernel_key, shape), "bias": jnp.zeros(shape[-1:])}
+    init = KernelInit((*kernel_size, in_channels, out_channels), kernel_init)
 
     def apply(
         params: Params,
@@ -160,8 +158,8 @@ def conv(
 
     def cpu(images: Array, kernel: Array, pads: Pads) -> Array:
         if num_axes == 2:
-            return convolve(images, kernel, Grid(strides, dilation, pads))
-        grid = Grid((1, *strides), (1, *dilation), ((0, 0), *pads))
+            return convolve(images, kernel, Grid.of(strides, dilation, pads))
+        grid = Grid.of((1, *strides), (1, *dilation), ((0, 0), *pads))
         return convolve(images[:, None], kernel[None], grid)[:, 0]
 
     return Network(init, apply, "conv", detail=f"{in_channels}, {out_channels}, {kernel_size}")

@@ -1,5 +1,6 @@
 """Initializers of kernels: bitwise those of `jax.nn.initializers`, but faster to compile."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -60,9 +61,31 @@ def he_normal(key: Array, shape: Sequence[int]) -> Float[Array, "..."]:
 
 def _truncated_normal(function: str, key: Array, shape: Sequence[int], scale: float) -> Array:
     shape = require_sizes(function, "shape", shape, "be the sizes of a kernel", min_length=1)
-    # A vector is drawn and reshaped: XLA unrolls the loop over the columns of a matrix with ten of
-    # them, and compiles it for a second, for several keys at once for two.
-    drawn = jax.random.truncated_normal(key, -2, 2, (math.prod(shape),))
+    return _draw_kernel(key, tuple(shape), scale)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draw_kernel(key: Array, shape: tuple[int, ...], scale: float) -> Array:
+    return scale_kernel(draw(key, math.prod(shape)), shape, scale)
+
+
+def draw(key: Array, size: int) -> Float[Array, " size"]:
+    """Numbers of a standard normal that is cut off at -2 and 2.
+
+    A vector is drawn and reshaped: XLA unrolls the loop over the columns of a matrix with ten of
+    them, and compiles it for a second, for several keys at once for two.
+    """
+    return jax.random.truncated_normal(key, -2, 2, (size,))
+
+
+def scale_kernel(
+    drawn: Float[Array, " size"], shape: Sequence[int], scale: float
+) -> Float[Array, "..."]:
+    """A kernel of variance `scale / fan_in` from numbers of `draw`."""
     variance = jnp.array(scale / math.prod(shape[:-1]), drawn.dtype)
     stddev = jnp.sqrt(variance) / jnp.array(_TRUNCATED_STD, drawn.dtype)
     return (drawn * stddev).reshape(shape)
+
+
+# Variance of a kernel times its fan-in.
+SCALES = {lecun_normal: 1.0, he_normal: 2.0}

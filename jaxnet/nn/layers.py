@@ -14,11 +14,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
 from jaxnet._checks import is_hidden, require_not_negative, require_positive, require_range
+from jaxnet.nn._kernels import ZEROS, KernelInit
 from jaxnet.nn.initializers import lecun_normal
 from jaxnet.nn.network import Network
 from jaxnet.typing import Initializer, Params
 
-_zeros = jax.nn.initializers.zeros
 _ones = jax.nn.initializers.ones
 
 
@@ -27,7 +27,7 @@ def dense(
     out_dim: int,
     *,
     kernel_init: Initializer = lecun_normal,
-    bias_init: Initializer = _zeros,
+    bias_init: Initializer = ZEROS,
     use_bias: bool = True,
 ) -> Network:
     """Affine map `y = x kernel + bias`.
@@ -55,10 +55,7 @@ def dense(
     """
     require_positive("dense", in_dim=in_dim, out_dim=out_dim)
 
-    def init(key: Array) -> Params:
-        kernel_key, bias_key = jax.random.split(key)
-        params = {"kernel": kernel_init(kernel_key, (in_dim, out_dim))}
-        return params | {"bias": bias_init(bias_key, (out_dim,))} if use_bias else params
+    init = KernelInit((in_dim, out_dim), kernel_init, bias_init if use_bias else None)
 
     def apply(
         params: Params, x: Shaped[Array, "*batch in_dim"], /, *, key: Array | None = None
@@ -160,7 +157,7 @@ def layer_norm(dim: int, *, epsilon: float = 1e-6) -> Network:
     require_not_negative("layer_norm", epsilon=epsilon)
 
     def init(key: Array) -> Params:
-        return {"scale": _ones(key, (dim,)), "bias": _zeros(key, (dim,))}
+        return {"scale": _ones(key, (dim,)), "bias": ZEROS(key, (dim,))}
 
     def apply(
         params: Params, x: Float[Array, "*batch dim"], /, *, key: Array | None = None

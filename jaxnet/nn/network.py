@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from jaxnet.nn._kernels import init_together
 from jaxnet.typing import Apply, Params, Sequences
 
 
@@ -126,7 +127,8 @@ class _ChainInit:
     parts: tuple[_Part, ...]
 
     def __call__(self, key: Array) -> Params:
-        params = {part.name: part.init(key) for part in self.parts}
+        drawn = init_together(key, {part.index: part.network.init for part in self.parts})
+        params = {p.name: drawn[p.index] if p.index in drawn else p.init(key) for p in self.parts}
         return {name: value for name, value in params.items() if jax.tree.leaves(value)}
 
 

@@ -33,13 +33,24 @@ def _enumerate_joint(params):
 
 
 def _random_params(rbm, key, scale=1.0):
-    """Parameters so large that a missing term of a formula would be noticed."""
-    keys = jax.random.split(key, 3)
-    return {
-        "kernel": scale * jax.random.normal(keys[0], (rbm.num_visible, rbm.num_hidden)),
-        "visible_bias": scale * jax.random.normal(keys[1], (rbm.num_visible,)),
-        "hidden_bias": scale * jax.random.normal(keys[2], (rbm.num_hidden,)),
+    """Parameters so large that a missing term of a formula would be noticed, drawn by NumPy."""
+    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    shapes = {
+        "kernel": (rbm.num_visible, rbm.num_hidden),
+        "visible_bias": (rbm.num_visible,),
+        "hidden_bias": (rbm.num_hidden,),
     }
+    return {
+        name: jnp.asarray(scale * random.normal(size=shape), float)
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.fixture
+def bits():
+    """`bits(num_rows, num_columns)`: examples of bits, drawn by NumPy."""
+    random = np.random.default_rng(1)
+    return lambda *shape: jnp.asarray(random.random(shape) < 0.4, float)
 
 
 @pytest.fixture

@@ -22,12 +22,19 @@ def exact_gradient(rbm, params, x):
     return jax.jit(jax.grad(loss))(params)
 
 
-def test_the_gradient_is_the_textbook_update(rbm, params, key):
-    x = jax.random.bernoulli(key, 0.4, (6, 5)).astype(float)
+def test_the_gradient_is_the_textbook_update(rbm, params, key, bits):
+    x = bits(6, 5)
     objective = boltzmann.contrastive_divergence(rbm, num_steps=3)
     gradient, metrics = jax.jit(jax.grad(objective, has_aux=True))(params, {"x": x}, key)
     ends = jax.jit(functools.partial(rbm.gibbs, num_steps=3))(params, x, key)
-    h, h_ends = rbm.hidden_mean(params, x), rbm.hidden_mean(params, ends)
+
+    @jax.jit
+    def means(params, x, ends):
+        of_data = (rbm.reconstruct(params, x), rbm.free_energy(params, x))
+        return rbm.hidden_mean(params, x), rbm.hidden_mean(params, ends), *of_data
+
+    x, ends, *computed = jax.device_get([x, ends, *means(params, x, ends)])
+    h, h_ends, reconstruction, free_energy = computed
     expected = {
         "kernel": -(x.T @ h - ends.T @ h_ends) / 6,
         "visible_bias": -(x - ends).mean(axis=0),
@@ -35,33 +42,32 @@ def test_the_gradient_is_the_textbook_update(rbm, params, key):
     }
     for name in expected:
         np.testing.assert_allclose(gradient[name], expected[name], rtol=1e-5, atol=1e-6)
-    error = ((x - rbm.reconstruct(params, x)) ** 2).sum(axis=1).mean()
+    error = ((x - reconstruction) ** 2).sum(axis=1).mean()
     np.testing.assert_allclose(metrics["squared_reconstruction_error"], error, rtol=1e-5)
-    np.testing.assert_allclose(metrics["free_energy"], rbm.free_energy(params, x).mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["free_energy"], free_energy.mean(), rtol=1e-5)
 
 
-def test_many_steps_give_the_likelihood_gradient(rbm, key, random_params):
+def test_many_steps_give_the_likelihood_gradient(rbm, key, random_params, bits):
     params = random_params(rbm, key, scale=0.7)
-    x = jax.random.bernoulli(key, 0.4, (30, 5)).astype(float)
+    x = bits(30, 5)
     objective = boltzmann.contrastive_divergence(rbm, num_steps=50)
     gradient = jax.jit(
         jax.vmap(lambda key: jax.grad(objective, has_aux=True)(params, {"x": x}, key)[0])
     )(jax.random.split(key, 400))
     expected = exact_gradient(rbm, params, x)
-    for name, found in gradient.items():
+    for name, found in jax.device_get(gradient).items():
         error = found.std(axis=0, ddof=1) / np.sqrt(400)
         # 23 numbers within 4 standard errors of the mean over 400 keys.
         assert (abs(found.mean(axis=0) - expected[name]) < 4 * error).all(), name
 
 
-def test_weight_zero_masks_an_example(rbm, params, key):
-    x = jax.random.bernoulli(key, 0.4, (8, 5)).astype(float)
-    weight = (jnp.arange(8) < 5).astype(float)
+def test_weight_zero_masks_an_example(rbm, params, key, bits):
+    x, weight = bits(8, 5), jnp.asarray(np.arange(8) < 5, float)
     objective = jax.jit(boltzmann.contrastive_divergence(rbm))
     loss, metrics = objective(params, {"x": x, "weight": weight}, key)
     other = objective(params, {"x": x.at[5:].set(0.3), "weight": weight}, key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), (loss, metrics), other)
-    free_energy = rbm.free_energy(params, x[:5]).mean()
+    free_energy = np.asarray(jax.jit(rbm.free_energy)(params, x))[:5].mean()
     np.testing.assert_allclose(metrics["free_energy"], free_energy, rtol=1e-5)
 
 
@@ -102,9 +108,7 @@ def test_longer_and_persistent_chains_learn_better(bars, key):
 
 
 OPTIMIZERS = {
-    "momentum": optax.sgd(0.05, momentum=0.5),
     "adam": optax.adam(0.01),
-    "schedule_free": optax.contrib.schedule_free_sgd(0.05),
     "lookahead": optax.lookahead(optax.sgd(0.05), sync_period=2, slow_step_size=0.5),
 }
 
@@ -114,13 +118,13 @@ def test_persistent_learner_is_a_learner_as_any(name, bars, key):
     """vmap over seeds, any optimizer, and a run cut into pieces with the bits of one piece."""
     rbm = RBM(16, 8)
     learner = persistent_learner(rbm, OPTIMIZERS[name], num_chains=10, num_steps=2)
-    start = jax.vmap(learner.init)(jax.random.split(key, 3))
+    start = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 3))
     assert start.extra.shape == (3, 10, 16)
     advance = functools.partial(jn.training.advance, learner, data={"x": bars}, batch_size=5)
     metrics = jn.training.begin_epoch(learner, start, {"x": bars}, batch_size=5)
     whole = advance(start, metrics=metrics, num_steps=6)
-    part, metrics = advance(start, metrics=metrics, num_steps=2)
-    pieces = advance(part, metrics=metrics, num_steps=4)
+    part, metrics = advance(start, metrics=metrics, num_steps=3)
+    pieces = advance(part, metrics=metrics, num_steps=3)
 
     def same(a, b):
         if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
@@ -128,12 +132,12 @@ def test_persistent_learner_is_a_learner_as_any(name, bars, key):
         np.testing.assert_array_equal(a, b)
 
     jax.tree.map(same, whole, pieces)
-    chains = whole[0].extra
+    chains = np.asarray(whole[0].extra)
     assert set(np.unique(chains)) == {0.0, 1.0}
-    assert (chains != start.extra).any(axis=(1, 2)).all()
+    assert (chains != np.asarray(start.extra)).any(axis=(1, 2)).all()
     assert (chains[0] != chains[1]).any() and (chains[1] != chains[2]).any()
     assert sorted(whole[1]) == ["free_energy", "loss", "squared_reconstruction_error"]
-    params = jax.vmap(jn.evaluation_params)(whole[0])
+    params = jax.jit(jax.vmap(jn.evaluation_params))(whole[0])
     assert params["kernel"].shape == (3, 16, 8)
     assert np.isfinite(params["kernel"]).all()
 
@@ -141,19 +145,19 @@ def test_persistent_learner_is_a_learner_as_any(name, bars, key):
 def test_chains_persist(rbm, key):
     """Without learning, a step of the learner is a step of its chains, whatever the batch."""
     learner = persistent_learner(rbm, optax.sgd(0.0), num_chains=2000, num_steps=1)
-    state = learner.init(key)
+    state = jax.jit(learner.init)(key)
     # A machine that copies: its two states flip rarely, so chains that persist stay.
     coupled = {
         "kernel": jnp.full((5, 3), 8.0),
         "visible_bias": jnp.full(5, -12.0),
         "hidden_bias": jnp.full(3, -20.0),
     }
-    chains = jnp.repeat(jnp.array([0.0, 1.0]), 1000)[:, None] * jnp.ones(5)
+    chains = jnp.asarray(np.repeat([0.0, 1.0], 1000)[:, None] * np.ones(5), jnp.float32)
     state = state._replace(params=coupled, extra=chains)
     step = jax.jit(learner.step)
     for _ in range(5):
         state, _ = step(state, {"x": jnp.ones((4, 5))})
-    assert (state.extra == chains).mean() > 0.99
+    assert (np.asarray(state.extra) == np.asarray(chains)).mean() > 0.99
 
 
 def test_init_may_be_ones_own(rbm, key):
@@ -164,9 +168,9 @@ def test_init_may_be_ones_own(rbm, key):
         num_chains=50,
         init=functools.partial(rbm.init, visible_bias=bias),
     )
-    state = learner.init(key)
+    state = jax.jit(learner.init)(key)
     np.testing.assert_array_equal(state.params["visible_bias"], bias)
-    chains = state.extra
+    chains = np.asarray(state.extra)
     assert not chains[:, 0].any() and chains[:, 1].all()
     assert 0 < chains[:, 2:].mean() < 1
 

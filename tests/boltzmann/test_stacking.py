@@ -11,7 +11,7 @@ import jaxnet as jn
 from jaxnet import boltzmann
 from jaxnet.boltzmann import BERNOULLI, GAUSSIAN
 
-DIMS = [64, 24, 12, 4]
+DIMS = [64, 24, 4]
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,9 @@ def test_the_unrolled_encoder_computes_the_hidden_probabilities(trained, x):
     rbms, params, _ = trained
     unrolled = boltzmann.unroll(params)
     network = jn.mlp(DIMS, activation=jax.nn.sigmoid)
-    for num_layers in (1, 2):
-        found = network[: 2 * num_layers].apply(unrolled["encoder"], x)
-        expected = boltzmann.encode(rbms[:num_layers], params[:num_layers], x)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    found = network[:2].apply(unrolled["encoder"], x)
+    expected = boltzmann.encode(rbms[:1], params[:1], x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     found = rbms[-1].hidden.mean(network.apply(unrolled["encoder"], x))
     np.testing.assert_allclose(found, boltzmann.encode(rbms, params, x), rtol=1e-5, atol=1e-6)
     shapes = jax.tree.map(jnp.shape, network.init(jax.random.key(0)))

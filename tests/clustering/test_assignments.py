@@ -1,5 +1,7 @@
 """Soft assignments and targets against their formulas."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,11 +33,10 @@ def test_assignments_are_those_of_the_formula(x64, a):
     rng = np.random.default_rng(0)
     # Far from the origin, where the rounding of squares would show in float32.
     codes, centers = rng.normal(size=(N, CODE)) + 100, rng.normal(size=(K, CODE)) + 100
-    q = student_t_assignments(jnp.asarray(codes), jnp.asarray(centers), degrees_of_freedom=a)
+    assign = jax.jit(functools.partial(student_t_assignments, degrees_of_freedom=a))
+    q = assign(codes, centers)
     np.testing.assert_allclose(q, numpy_q(codes, centers, a), rtol=1e-9)
-    small = student_t_assignments(
-        jnp.asarray(codes, jnp.float32), jnp.asarray(centers, jnp.float32), degrees_of_freedom=a
-    )
+    small = assign(codes.astype(np.float32), centers.astype(np.float32))
     np.testing.assert_allclose(small, q, rtol=1e-3)
 
 
@@ -45,6 +46,7 @@ def test_gradients_are_those_of_the_paper(x64):
     p = rng.dirichlet(np.ones(K), N)
     p[0] = np.eye(K)[0]
 
+    @jax.jit
     def loss(codes, centers):
         return assignment_divergence(jnp.asarray(p), student_t_assignments(codes, centers)).sum()
 
@@ -54,13 +56,13 @@ def test_gradients_are_those_of_the_paper(x64):
         np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / q), 0).sum(),
     )
     arguments = jnp.asarray(codes), jnp.asarray(centers)
-    in_codes, in_centers = jax.grad(loss, (0, 1))(*arguments)
+    in_codes, in_centers = jax.jit(jax.grad(loss, (0, 1)))(*arguments)
     # Xie et al. (2016), eq. 4 and 5, with one degree of freedom.
     difference = codes[:, None] - centers
     factor = (p - q) / (1 + (difference**2).sum(axis=-1))
     np.testing.assert_allclose(in_codes, 2 * np.einsum("ij,ijd->id", factor, difference))
     np.testing.assert_allclose(in_centers, -2 * np.einsum("ij,ijd->jd", factor, difference))
-    check_grads(jax.jit(loss), arguments, order=1, modes=["rev"])
+    check_grads(loss, arguments, order=1, modes=["rev"])
 
 
 def test_errors_name_the_argument():

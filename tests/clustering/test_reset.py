@@ -33,14 +33,15 @@ def test_soft_reset_blends(key):
 
 def test_reclustering_finds_centers_and_forgets_their_moments(data, key):
     learner = embedded()
-    state, step = HOOKS[0][1](learner.init(key), data), jax.jit(learner.step)
+    state = jax.jit(lambda key, data: HOOKS[0][1](learner.init(key), data))(key, data)
+    step = jax.jit(learner.step)
     batch = {"x": data["x"][:BATCH], "index": jnp.arange(BATCH)}
     for _ in range(3):
         state, _ = step(state, batch)
     intervene = jax.jit(reset_and_recluster(NETWORK, recluster, factor=0.5))
     new = intervene(state, data)
     # Each center is the mean of the codes that are nearest to it.
-    codes = np.asarray(NETWORK.encode(new.params["autoencoder"], data["x"]))
+    codes = np.asarray(jax.jit(NETWORK.encode)(new.params["autoencoder"], data["x"]))
     labels = np.asarray(assign_codes(NETWORK.encode, new.params, data["x"]))
     means = [codes[labels == label].mean(axis=0) for label in range(K)]
     np.testing.assert_allclose(new.params["centers"], means, rtol=1e-3, atol=1e-4)

@@ -16,7 +16,11 @@ import numpy as np
 import pooch
 import pytest
 
+from experiments import replay
+from experiments.command import main
 from experiments.data.named import emails
+from experiments.protocol import find_experiment
+from experiments.report import drawing
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 900
@@ -82,6 +86,27 @@ class Command:
 def command(tmp_path_factory, user_flags):
     """Runs an experiment in a process of its own."""
     return Command(tmp_path_factory.mktemp("compiled"), user_flags)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_figures():
+    """Figures of runs are drawn in few pixels; `test_figures.py` looks at what they show."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_DPI", 30)
+        yield
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs an experiment as `command` does, but in this process: returns what it printed."""
+
+    def call(name, *options, status=0):
+        module = find_experiment(name) if name != "replay" else replay
+        capsys.readouterr()
+        assert main(module, list(map(str, options))) == status, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return call
 
 
 class Corpus:

@@ -39,7 +39,14 @@ METHODS = {
 SCORES = ("accuracy", "nmi", "adjusted_rand_index", "homogeneity", "completeness")
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Of those left out here, `tests/contracts` runs the objective, and the emails the command.
+SLOW = {"idec", "autoencoder_kmeans"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in METHODS],
+)
 def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path):
     out, trained = tmp_path / "run", method in ("dec", "idec", "dcn", "vade")
     options = {"num_seeds": 2, "num_restarts": 2} | METHODS[method]
@@ -82,11 +89,11 @@ def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path):
 
 
 @pytest.mark.crash
-def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_path):
+def test_an_interrupted_run_ends_with_the_same_bits_and_replays(call, tmp_path):
     options = ["dcn", "--hidden-dims", 8, "--code-dim", 3, "--num-seeds", 2]
     options += ["--pretrain-epochs", 2, "--num-epochs", 3, "--reset", "--reset-every", 1]
     whole = tmp_path / "whole"
-    command("clustering", *options, "--checkpoint-every", 5, "--out", whole)
+    call("clustering", *options, "--checkpoint-every", 5, "--out", whole)
     first = json.loads((whole / "summary.json").read_text())
     for part in ("checkpoints", "pretraining/checkpoints"):
         other = tmp_path / part.replace("/", "-")
@@ -96,12 +103,12 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(command, tmp_pat
             shutil.rmtree(other / "checkpoints")
         newest = max((other / part).iterdir(), key=lambda path: int(path.name))
         shutil.rmtree(newest)
-        output = command("clustering", "--resume", other)
+        output = call("clustering", "--resume", other)
         assert re.search(r"resuming at step [1-9]", output)
         second = json.loads((other / "summary.json").read_text())
         for name in ("params_sha256", "state_sha256", "metrics"):
             assert first[name] == second[name]
-    assert "identical: parameters, state and metrics" in command("replay", whole)
+    assert "identical: parameters, state and metrics" in call("replay", whole)
 
 
 def test_autoencoder_and_clusters_never_share_their_random_numbers():

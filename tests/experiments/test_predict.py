@@ -14,8 +14,6 @@ from experiments.protocol import configure
 from experiments.regression import experiment as regression
 from jaxnet.runs.records import add_hash
 
-QUICK = {"num_epochs": 20, "num_seeds": 3, "hidden_dims": (16,)}
-
 
 def flowers(num_rows, seed=0):
     """Two species told apart by size and color; some sizes are missing."""
@@ -217,9 +215,13 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
         data=tmp_path / "homes.parquet",
         label="price",
         num_seeds=2,
+        optimizer="adam",
+        learning_rate=0.1,
+        num_epochs=150,
         out=tmp_path / "run",
     )
     assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999
+    assert (tmp_path / "run" / "figures" / "fit.png").exists(), "of the one feature"
     new = write(polars.DataFrame({"area": [50.0, 100.0]}), tmp_path / "new.csv")
     table = predicted(tmp_path / "run", new)
     np.testing.assert_allclose(table["prediction"], [200_000, 350_000], rtol=0.01)
@@ -229,8 +231,8 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
 def test_named_tables_and_images_predict_too(tmp_path):
     from experiments.data import load
 
-    config = configure(classification, dataset="iris", out=tmp_path / "iris", **QUICK)
-    classification.run(config)
+    options = {"dataset": "iris", "num_epochs": 40, "num_seeds": 2, "learning_rate": 0.05}
+    classification.run(configure(classification, "linear", out=tmp_path / "iris", **options))
     iris = load("iris")
     new = polars.DataFrame(dict(zip(iris.feature_names, iris.x.T, strict=True)))
     data = write(new, tmp_path / "iris.csv")
@@ -239,7 +241,8 @@ def test_named_tables_and_images_predict_too(tmp_path):
     assert (table["class"].to_numpy() == labels).mean() > 0.85
 
     digits = load("digits")
-    options = QUICK | {"num_epochs": 10, "learning_rate": 1e-2, "channels": (4,)}
+    options = {"num_seeds": 2, "hidden_dims": (), "channels": (4,)}
+    options |= {"num_epochs": 6, "learning_rate": 2e-2}
     config = configure(classification, "cnn", out=tmp_path / "cnn", **options)
     assert classification.run(config)["metrics"]["accuracy"]["mean"] > 0.7
     np.savez(tmp_path / "digits.npz", x=digits.x[:200, ..., 0])
@@ -277,12 +280,13 @@ def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_200_000_rows_train(tmp_path):
-    flowers(200_000).write_csv(tmp_path / "large.csv")
+@pytest.mark.parametrize("rows", [12_000, pytest.param(200_000, marks=pytest.mark.slow)])
+def test_tables_of_many_rows_train(rows, tmp_path):
+    flowers(rows).write_csv(tmp_path / "large.csv")
     options = ["--label", "species", "--num-epochs", "1", "--num-seeds", "1"]
-    options += ["--batch-size", "4096", "--learning-rate", "1e-2"]
+    options += ["--batch-size", "256", "--learning-rate", "1e-2", "--hidden-dims", "16"]
     options += ["--data", str(tmp_path / "large.csv"), "--out", str(tmp_path / "run")]
     assert main(classification, options) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert sum(summary["num_examples"].values()) == 200_000
+    assert sum(summary["num_examples"].values()) == rows
     assert summary["metrics"]["accuracy"]["mean"] > 0.95

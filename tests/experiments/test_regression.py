@@ -13,7 +13,7 @@ from experiments.regression import experiment as regression
 from experiments.regression.experiment import run
 
 
-@pytest.mark.parametrize("dataset", ["line", "crop_yield"])
+@pytest.mark.parametrize("dataset", ["crop_yield", pytest.param("line", marks=pytest.mark.slow)])
 def test_a_linear_model_finds_least_squares(dataset, tmp_path):
     summary = run(configure(regression, dataset=dataset, num_seeds=3, out=tmp_path / "run"))
     data = load(dataset)

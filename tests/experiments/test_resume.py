@@ -5,7 +5,6 @@ import re
 import shutil
 import time
 
-import numpy as np
 import pytest
 
 from experiments import replay
@@ -16,7 +15,7 @@ from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs
 from jaxnet.runs.records import add_hash
 
-QUICK = ["--num-seeds", "2", "--hidden-dims", "8", "--dataset", "iris"]
+QUICK = ["linear", "--num-seeds", "2", "--dataset", "iris"]
 
 
 def steps(out):
@@ -107,34 +106,42 @@ def test_killed_commands_resume(command, tmp_path):
     command("classification", "--resume", out)
     assert compare_runs(whole, out) == ()
 
-    out = tmp_path / "optimizers"
-    options = ["--names", "adam", "sgd", "lion", "--num-epochs", "1", "--num-seeds", "2"]
-    process = command.start("optimizers", *options, "--out", out)
-    log = out / "metrics.jsonl"
-    wait_for(process, lambda: log.exists() and log.read_text().count("\n") >= 1)
-    process.kill()
-    process.wait()
-    done = log.read_text().splitlines()[0]
-    command("optimizers", "--resume", out)
-    assert log.read_text().splitlines()[0] == done
+
+@pytest.mark.crash
+def test_an_interrupted_comparison_of_optimizers_keeps_what_is_done(call, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    call(
+        "optimizers", "--names", "adam", "sgd", "--num-epochs", 1, "--num-seeds", 2, "--out", whole
+    )
+    # As if killed after the first optimizer.
+    shutil.copytree(whole, out)
+    (out / "summary.json").unlink()
+    done, _ = (out / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (out / "metrics.jsonl").write_text(done)
+    call("optimizers", "--resume", out)
+    assert (out / "metrics.jsonl").read_text().startswith(done)
+    assert compare_runs(whole, out) == ()
     summary = json.loads((out / "summary.json").read_text())
-    assert list(summary["params_sha256"]) == ["adam", "sgd", "lion"]
-    assert np.isfinite([each["mean"] for each in summary["metrics"].values()]).all()
+    assert list(summary["params_sha256"]) == ["adam", "sgd"]
 
 
 @pytest.mark.crash
-def test_a_killed_pretraining_continues(command, tmp_path):
-    options = ["deep_belief", "--num-seeds", 2, "--hidden-dims", 16, "--num-epochs", 2]
-    options += ["--pretrain-epochs", 8]
+def test_an_interrupted_pretraining_continues(call, tmp_path):
+    options = ["deep_belief", "--num-seeds", 2, "--hidden-dims", 16, "--num-epochs", 1]
+    options += ["--pretrain-epochs", 2, "--checkpoint-every", 5]
     whole, out = tmp_path / "whole", tmp_path / "run"
-    command("reconstruction", *options, "--out", whole)
-    process = command.start("reconstruction", *options, "--checkpoint-every", 5, "--out", out)
-    wait_for(process, lambda: (out / "rbm_1").exists() and steps(out / "rbm_1"))
-    process.kill()
-    process.wait()
-    first = (out / "rbm_0" / "metrics.jsonl").read_text()
-    command("reconstruction", "--resume", out)
-    assert (out / "rbm_0" / "metrics.jsonl").read_text() == first
+    call("reconstruction", *options, "--out", whole)
+    # As if killed while it trained the second machine.
+    shutil.copytree(whole, out)
+    (out / "summary.json").unlink()
+    shutil.rmtree(out / "checkpoints")
+    machine = out / "rbm_1"
+    (machine / "summary.json").unlink(missing_ok=True)
+    assert len(steps(machine)) > 1
+    shutil.rmtree(max((machine / "checkpoints").iterdir(), key=lambda path: int(path.name)))
+    first = (out / "rbm_0" / "metrics.jsonl").stat()
+    assert re.search(r"resuming at step [1-9]", call("reconstruction", "--resume", out))
+    assert (out / "rbm_0" / "metrics.jsonl").stat() == first
     assert compare_runs(whole, out) == ()
 
 

@@ -42,7 +42,7 @@ def dec_run(path, x):
         return train(
             directory,
             learner,
-            jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2)),
+            jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2)),
             {"x": x, "index": np.arange(len(x))},
             batches=500,
             options=TrainOptions(num_epochs=2),

@@ -14,8 +14,17 @@ from jaxnet.training import HostData, balanced, in_order, per_run, shuffled, sid
 
 
 def epoch_of(batches, data, key, epoch):
-    plan = batches.plan(data, key, epoch)
-    return [batches.take(data, plan, index) for index in range(batches.num_steps(data))]
+    @jax.jit
+    def take_all(data, key):
+        plan = batches.plan(data, key, epoch)
+        indices = jnp.arange(batches.num_steps(data))
+        return jax.lax.map(functools.partial(batches.take, data, plan), indices)
+
+    stacked = jax.device_get(take_all(data, key))
+    return [
+        jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
+        for index in range(batches.num_steps(data))
+    ]
 
 
 def test_equal_sources_are_one_to_a_compiler():
@@ -116,7 +125,7 @@ def test_labeled_and_unlabeled_batches_train_a_mean_teacher(key, tmp_path):
     batches = side_by_side({"labeled": shuffled(64), "unlabeled": shuffled(256)})
     learner = jn.gradient_learner(NETWORK.init, teacher(0.9), optax.adam(1e-2))
     learner = jn.training.averaged_learner(learner, 0.99)
-    start = jax.vmap(learner.init)(jax.random.split(key, 2))
+    start = jax.jit(jax.vmap(learner.init))(jax.random.split(key, 2))
     room = jn.training.begin_epoch(learner, start, data, batches=batches)
     advance = functools.partial(jn.training.advance, learner, data=data, batches=batches)
     whole = advance(start, metrics=room, num_steps=2)

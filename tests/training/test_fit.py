@@ -64,13 +64,19 @@ def test_epochs_give_the_bits_of_fit(digits, key):
     close(history, jax.tree.map(lambda *leaves: jnp.stack(leaves), *metrics), rtol=1e-6)
 
 
-@pytest.mark.parametrize("pieces", [[14], [1] * 14, [3, 7, 4]])
-def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, key):
+@pytest.fixture(scope="module")
+def epoch(digits):
+    """A state, the state after an epoch, and its metrics."""
     learner, data = learner_of(1e-3), digits["train"]
-    state = jax.jit(learner.init)(key)
-    whole, expected = jax.jit(
-        lambda state: jn.training.run_epoch(learner, state, data, batch_size=100)
-    )(state)
+    state = jax.jit(learner.init)(jax.random.key(20))
+    run_epoch = jax.jit(lambda state: jn.training.run_epoch(learner, state, data, batch_size=100))
+    return state, *run_epoch(state)
+
+
+@pytest.mark.parametrize("pieces", [[14], [1] * 14, [1, 13]])
+def test_an_epoch_in_pieces_has_the_same_bits(pieces, digits, epoch):
+    learner, data = learner_of(1e-3), digits["train"]
+    state, whole, expected = epoch
     metrics = jn.training.begin_epoch(learner, state, data, batch_size=100)
     for num_steps in pieces:
         state, metrics = jn.training.advance(
@@ -91,7 +97,7 @@ def watched_for_48_epochs(digits):
     return states, last
 
 
-@pytest.mark.parametrize("epochs_in_a_scan", [1, 3, 16, 48])
+@pytest.mark.parametrize("epochs_in_a_scan", [1, 16])
 def test_epochs_scanned_in_pieces_have_the_same_bits(
     epochs_in_a_scan, digits, watched_for_48_epochs
 ):
@@ -172,8 +178,8 @@ def test_order_is_a_new_permutation_in_each_epoch(key):
 
 
 def test_every_example_is_seen_equally_often_in_the_long_run(key):
-    orders = [order_of(key, e, 10, 4).ravel() for e in range(400)]
-    counts = np.bincount(np.concatenate(orders), minlength=10)
+    orders = jax.jit(jax.vmap(lambda epoch: order_of(key, epoch, 10, 4)))(jnp.arange(400))
+    counts = np.bincount(np.ravel(orders), minlength=10)
     assert abs(counts - 320).max() < 40
 
 

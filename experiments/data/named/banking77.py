@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.data.dataset import Dataset
 from experiments.data.named.download import fetch, read_pinned
 from experiments.data.texts.text_format import TextFormat
-from experiments.data.texts.text_table import TextTable
+from experiments.data.texts.text_table import text_dataset
 
 _URL = (
     "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/"
@@ -18,7 +19,7 @@ SHA256 = "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b"
 _MAX_BYTES = 2 << 20
 
 
-def load_banking77(data_dir: Path | None = None) -> TextTable:
+def load_banking77(data_dir: Path | None = None) -> Dataset:
     """Load the 10 003 questions of the training file, of which folds are cut.
 
     Source: Casanueva, Temcinas, Gerz, Henderson, Vulic (2020), "Efficient Intent Detection with
@@ -44,7 +45,7 @@ def load_banking77(data_dir: Path | None = None) -> TextTable:
     )
 
 
-def read_banking77(path: Path) -> TextTable:
+def read_banking77(path: Path) -> Dataset:
     """Read the training file.
 
     Args:
@@ -62,4 +63,4 @@ def read_banking77(path: Path) -> TextTable:
     class_names, labels = np.unique([row["category"] for row in rows], return_inverse=True)
     names = tuple(map(str, class_names))
     text_format = TextFormat(text="text", label="category", class_names=names)
-    return TextTable(texts, labels.astype(np.int32), names, text_format)
+    return text_dataset("banking77", texts, labels, text_format)

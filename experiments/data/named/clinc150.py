@@ -1,13 +1,15 @@
 """CLINC150: requests to an assistant, labelled with 150 intents, and requests of none of them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
+from experiments.data.dataset import Dataset
 from experiments.data.named.download import fetch, read_pinned
 from experiments.data.texts.text_format import TextFormat
-from experiments.data.texts.text_table import TextTable
+from experiments.data.texts.text_table import text_dataset
 
 _URL = (
     "https://raw.githubusercontent.com/clinc/oos-eval/"
@@ -17,7 +19,7 @@ SHA256 = "36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0"
 _MAX_BYTES = 4 << 20
 
 
-def load_clinc150(data_dir: Path | None = None) -> TextTable:
+def load_clinc150(data_dir: Path | None = None) -> Dataset:
     """Load 22 500 requests: 15 000 for training, 3 000 for validation and 4 500 for the test.
 
     Source: Larson et al. (2019), "An Evaluation Dataset for Intent Classification and Out-of-Scope
@@ -28,9 +30,8 @@ def load_clinc150(data_dir: Path | None = None) -> TextTable:
 
     Returns:
         The requests of the three official parts in this order; classes are intents, by name.
-        `out_of_scope` are the 1 000 requests of the test part, and `out_of_scope_validation` the
-        100 of the validation part, that are of none of the intents. The 100 of the training part
-        are left out.
+        `out_of_scope` are the 1 000 requests of the test part that are of none of the intents;
+        those of the training and validation parts are left out.
 
     Raises:
         ValueError: the file has another hash (both are named), or the download fails.
@@ -46,7 +47,7 @@ def load_clinc150(data_dir: Path | None = None) -> TextTable:
     )
 
 
-def read_clinc150(path: Path) -> TextTable:
+def read_clinc150(path: Path) -> Dataset:
     """Read the file.
 
     Args:
@@ -62,13 +63,11 @@ def read_clinc150(path: Path) -> TextTable:
     texts, intents = zip(*(parts["train"] + parts["val"] + parts["test"]), strict=True)
     class_names, labels = np.unique(intents, return_inverse=True)
     names = tuple(map(str, class_names))
-    return TextTable(
-        tuple(text.strip() for text in texts),
-        labels.astype(np.int32),
-        names,
-        TextFormat(text="text", label="intent", class_names=names),
+    text_format = TextFormat(text="text", label="intent", class_names=names)
+    dataset = text_dataset("clinc150", [text.strip() for text in texts], labels, text_format)
+    return dataclasses.replace(
+        dataset,
         num_official_validation=len(parts["val"]),
         num_official_test=len(parts["test"]),
-        out_of_scope=tuple(text.strip() for text, _ in parts["oos_test"]),
-        out_of_scope_validation=tuple(text.strip() for text, _ in parts["oos_val"]),
+        out_of_scope=text_format.tokens([text.strip() for text, _ in parts["oos_test"]]),
     )

@@ -9,9 +9,12 @@ from typing import Literal
 
 from experiments.data.dataset import Dataset
 from experiments.data.named import timeseries
+from experiments.data.named.banking77 import load_banking77
 from experiments.data.named.bundled import BUNDLED
+from experiments.data.named.clinc150 import load_clinc150
 from experiments.data.named.emails import load_emails
 from experiments.data.named.faces import load_faces
+from experiments.data.named.fsdd import load_fsdd
 from experiments.data.named.idx import load_idx
 from experiments.data.series import series_dataset
 
@@ -24,6 +27,9 @@ CLASSIFICATION = (
     "fashion_mnist",
     "olivetti_faces",
     "emails",
+    "banking77",
+    "clinc150",
+    "fsdd",
     *timeseries.NAMES,
 )
 REGRESSION = ("line", "crop_yield", "diabetes")
@@ -38,6 +44,9 @@ _FROM_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "fashion_mnist": functools.partial(load_idx, "fashion_mnist"),
     "olivetti_faces": load_faces,
     "emails": load_emails,
+    "banking77": load_banking77,
+    "clinc150": load_clinc150,
+    "fsdd": load_fsdd,
     **{name: functools.partial(_load_series, name) for name in timeseries.NAMES},
 }
 # InceptionTime, Ismail Fawaz et al. (2020), on the official test sets.

@@ -66,10 +66,10 @@ def split_words(text: str) -> list[str]:
 class TextFormat:
     """The map from texts to tokens: n-grams of words and of their characters, hashed.
 
-    A token is a number in [1, num_tokens): `1 + crc32(n-gram) mod (num_tokens - 1)`, so that nothing
-    is fitted, words that the training texts do not have are tokens too, and a text is the same
-    tokens wherever it stands. 0 is none of them and pads. Words come first, then their n-grams, then
-    those of characters, so that texts that are cut at `max_tokens` keep their words.
+    A token is a number in [1, num_tokens): `1 + crc32(n-gram) mod (num_tokens - 1)`. So nothing is
+    fitted, words that the training texts do not have are tokens too, and a text has the same tokens
+    wherever it stands. 0 is none of them and pads. Words come first, then their n-grams, then those
+    of characters, so that texts that are cut at `max_tokens` keep their words.
 
     Attributes:
         text: column of a table that holds the texts.
@@ -94,9 +94,9 @@ class TextFormat:
     >>> TextFormat.from_json(texts.to_json()) == texts
     True
 
-    Source: Weinberger, Dasgupta, Langford, Smola, Attenberg (2009), "Feature Hashing for Large Scale
-    Multitask Learning"; n-grams of characters: Bojanowski, Grave, Joulin, Mikolov (2017), "Enriching
-    Word Vectors with Subword Information", section 3.2.
+    Source: Weinberger, Dasgupta, Langford, Smola, Attenberg (2009), "Feature Hashing for Large
+    Scale Multitask Learning"; n-grams of characters: Bojanowski, Grave, Joulin, Mikolov (2017),
+    "Enriching Word Vectors with Subword Information", section 3.2.
     """
 
     __pydantic_config__ = _STRICT

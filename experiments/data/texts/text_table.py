@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.config import TableOptions
+from experiments.data.dataset import Dataset, NewRows
 from experiments.data.tables.cells import clean_name, describe, listed, naming, require_column
 from experiments.data.texts.text_format import TextFormat, split_words
 
@@ -17,48 +18,37 @@ if TYPE_CHECKING:
     from experiments.data.tables.table import Table
 
 
-class TextTable(NamedTuple):
-    """Texts with labels.
+def text_dataset(
+    name: str, texts: Sequence[str], labels: np.ndarray, text_format: TextFormat
+) -> Dataset:
+    """Texts as a data set of tokens.
 
-    Attributes:
-        texts: as they are in the file, without white space around them.
-        labels: a class for each text `(n,)`, int32; 0 where there is no label.
-        class_names: the classes; empty where there is no label.
+    Args:
+        name: of the data set.
+        texts: at least one.
+        labels: the class of each text `(n,)`, an index into the class names of the format.
         text_format: how the texts become tokens.
-        num_official_validation: number of examples before the official test set that are the
-            official validation set; 0 where there is none.
-        num_official_test: number of last examples that are the official test set; 0 where there is
-            none.
-        out_of_scope: texts of none of the classes, of the test part.
-        out_of_scope_validation: those of the validation part.
-        notes: what the user should know, a sentence each.
+
+    Returns:
+        The data set; `titles` are the texts.
+
+    >>> names = ("card", "pin")
+    >>> fitted = TextFormat(class_names=names)
+    >>> calls = text_dataset("calls", ["Where is my card?", "PIN"], np.arange(2), fitted)
+    >>> calls.is_tokens, calls.x.shape, calls.num_tokens
+    (True, (2, 36), 16384)
     """
-
-    texts: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    text_format: TextFormat
-    num_official_validation: int = 0
-    num_official_test: int = 0
-    out_of_scope: tuple[str, ...] = ()
-    out_of_scope_validation: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-class NewTexts(NamedTuple):
-    """New texts, to predict from.
-
-    Attributes:
-        texts: as they are in the file, without white space around them.
-        carried: columns that the output takes over: name -> cells as they are in the file.
-        row_notes: for each text what is unusual of it; "" for most.
-        notes: what the user should know, a sentence each.
-    """
-
-    texts: tuple[str, ...]
-    carried: dict[str, list[Any]]
-    row_notes: list[str]
-    notes: list[str]
+    tokens = text_format.tokens(texts)
+    return Dataset(
+        name,
+        np.asarray(tokens.values),
+        labels.astype(np.int32),
+        class_names=text_format.class_names,
+        length=np.asarray(tokens.length),
+        num_tokens=text_format.num_tokens,
+        preprocessing=text_format,
+        titles=tuple(texts),
+    )
 
 
 def load_texts(
@@ -68,7 +58,7 @@ def load_texts(
     label: str | None,
     options: TableOptions | None = None,
     text_format: TextFormat | None = None,
-) -> TextTable:
+) -> Dataset:
     """Load the texts of a user's table, a row for each text.
 
     Args:
@@ -79,7 +69,7 @@ def load_texts(
         text_format: how texts become tokens; None is the default.
 
     Returns:
-        The texts and their classes; `text_format` is what prediction needs.
+        The data set, named after the file; `preprocessing` is what prediction needs.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -91,8 +81,8 @@ def load_texts(
     ...     path = Path(folder, "calls.csv")
     ...     _ = path.write_text("said,topic\\nWhere is my card?,card\\nI lost my PIN,pin\\n")
     ...     calls = load_texts(path, text="said", label="topic")
-    >>> calls.texts, calls.labels.tolist(), calls.class_names
-    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'))
+    >>> calls.titles, calls.y.tolist(), calls.class_names, calls.length.tolist()
+    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'), [36, 25])
     """
     # Polars takes a quarter of a second to import.
     from experiments.data.tables.inference import infer
@@ -134,8 +124,8 @@ def load_texts(
             missing=tuple(options.missing),
         )
         notes += fitted.notes(cells)
-    shown = tuple(f"{path.name}: {note}" for note in notes)
-    return TextTable(tuple(cells), labels, class_names, fitted, notes=shown)
+    dataset = text_dataset(path.stem, cells, labels, fitted)
+    return dataclasses.replace(dataset, notes=tuple(f"{path.name}: {note}" for note in notes))
 
 
 def load_new_texts(
@@ -144,7 +134,7 @@ def load_new_texts(
     *,
     options: TableOptions | None = None,
     carry: Sequence[str] = (),
-) -> NewTexts:
+) -> NewRows:
     """Load new texts, to predict from.
 
     Args:
@@ -154,7 +144,7 @@ def load_new_texts(
         carry: columns that are taken over as they are, such as an identifier.
 
     Returns:
-        Texts, and what goes with them.
+        Tokens, and what goes with them.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -175,7 +165,7 @@ def load_new_texts(
         cells = _read_texts(table, text_format.text, (*text_format.missing, *given.missing))
         carried = {name: table.frame[name].to_list() for name in map(clean_name, carry)}
         notes = [f"{path.name}: {note}" for note in (*table.notes, *text_format.notes(cells))]
-    return NewTexts(tuple(cells), carried, [""] * len(cells), notes)
+    return NewRows(text_format.tokens(cells), carried, [""] * len(cells), notes)
 
 
 def _read_texts(table: Table, name: str, missing: Sequence[str]) -> list[str]:

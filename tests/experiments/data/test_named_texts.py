@@ -1,0 +1,60 @@
+"""The named data sets of texts: their files, parts and hashes."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from experiments.data.named import banking77, clinc150
+
+QUESTIONS = b'text,category\r\n"Is it there,\nnow?",card_arrival\r\nWhy so slow ?,a_transfer\r\n'
+REQUESTS = {
+    "train": [["hi", "greeting"], ["call me ann", "change_user_name"]],
+    "val": [["hello", "greeting"]],
+    "test": [[" good day ", "greeting"], ["i am bob", "change_user_name"]],
+    **{f"oos_{part}": [[f"{part} of the moon", "oos"]] for part in ("train", "val", "test")},
+}
+
+
+def place(folder, monkeypatch, module, name, content):
+    path = folder / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    monkeypatch.setattr(module, "SHA256", hashlib.sha256(content).hexdigest())
+    return path
+
+
+def test_banking77(tmp_path, monkeypatch):
+    place(tmp_path, monkeypatch, banking77, "banking77/train.csv", QUESTIONS)
+    dataset = banking77.load_banking77(tmp_path)
+    assert dataset.titles == ("Is it there,\nnow?", "Why so slow ?")
+    assert dataset.class_names == ("a_transfer", "card_arrival") and dataset.y.tolist() == [1, 0]
+    assert dataset.num_official_test == dataset.num_official_validation == 0
+
+
+def test_clinc150(tmp_path, monkeypatch):
+    content = json.dumps(REQUESTS).encode()
+    place(tmp_path, monkeypatch, clinc150, "clinc150/data_full.json", content)
+    dataset = clinc150.load_clinc150(tmp_path)
+    assert dataset.titles == ("hi", "call me ann", "hello", "good day", "i am bob")
+    assert dataset.class_names == ("change_user_name", "greeting")
+    assert dataset.y.tolist() == [1, 0, 1, 1, 0]
+    assert (dataset.num_official_validation, dataset.num_official_test) == (1, 2)
+    assert dataset.preprocessing is not None and dataset.out_of_scope is not None
+    expected = dataset.preprocessing.tokens(["test of the moon"])
+    np.testing.assert_array_equal(dataset.out_of_scope.values, expected.values)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "load"),
+    [
+        (banking77, "banking77/train.csv", "load_banking77"),
+        (clinc150, "clinc150/data_full.json", "load_clinc150"),
+    ],
+)
+def test_other_files_are_rejected(tmp_path, monkeypatch, module, name, load):
+    path = place(tmp_path, monkeypatch, module, name, QUESTIONS)
+    path.write_bytes(QUESTIONS + b"\n")
+    with pytest.raises(ValueError, match=r"has SHA-256 [0-9a-f]{64}, expected .* delete it"):
+        getattr(module, load)(tmp_path)
