@@ -99,14 +99,7 @@ def resolve(config: Config, name: str) -> Config:
 
     Args:
         config: the options.
-<<<<<<< HEAD
-        name: of the data that they ask for.
-
-    Raises:
-        ValueError: as `resolve_threads`.
-=======
         name: of the data, as they were loaded.
->>>>>>> main
     """
     paths = {
         name: value.absolute()

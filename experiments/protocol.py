@@ -16,13 +16,8 @@ from experiments.model import SavedModel
 EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
-<<<<<<< HEAD
-# Experiments whose data are not examples with labels, and which predict nothing afterwards.
-OTHERS = ("logs",)
-=======
 # Experiments that leave a run directory, and predict nothing from it.
-WITHOUT_PREDICTION = ("anomaly",)
->>>>>>> main
+WITHOUT_PREDICTION = ("anomaly", "logs")
 
 
 class Command(Protocol):
@@ -85,11 +80,7 @@ def find_experiment(name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"experiments.{name}")
-<<<<<<< HEAD
-    if name not in (*EXPERIMENTS, *OTHERS):
-=======
     if name not in (*EXPERIMENTS, *WITHOUT_PREDICTION):
->>>>>>> main
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")
 

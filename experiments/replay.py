@@ -30,11 +30,7 @@ from jaxnet.runs import (
     verify_run,
 )
 
-<<<<<<< HEAD
-REPLAYABLE = (*EXPERIMENTS, "logs", "optimizers")
-=======
 REPLAYABLE = (*EXPERIMENTS, *WITHOUT_PREDICTION, "optimizers")
->>>>>>> main
 
 
 class NotIdenticalError(ArithmeticError):
