@@ -95,7 +95,7 @@ def test_labels_of_blocks_are_those_of_their_commands(files):
 
 
 def test_other_files_than_those_of_the_authors_are_rejected(files, tmp_path):
-    with pytest.raises(ValueError, match="have the checksum .*, expected .*; remove them"):
+    with pytest.raises(ValueError, match=r"have the checksum .*, expected .*; remove them"):
         schonlau.parse_logs(files)
     with pytest.raises(ValueError, match=r"has no file User7; fetch it again"):
         schonlau.parse_logs({name: text for name, text in files.items() if name != "User7"})
