@@ -38,8 +38,8 @@ from experiments.logs.scores import chosen_threshold, score_metrics
 from experiments.logs.validation import (
     Validation,
     build_learner,
-    disjoint_blocks,
     training_blocks,
+    training_events,
     validate,
     with_batch_for,
 )
@@ -132,8 +132,8 @@ def run(config: Config) -> dict[str, Any]:
                 options=train_options(config),
             )
             scores = network_scores(network, trained.params, tokens[tested.events], tested.user)
-            disjoint = disjoint_blocks(config, logs, users, logs.num_training)
-            bayes = bayes_scores(disjoint, tokens, tested, users)
+            events = training_events(logs, users, logs.num_training)
+            bayes = bayes_scores(events, tokens, tested)
         labels = masquerades(logs, tested)
         threshold = chosen_threshold(
             validation.network, validation.is_stranger, config.false_alarm_cost

@@ -1,7 +1,7 @@
 """Scores of blocks: a network that tells users apart, and naive Bayes beside it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -55,7 +55,9 @@ def network_scores(
 
 
 def bayes_scores(
-    train: Blocks, tokens: np.ndarray, blocks: Blocks, users: np.ndarray
+    train: Mapping[int, Int[np.ndarray, " time"]],
+    tokens: Int[np.ndarray, " num_events"],
+    blocks: Blocks,
 ) -> Float[np.ndarray, " n"]:
     """Log odds that others made a block: naive Bayes of each user against all others.
 
@@ -64,22 +66,20 @@ def bayes_scores(
     truncated command lines", section 4.2.
 
     Args:
-        train: training blocks that do not overlap.
+        train: the training events of each user, indices into the vocabulary.
         tokens: of `known_tokens`.
         blocks: the blocks to score.
-        users: the users of the training blocks.
     """
     num_tokens = tokens.max() + 1
     counts = {
-        user: np.bincount(tokens[train.events[train.user == user]].ravel(), minlength=num_tokens)
-        for user in users
+        user: np.bincount(tokens[events], minlength=num_tokens) for user, events in train.items()
     }
-    total = sum(counts.values())
+    total = np.sum([*counts.values()], axis=0)
     scores = np.zeros(len(blocks.user))
-    for user in users:
+    for user, own in counts.items():
         rows = blocks.user == user
-        own, others = _log_probabilities(counts[user]), _log_probabilities(total - counts[user])
-        scores[rows] = (others - own)[tokens[blocks.events[rows]]].sum(axis=1)
+        odds = _log_probabilities(total - own) - _log_probabilities(own)
+        scores[rows] = odds[tokens[blocks.events[rows]]].sum(axis=1)
     return scores
 
 

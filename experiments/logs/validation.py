@@ -1,10 +1,12 @@
 """Scores of strangers, from training data alone: each group of users is left out once."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 import jaxnet as jn
 from experiments.data.logs import Logs
@@ -13,6 +15,8 @@ from experiments.logs.config import Config
 from experiments.logs.models import bayes_scores, network_scores, user_objective
 from experiments.training import batch_size, config_optimizer, network_keys, train_options
 from jaxnet import runs
+
+MAX_CLAIMED = 100_000
 
 
 class Validation(NamedTuple):
@@ -35,11 +39,11 @@ def training_blocks(config: Config, logs: Logs, users: Any, begin: Any, end: Any
     return cut(logs, list(users), begin, end, block_size=config.block_size, stride=stride)
 
 
-def disjoint_blocks(config: Config, logs: Logs, users: Any, end: Any) -> Blocks:
-    """Blocks of the first part of the logs of some users, which count each event once."""
-    begin = np.zeros(len(logs.users), int)
-    size = config.block_size
-    return cut(logs, list(users), begin, end, block_size=size, stride=size)
+def training_events(
+    logs: Logs, users: Iterable[int], end: Sequence[int]
+) -> dict[int, Int[np.ndarray, " time"]]:
+    """The first part of the logs of some users, by user."""
+    return {int(user): logs.events[user][: end[user]] for user in users}
 
 
 def build_learner(config: Config, network: jn.Chain, num_users: int, num_train: int) -> jn.Learner:
@@ -89,9 +93,8 @@ def validate(
             options=options,
         )
         blocks, is_stranger = _claimed(config, logs, users, strangers, middle)
-        counted = disjoint_blocks(config, logs, users, middle)
         scores = network_scores(network, trained.params, tokens[blocks.events], blocks.user)
-        bayes = bayes_scores(counted, tokens, blocks, users)
+        bayes = bayes_scores(training_events(logs, users, middle.tolist()), tokens, blocks)
         parts.append(Validation(scores[0], bayes, is_stranger))
     return Validation(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -105,10 +108,12 @@ def _claimed(
         cut(logs, list(each), middle.tolist(), logs.num_training, block_size=size, stride=size)
         for each in (users, strangers)
     )
-    num_others = len(others.user)
+    # Of many, some at equal distances.
+    step = -(-len(others.user) * len(users) // MAX_CLAIMED)
+    others = Blocks(*(values[::step] for values in others))
     blocks = Blocks(
         np.concatenate([own.events, np.tile(others.events, (len(users), 1))]),
-        np.concatenate([own.user, np.repeat(users, num_others).astype(np.int32)]),
+        np.concatenate([own.user, np.repeat(users, len(others.user)).astype(np.int32)]),
         np.concatenate([own.start, np.tile(others.start, len(users))]),
     )
     return blocks, np.arange(len(blocks.user)) >= len(own.user)

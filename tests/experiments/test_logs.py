@@ -108,10 +108,11 @@ def test_a_run_without_labels_lists_alarms_and_is_bitwise_identical(config, tmp_
 
 def test_naive_bayes_is_that_of_scikit_learn():
     generator = np.random.default_rng(0)
-    train = Blocks(generator.integers(9, size=(30, 5)), np.repeat([0, 1, 2], 10), np.zeros(30))
+    logs = generator.integers(9, size=(3, 50))
+    train = Blocks(logs.reshape(30, 5), np.repeat([0, 1, 2], 10), np.zeros(30))
     blocks = Blocks(generator.integers(10, size=(8, 5)), np.arange(8) % 3, np.zeros(8))
     tokens = known_tokens(train, 10)
-    scores = models.bayes_scores(train, tokens, blocks, np.arange(3))
+    scores = models.bayes_scores(dict(enumerate(logs)), tokens, blocks)
 
     def counts(blocks):
         return np.array([np.bincount(tokens[row], minlength=10) for row in blocks.events])
