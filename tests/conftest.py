@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, XLA flags and compiled programs of the processes that run them."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -43,6 +44,16 @@ if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":
         atexit.register(shutil.rmtree, os.environ[_PROGRAMS], ignore_errors=True)
     jax.config.update("jax_compilation_cache_dir", os.environ[_PROGRAMS])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+# Tracing makes many objects and few cycles of them. What imports and collection made stays.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave out what exists before the first test when garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, ScalarLike
 
 from experiments.classification.config import Config
+from experiments.classification.probabilities import (
+    class_logits,
+    class_probabilities,
+    predicted_classes,
+)
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
 from experiments.report.figures.text import display_text
@@ -19,23 +24,6 @@ from jaxnet.runs.directory import RunDirectory
 
 # Standard errors that the best of many thresholds gains by chance with a probability of 5 %.
 _SIGNIFICANT = math.sqrt(-2 * math.log(0.05))
-
-
-def class_logits(outputs: Float[Array, "*batch outputs"]) -> Float[Array, "*batch classes"]:
-    """Logits of all classes; one logistic output `z` is the two logits `(0, z)`.
-
-    >>> class_logits(jnp.array([[2.0]])).tolist()
-    [[0.0, 2.0]]
-    """
-    if outputs.shape[-1] > 1:
-        return outputs
-    return jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
-
-
-@jax.jit
-def class_probabilities(outputs: Float[Array, "networks n outputs"]) -> Float[Array, "..."]:
-    """Mean over the networks of the probabilities of all classes, `(n, classes)`."""
-    return jnp.mean(jax.nn.softmax(class_logits(outputs)), axis=0)
 
 
 def learning_metrics(
@@ -278,7 +266,7 @@ def draw(
         Name of each figure -> its caption.
     """
     probabilities = np.asarray(class_probabilities(outputs))
-    counts = confusion_counts(_predicted(outputs), labels, len(class_names))
+    counts = confusion_counts(predicted_classes(outputs), labels, len(class_names))
     captions = draw_figure(
         directory,
         "confusion",
@@ -319,12 +307,6 @@ def draw(
     return captions
 
 
-def _predicted(outputs: Float[np.ndarray, "*batch outputs"]) -> Int[np.ndarray, "*batch"]:
-    if outputs.shape[-1] > 1:
-        return outputs.argmax(axis=-1)
-    return (outputs[..., 0] > 0).astype(int)
-
-
 def confusion_counts(
     predicted: Int[np.ndarray, "networks n"], labels: Int[np.ndarray, " n"], num_classes: int
 ) -> Int[np.ndarray, "classes classes"]:
@@ -344,7 +326,7 @@ def class_table(
     class_names: tuple[str, ...],
 ) -> list[tuple[str, ...]]:
     """Test examples, recall and precision of each class, over all networks; worst recall first."""
-    predicted = _predicted(outputs)
+    predicted = predicted_classes(outputs)
     counts = confusion_counts(predicted, labels, len(class_names))
     right, true, called = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     recall, precision = right / np.maximum(true, 1), right / np.maximum(called, 1)

@@ -23,6 +23,7 @@ from experiments.classification.checks import check, is_cross_validated
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.classification.out_of_scope import out_of_scope_metrics
+from experiments.classification.probabilities import class_probabilities
 from experiments.classification.recipes import recipe
 from experiments.command import finish, stopwatch
 from experiments.data import (
@@ -197,7 +198,7 @@ def predict(config: Config, model: SavedModel, x: Inputs) -> dict[str, np.ndarra
     network = build_network(config, model.in_shape, len(model.class_names))
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     of_networks = outputs(model.params, jax.device_put(x))
-    probabilities = np.asarray(evaluation.class_probabilities(of_networks))
+    probabilities = np.asarray(class_probabilities(of_networks))
     names = np.asarray(model.class_names)
     columns = {
         "class": names[probabilities.argmax(axis=1)],

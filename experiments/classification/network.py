@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 import jaxnet as jn
-from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Linear, Rnn
+from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Conv1d, Linear, Rnn
 from experiments.data import Inputs
 from experiments.training import config_optimizer
 
 # Models of sequences of any length.
-SEQUENTIAL = (Rnn, BagOfEmbeddings)
+SEQUENTIAL = (Rnn, Conv1d, BagOfEmbeddings)
 
 
 def arrange(config: Config, x: Inputs) -> Inputs:
@@ -48,6 +48,13 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
             [in_shape[-1], *model.hidden_dims, num_outputs],
             cell=getattr(jn.nn, model.cell),
             bidirectional=model.bidirectional,
+            pooling=model.pooling,
+            dropout=model.dropout,
+        )
+    if isinstance(model, Conv1d):
+        return jn.nn.conv1d(
+            [in_shape[-1], *model.channels, num_outputs],
+            kernel_sizes=model.kernel_sizes,
             pooling=model.pooling,
             dropout=model.dropout,
         )

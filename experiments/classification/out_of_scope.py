@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from experiments.classification.evaluation import class_logits
+from experiments.classification.probabilities import class_logits
 from jaxnet import metrics
 
 

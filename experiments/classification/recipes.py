@@ -7,7 +7,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Linear, Mlp, Rnn
+from experiments.classification.config import (
+    BagOfEmbeddings,
+    Cnn,
+    Config,
+    Conv1d,
+    Linear,
+    Mlp,
+    Rnn,
+)
 from experiments.facts import Facts, batch_size_for, is_large
 
 _FEW_ROWS = 1000
@@ -38,6 +46,7 @@ def recipe(
             "mlp": Mlp(hidden_dims=(128,), dropout=0.0),
             "cnn": Cnn(channels=(16, 32), hidden_dims=(128,), dropout=0.0),
             "rnn": Rnn(),
+            "conv1d": Conv1d(),
             "bag_of_embeddings": BagOfEmbeddings(),
         }[name],
         label_smoothing=0.0,

@@ -19,6 +19,7 @@ from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
+from jaxnet.nn.random_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
 from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
@@ -38,6 +39,7 @@ __all__ = [
     "Cell",
     "Chain",
     "Network",
+    "RandomConvolutions",
     "Sequences",
     "Series",
     "StatefulNetwork",
@@ -82,6 +84,7 @@ __all__ = [
     "parallel",
     "positional_encoding",
     "random_affine",
+    "random_convolutions",
     "recurrent",
     "resample",
     "reshape",

@@ -1,8 +1,8 @@
 """Kernels of layers: those of a chain are drawn by one program, which compiles once for all.
 
-The numbers are those of each layer by itself: the first numbers of a longer draw from a key are
-those of a shorter one. (With `jax_threefry_partitionable`, the default, a number is a function of
-the key and its place alone.)
+The numbers are, to rounding, those of each layer by itself: the first numbers of a longer draw from
+a key are those of a shorter one. (With `jax_threefry_partitionable`, the default, a number is a
+function of the key and its place alone.)
 """
 
 import dataclasses

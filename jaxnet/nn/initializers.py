@@ -1,5 +1,6 @@
 """Initializers of kernels: bitwise those of `jax.nn.initializers`, but faster to compile."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -60,6 +61,11 @@ def he_normal(key: Array, shape: Sequence[int]) -> Float[Array, "..."]:
 
 def _truncated_normal(function: str, key: Array, shape: Sequence[int], scale: float) -> Array:
     shape = require_sizes(function, "shape", shape, "be the sizes of a kernel", min_length=1)
+    return _draw_kernel(key, tuple(shape), scale)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _draw_kernel(key: Array, shape: tuple[int, ...], scale: float) -> Array:
     return scale_kernel(draw(key, math.prod(shape)), shape, scale)
 
 

@@ -56,7 +56,6 @@ class Computed(NamedTuple):
     Attributes:
         params: drawn from a key, from the same key again, and from another one.
         together: outputs of a batch of two axes.
-        by_one: the same, each row by itself under `jax.vmap`.
         alone: the same, each example by itself.
         gradient: of the outputs of the first example, with respect to all examples.
         stacked: outputs of all parameters, each with a key.
@@ -64,7 +63,6 @@ class Computed(NamedTuple):
 
     params: Any
     together: jax.Array
-    by_one: jax.Array
     alone: jax.Array
     gradient: jax.Array
     stacked: jax.Array
@@ -80,21 +78,20 @@ def computed(request):
         first = jax.tree.map(lambda leaf: leaf[0], params)
         x = jax.random.normal(key, (4, 3, *shape))
         together = net.apply(first, x)
-        by_one = jax.vmap(net.apply, (None, 0))(first, x)
         alone = jax.lax.map(functools.partial(net.apply, first), x.reshape(12, *shape))
         gradient = jax.grad(lambda x: net.apply(first, x)[0].sum())(x[:, 0])
         apply = jax.vmap(lambda params, key: net.apply(params, x[0], key=key))
         stacked = apply(params, jax.random.split(key, 3))
-        return Computed(params, together, by_one, alone, gradient, stacked)
+        return Computed(params, together, alone, gradient, stacked)
 
     return compute(jax.random.key(20))
 
 
 def test_leading_axes_are_batch(computed):
-    _, together, by_one, alone, *_ = computed
-    np.testing.assert_allclose(by_one, together, rtol=1e-5, atol=1e-6)
-    alone = alone.reshape(together.shape)
-    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+    together = computed.together
+    np.testing.assert_allclose(
+        np.reshape(computed.alone, together.shape), together, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_nothing_looks_across_examples(computed):

@@ -215,6 +215,9 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
         data=tmp_path / "homes.parquet",
         label="price",
         num_seeds=2,
+        optimizer="adam",
+        learning_rate=0.1,
+        num_epochs=150,
         out=tmp_path / "run",
     )
     assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999

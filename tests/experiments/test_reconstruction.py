@@ -58,7 +58,14 @@ def runs(tmp_path_factory):
     return finish
 
 
-@pytest.mark.parametrize("model", MODELS)
+# Of those left out here, `tests/contracts` and `tests/autoencoders` test the objective.
+SLOW = {"sparse", "contractive"}
+every_model = pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS]
+)
+
+
+@every_model
 def test_the_run_directory_keeps_the_contract(model, runs):
     out, summary, _ = runs(model)
     assert verify_run(out) == json.loads(json.dumps(summary))
@@ -84,7 +91,7 @@ def test_the_run_directory_keeps_the_contract(model, runs):
     )
 
 
-@pytest.mark.parametrize("model", MODELS)
+@every_model
 def test_codes_of_all_images_are_exported_and_predicted(model, runs, tmp_path):
     out, _, arrays = runs(model)
     digits = load("digits")

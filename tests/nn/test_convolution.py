@@ -44,12 +44,10 @@ def test_outputs_and_derivatives_are_those_of_xla(
         jn.conv(in_dim, out_dim, kernel, algorithm=algorithm, **options)
         for algorithm in ("cpu", "convolution")
     ]
-    keys = jax.random.split(key, 5)
-    params = [layers[0].init(one_key) for one_key in keys[:3]]
-    images = [jax.random.normal(one_key, (4, *size, in_dim)) for one_key in keys[3:]]
-    runs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params[:2]), jnp.stack(images)
 
-    def results(apply):
+    def results(apply, params, images):
+        runs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params), jnp.stack(images)
+
         def gradient(params, x):
             return jax.grad(lambda *args: (apply(*args) ** 3).sum(), (0, 1))(params, x)
 
@@ -64,7 +62,14 @@ def test_outputs_and_derivatives_are_those_of_xla(
             jax.vmap(gradient)(*runs),
         )
 
-    ours, expected = (jax.jit(lambda layer=layer: results(layer.apply))() for layer in layers)
+    @jax.jit
+    def both(key):
+        keys = jax.random.split(key, 4)
+        params = [layers[0].init(one_key) for one_key in keys[:2]]
+        images = [jax.random.normal(one_key, (4, *size, in_dim)) for one_key in keys[2:]]
+        return [results(layer.apply, params, images) for layer in layers]
+
+    ours, expected = both(key)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, expected
     )
@@ -73,8 +78,8 @@ def test_outputs_and_derivatives_are_those_of_xla(
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize("window", [2, (3, 2)])
 def test_max_pool_divides_the_gradient_among_ties(padding, window, key, x64):
-    x = jnp.floor(3 * jax.random.uniform(key, (2, 7, 5, 2)))
-    tangent = jax.random.normal(key, x.shape)
+    random = np.random.default_rng(0)
+    x, tangent = np.floor(3 * random.random((2, 7, 5, 2))), random.normal(size=(2, 7, 5, 2))
     height, width = (window, window) if isinstance(window, int) else window
     pool = jn.max_pool(window, padding=padding)
 
@@ -86,14 +91,16 @@ def test_max_pool_divides_the_gradient_among_ties(padding, window, key, x64):
         x = x[:, : rows * height, : columns * width]
         return x.reshape(2, rows, height, columns, width, 2).max((2, 4))
 
-    def results(apply):
-        gradient = jax.grad(lambda x: (apply(x) ** 3).sum())
-        return apply(x), gradient(x), jax.jvp(apply, (x,), (tangent,))[1]
+    @jax.jit
+    def both(x, tangent):
+        def results(apply):
+            gradient = jax.grad(lambda x: (apply(x) ** 3).sum())
+            return apply(x), gradient(x), jax.jvp(apply, (x,), (tangent,))[1]
+
+        return results(lambda x: pool.apply({}, x)), results(reference)
 
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12),
-        results(lambda x: pool.apply({}, x)),
-        results(reference),
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), *both(x, tangent)
     )
 
 
@@ -127,12 +134,13 @@ LAYERS = {
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_batches_spread_over_explicit_axes(layer, key):
-    x, params = jax.random.normal(key, (4, 6, 6, 2)), layer.init(key)
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+    params = jax.jit(layer.init)(key)
 
     def loss(params, x):
         return (layer.apply(params, x) ** 2).mean()
 
-    expected = jax.value_and_grad(loss, (0, 1))(params, x)
+    expected = jax.jit(jax.value_and_grad(loss, (0, 1)))(params, x)
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     with jax.set_mesh(mesh):
         spread = jax.device_put(x, PartitionSpec("data"))

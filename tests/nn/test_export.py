@@ -43,8 +43,9 @@ NETWORKS = {
 
 def example(name):
     network, shape = NETWORKS[name]
-    params = network.init(jax.random.key(0))
-    return network, params, jax.random.normal(jax.random.key(1), (3, *shape))
+    params = jax.jit(network.init)(jax.random.key(0))
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    return network, params, x
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -54,7 +55,8 @@ def test_exports_with_a_symbolic_batch(name):
     shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
     exported = export.export(jax.jit(lambda x: network.apply(params, x)))(shape)
     outputs = exported.call(x)
-    np.testing.assert_allclose(outputs, network.apply(params, x), rtol=1e-4, atol=1e-5)
+    expected = jax.jit(network.apply)(params, x)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 # Those with loops over time, and attention, are not converted here.
