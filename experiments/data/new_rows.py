@@ -34,13 +34,10 @@ def restore_format(content: dict[str, Any] | None) -> Any:
             from experiments.data.series import SeriesFormat as Fitted
         case "texts":
             from experiments.data.texts.text_format import TextFormat as Fitted
-<<<<<<< HEAD
         case "text_weights":
             from experiments.data.texts.text_weights import TextWeights as Fitted
-=======
         case "recordings":
             from experiments.data.recordings.recording_format import RecordingFormat as Fitted
->>>>>>> main
         case kind:
             raise ValueError(f"kind {kind!r} of a format is unknown; use the version of the run")
     fields = {name: value for name, value in content.items() if name != "kind"}

@@ -10,8 +10,8 @@ import polars
 import pytest
 
 from experiments.config import TableOptions
-from experiments.data.new_rows import format_content, read_rows, restore_format
 from experiments.data.named.term_weights import term_weights
+from experiments.data.new_rows import format_content, read_rows, restore_format
 from experiments.data.texts.text_format import TextFormat, split_words
 from experiments.data.texts.text_table import load_new_texts, load_texts
 from experiments.data.texts.text_weights import TextWeights, weights_dataset
@@ -154,7 +154,7 @@ def test_notes_of_a_table_of_texts(tmp_path):
 def test_weights_of_words_of_new_texts(tmp_path):
     rows = [f"my {word} is lost {index},topic {index % 2}" for index in range(3) for word in "ab"]
     data = weights_dataset(load_texts(write(tmp_path, *rows), text="said", label="topic"))
-    assert data.is_text and data.feature_names == tuple("012ab") + ("is", "lost", "my")
+    assert data.is_text and data.feature_names == (*tuple("012ab"), "is", "lost", "my")
     expected, words = term_weights([split_words(text) for text in data.titles], min_documents=2)
     assert words == data.feature_names
     np.testing.assert_array_equal(data.x, expected)
