@@ -36,7 +36,7 @@ def text_dataset(
     >>> fitted = TextFormat(class_names=names)
     >>> calls = text_dataset("calls", ["Where is my card?", "PIN"], np.arange(2), fitted)
     >>> calls.is_tokens, calls.x.shape, calls.num_tokens
-    (True, (2, 36), 16384)
+    (True, (2, 31), 16384)
     """
     tokens = text_format.tokens(texts)
     return Dataset(
@@ -82,7 +82,7 @@ def load_texts(
     ...     _ = path.write_text("said,topic\\nWhere is my card?,card\\nI lost my PIN,pin\\n")
     ...     calls = load_texts(path, text="said", label="topic")
     >>> calls.titles, calls.y.tolist(), calls.class_names, calls.length.tolist()
-    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'), [36, 25])
+    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'), [31, 23])
     """
     # Polars takes a quarter of a second to import.
     from experiments.data.tables.inference import infer

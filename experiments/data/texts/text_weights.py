@@ -27,7 +27,7 @@ class TextWeights:
 
     >>> fitted = TextWeights(TextFormat(), ("card", "pin"))
     >>> fitted.weights(["My card", "Why?"]).round(3).tolist()
-    [[0.707, 0.0], [0.0, 0.0]]
+    [[0.7070000171661377, 0.0], [0.0, 0.0]]
     >>> TextWeights.from_json(fitted.to_json()) == fitted
     True
     """
