@@ -101,8 +101,9 @@ def _parts(config: Config, dataset: Dataset) -> list[tuple[np.ndarray, np.ndarra
     if dataset.num_official_test:
         parts = split(dataset, seed=config.seed)
         return [(parts.train, parts.test)]
-    repeats = {"num_repeats": config.num_seeds, "seed": config.seed}
-    trains, tests = folds(dataset.y, num_folds=_NUM_FOLDS, **repeats)
+    trains, tests = folds(
+        dataset.y, num_folds=_NUM_FOLDS, num_repeats=config.num_seeds, seed=config.seed
+    )
     return list(zip(trains[:_NUM_FOLDS], tests[:_NUM_FOLDS], strict=True))
 
 
