@@ -131,7 +131,7 @@ def _named(dataset: str, model: str) -> dict[str, Any]:
             options = {"learning_rate": 5e-3, "num_epochs": 10, "num_seeds": 5}
             return {"model": Mlp(hidden_dims=(32,), dropout=0.5)} | options
         case "banking77", "bag_of_embeddings":
-            return _TEXTS | {"batch_size": 128, "num_epochs": 8, "num_seeds": 5}
+            return _TEXTS | {"batch_size": 128, "num_epochs": 5, "num_seeds": 5}
         case "clinc150", "bag_of_embeddings":
             return _TEXTS | {"batch_size": 256, "num_epochs": 6, "num_seeds": 5}
         case "fsdd", "word_recognizer":

@@ -20,6 +20,8 @@ from experiments.data import (
     take,
     valid_steps,
 )
+from experiments.data.named.term_weights import min_documents
+from experiments.data.texts.text_weights import weights_dataset
 from experiments.prepare import is_text, load_unlabelled
 from jaxnet.typing import Sequences
 
@@ -28,13 +30,14 @@ NUM_STEPS = 16
 
 
 def load_data(config: Config) -> Dataset:
-    """The data set of a config, whose labels only evaluate.
+    """The data set of a config, whose labels only evaluate; texts as weights of their words.
 
     Raises:
         ValueError: there is no such data set, or its data cannot be used.
     """
     if config.dataset != "mnist_test" or config.data is not None:
-        return load_unlabelled(config)
+        dataset = load_unlabelled(config)
+        return weights_dataset(dataset) if dataset.is_tokens else dataset
     whole = load("mnist", data_dir=config.data_dir)
     test = slice(len(whole.x) - whole.num_official_test, None)
     return dataclasses.replace(
@@ -75,7 +78,7 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
     if dataset.is_image:
         return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
     if dataset.is_text:
-        return fit_idf(x)
+        return fit_idf(x, min_documents=min_documents(len(x)))
     if x.min() >= 0 and x.max() <= 1:
         return Standardization(np.zeros(x.shape[1:], np.float32), np.ones(x.shape[1:], np.float32))
     return fit_unit_interval(x) if is_deep(config) else fit_standardization(x)
