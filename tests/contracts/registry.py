@@ -242,3 +242,12 @@ def example_data(shapes: Any, seed: int = 0) -> Any:
         return jnp.asarray(generator.uniform(0.1, 0.9, size=leaf.shape), leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def example_params(init: Any, seed: int = 0) -> Any:
+    """Parameters of the structure that `init` gives them, drawn by NumPy: nothing is compiled."""
+    generator = np.random.default_rng(seed)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.normal(size=leaf.shape) / 2, leaf.dtype), shapes
+    )

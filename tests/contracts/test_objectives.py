@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxnet as jn
-from tests.contracts.registry import DIM, OBJECTIVES, N, example_data
+from tests.contracts.registry import DIM, OBJECTIVES, N, example_data, example_params
 
 # Their gradient at a batch without weight is that of the penalty.
 PENALTIES = {"l1", "l2"}
@@ -20,10 +20,10 @@ def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
     batch = example_data(shapes)
     batch["weight"] = batch["weight"].at[5:].set(0.0)
     run = jax.jit(jax.value_and_grad(objective, has_aux=True))
-    params = jax.jit(init)(key)
+    params = example_params(init)
     expected = run(params, batch, key)
     (loss, metrics), _ = expected
-    assert loss.shape == () and jnp.isfinite(loss)
+    assert loss.shape == () and np.isfinite(loss)
     assert all(value.shape == () for value in jax.tree.leaves(metrics))
     jax.tree.map(np.testing.assert_array_equal, expected, run(params, batch, key))
     # The masked examples stay where they are, since noise has the shape of the batch.
@@ -39,9 +39,10 @@ def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
             run(params, batch | changed, key),
         )
     (loss, metrics), gradient = run(params, batch | {"weight": jnp.zeros(len(batch["x"]))}, key)
-    assert all(jnp.isfinite(leaf) for leaf in (loss, *metrics.values()))
+    assert all(np.isfinite(leaf) for leaf in (loss, *metrics.values()))
     for leaf in jax.tree.leaves(gradient):
-        assert jnp.isfinite(leaf).all() and (name in PENALTIES or not leaf.any())
+        leaf = np.asarray(leaf)
+        assert np.isfinite(leaf).all() and (name in PENALTIES or not leaf.any())
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
