@@ -128,11 +128,14 @@ class DataOptions(TableOptions):
     JAXNET_DATA names, and downloads what is not there."""
     data: Path | None = None
     """File of the user instead of a named data set: a CSV, Parquet or NPZ table with a row for each
-    example."""
+    example, an NPZ file of images, a .ts file of series, or a folder of WAV files named by class
+    (FOLDER/CLASS/*.wav)."""
     label: str | None = None
     """Column of the file that holds the labels."""
     text: str | None = None
     """Column of the file that holds texts, from whose words and letters alone is predicted."""
+    resample: bool = False
+    """Resample recordings of other rates to the lowest one, instead of rejecting them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ class _First:
     data: Path | None = None
     label: str | None = None
     text: str | None = None
+    resample: bool = False
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     impute: str | None = None
@@ -75,7 +76,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
         given = {
             name: value
             for name, value in vars(first).items()
-            if value not in (None, ()) and name != "resume"
+            if value not in (None, (), False) and name != "resume"
         }
         if first.data is not None and first.dataset is not None:
             raise ValueError(

@@ -4,7 +4,8 @@
 
 The table must have the columns that the run was trained on, in any order; further columns are left
 out, and those of --id are carried into the output. The spelling and the type of a cell do not
-matter: 1 is 1.0, and TRUE is true. For images, an NPZ file with an array `x`. The file that is
+matter: 1 is 1.0, and TRUE is true. For images, an NPZ file with an array `x`; for series a .ts
+file, for recordings a WAV file or a folder of them. The file that is
 written holds
 
 - of a classification: for each row the class, its probability, with two classes the decision at the
@@ -50,7 +51,8 @@ class Config(Options):
     run: tyro.conf.Positional[Path]
     """Run directory of a classification, regression, clustering or reconstruction."""
     data: Path
-    """File of new rows: a CSV, Parquet or NPZ table, or an NPZ file with images in x."""
+    """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
+    file with images in x, a .ts file of series, or a WAV file or a folder of them."""
     id: tuple[str, ...] = ()
     """Columns of the table that are carried into the output, such as an identifier."""
     ignore: tuple[str, ...] = ()
@@ -62,6 +64,8 @@ class Config(Options):
     """More texts or numbers that mark a missing cell, beside those of the run."""
     encoding: str | None = None
     """Encoding of a text file; None detects it."""
+    resample: bool = False
+    """Resample recordings of another rate than those of the run, instead of rejecting them."""
     out: Path | None = None
     """File to write; None writes NAME.predictions.csv beside the data, or NAME.predictions.npz for
     reconstructed images."""
@@ -118,7 +122,9 @@ def _load_rows(config: Config, preprocessing: Any) -> NewRows:
             raise ValueError("unseen is for a table, and the run was trained on none; leave it out")
         preprocessing = dataclasses.replace(preprocessing, unseen=config.unseen)
     table = TableOptions(ignore=config.ignore, missing=config.missing, encoding=config.encoding)
-    return read_rows(config.data, preprocessing, options=table, carry=config.id)
+    return read_rows(
+        config.data, preprocessing, options=table, carry=config.id, resample=config.resample
+    )
 
 
 def _require_no_table_options(config: Config) -> None:

@@ -16,6 +16,7 @@ from experiments.data import (
     holds_series,
     load,
     load_labelled_images,
+    load_recordings,
     load_series,
     load_table,
     load_texts,
@@ -79,7 +80,7 @@ def prepare(
     dataset = load(config)
     for note in dataset.notes:
         print(f"note: {note}", flush=True)
-    config = _resolve(config, dataset)
+    config = resolve(config, dataset.name)
     check(config, dataset)
     rows = np.arange(len(dataset.x))
     parts = Split(rows, rows[:0], rows[:0])
@@ -93,14 +94,19 @@ def prepare(
     return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.inputs))
 
 
-def _resolve(config: Config, dataset: Dataset) -> Config:
-    """Name the data, and the files by paths that hold wherever the run is resumed from."""
+def resolve(config: Config, name: str) -> Config:
+    """Name the data, and the files by paths that hold wherever the run is resumed from.
+
+    Args:
+        config: the options.
+        name: of the data, as they were loaded.
+    """
     paths = {
         name: value.absolute()
         for name, value in vars(config).items()
         if isinstance(value, Path) and name not in ("out", "resume")
     }
-    config = resolve_threads(dataclasses.replace(config, dataset=dataset.name, **paths))
+    config = resolve_threads(dataclasses.replace(config, dataset=name, **paths))
     if config.resume is None or paths.get("data") is None:
         return config
     # A file that has moved: the run keeps the name that it began with, and the content of the data
@@ -164,8 +170,8 @@ def load_labelled(config: Any, *, task: Task) -> Dataset:
         return _load_named(config, task)
     if config.text is not None:
         return _load_texts(config, config.data, task)
-    if task == "classification" and holds_series(config.data):
-        return _load_series(config, config.data)
+    if task == "classification" and (sequences := _load_sequences(config, config.data)):
+        return sequences
     if task == "classification" and holds_images(config.data):
         return _load_images(config, config.data, needs_labels=True)
     if config.label is None:
@@ -193,8 +199,8 @@ def load_unlabelled(config: Any) -> Dataset:
             f"text is for experiments.classification, found experiments.{config.experiment}; "
             "leave it out"
         )
-    if holds_series(config.data):
-        return _load_series(config, config.data)
+    if sequences := _load_sequences(config, config.data):
+        return sequences
     if holds_images(config.data):
         return _load_images(config, config.data, needs_labels=False)
     return _load_table(config, config.data, "classification")
@@ -208,11 +214,18 @@ def _load_texts(config: Any, path: Path, task: Task) -> Dataset:
     return load_texts(path, text=config.text, label=config.label, options=config)
 
 
-def _load_series(config: DataOptions, path: Path) -> Dataset:
-    _require_no_table_options(config, path, "series")
+def _load_sequences(config: DataOptions, path: Path) -> Dataset | None:
+    """Series or recordings of the user; None where a file holds neither."""
+    is_folder = path.is_dir()
+    if config.resample and not is_folder:
+        raise ValueError(f"resample is for a folder of recordings, found {path}; leave it out")
+    if not (is_folder or holds_series(path)):
+        return None
+    _require_no_table_options(config, path, "recordings" if is_folder else "series")
     if config.label is not None:
-        raise ValueError(f"label: the classes of {path} are in its last field; leave it out")
-    return load_series(path)
+        where = "the names of the files" if is_folder else "its last field"
+        raise ValueError(f"label: the classes of {path} are in {where}; leave it out")
+    return load_recordings(path, resample=config.resample) if is_folder else load_series(path)
 
 
 def _load_images(config: DataOptions, path: Path, *, needs_labels: bool) -> Dataset:
@@ -227,7 +240,7 @@ def _require_no_table_options(config: DataOptions, path: Path, content: str) -> 
 
 
 def _load_named(config: DataOptions, task: Task) -> Dataset:
-    for name in ("label", "text", *TABLE_OPTIONS):
+    for name in ("label", "text", "resample", *TABLE_OPTIONS):
         if getattr(config, name) != getattr(DataOptions(), name):
             raise ValueError(
                 f"{name} is for a user's table, found data set {config.dataset}; name the file of "

@@ -16,6 +16,8 @@ from experiments.model import SavedModel
 EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
+# Experiments that leave a run directory, and predict nothing from it.
+WITHOUT_PREDICTION = ("anomaly",)
 
 
 class Command(Protocol):
@@ -78,7 +80,7 @@ def find_experiment(name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"experiments.{name}")
-    if name not in EXPERIMENTS:
+    if name not in (*EXPERIMENTS, *WITHOUT_PREDICTION):
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")
 
@@ -116,6 +118,8 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
 
 
 def _facts(experiment: Any, given: Mapping[str, Any]) -> Facts:
+    if hasattr(experiment, "facts"):
+        return experiment.facts(given)
     # The column of the groups is not a feature.
     names = {*DataOptions.__dataclass_fields__, "group"} & {*experiment.Config.__dataclass_fields__}
     data = {name: value for name, value in given.items() if name in names}

@@ -18,7 +18,7 @@ import tyro
 from experiments.command import main
 from experiments.config import Options, PositiveInt, replace
 from experiments.parsing import recorded_config
-from experiments.protocol import EXPERIMENTS, find_experiment
+from experiments.protocol import EXPERIMENTS, WITHOUT_PREDICTION, find_experiment
 from jaxnet.runs import (
     available_threads,
     compare_runs,
@@ -30,7 +30,7 @@ from jaxnet.runs import (
     verify_run,
 )
 
-REPLAYABLE = (*EXPERIMENTS, "optimizers")
+REPLAYABLE = (*EXPERIMENTS, *WITHOUT_PREDICTION, "optimizers")
 
 
 class NotIdenticalError(ArithmeticError):

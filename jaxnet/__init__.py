@@ -63,6 +63,7 @@ from jaxnet.typing import Sequences, StatefulObjective
 
 if TYPE_CHECKING:
     from jaxnet import anomaly as anomaly
+    from jaxnet import audio as audio
     from jaxnet import autoencoders as autoencoders
     from jaxnet import boltzmann as boltzmann
     from jaxnet import checkpoint as checkpoint
@@ -86,6 +87,7 @@ except _metadata.PackageNotFoundError:  # run from a source tree
 _NAMESPACES = frozenset(
     (
         "anomaly",
+        "audio",
         "autoencoders",
         "boltzmann",
         "checkpoint",

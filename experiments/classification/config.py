@@ -73,16 +73,34 @@ class Rnn(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Conv1d(Options):
+    """Blocks of convolutions over the steps of series, then a dense layer."""
+
+    name: Annotated[Literal["conv1d"], tyro.conf.Suppress] = "conv1d"
+    channels: tuple[PositiveInt, ...] = (32, 32, 32)
+    """Channels of each block, divided among its kernels and a copy of its input."""
+    kernel_sizes: tuple[PositiveInt, ...] = (39, 19, 9)
+    """Lengths of the kernels of every block in steps."""
+    pooling: Literal["mean", "max"] = "mean"
+    """What goes to the dense layer: the mean or the largest over all steps."""
+    dropout: FractionBelowOne = 0.2
+    """Rate of dropout before the dense layer."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BagOfEmbeddings(Options):
-    """The mean of the embeddings of all tokens of a text, then dense layers."""
+    """The embeddings of all tokens of a text as one vector, then dense layers."""
 
     name: Annotated[Literal["bag_of_embeddings"], tyro.conf.Suppress] = "bag_of_embeddings"
-    embedding_dim: PositiveInt = 128
+    embedding_dim: PositiveInt = 64
     """Size of the embedding of a token."""
+    pooling: Literal["mean", "sum", "sqrtn", "max"] = "sqrtn"
+    """What becomes of the embeddings of a text: their mean, their sum, their sum divided by the
+    square root of their number, or the largest of each of their numbers."""
     hidden_dims: tuple[PositiveInt, ...] = ()
-    """Sizes of the hidden layers after the mean."""
-    dropout: FractionBelowOne = 0.2
-    """Rate of dropout of the mean and after each hidden layer."""
+    """Sizes of the hidden layers after the pooling."""
+    dropout: FractionBelowOne = 0.3
+    """Rate of dropout of the pooled vector and after each hidden layer."""
     token_dropout: FractionBelowOne = 0.0
     """Rate at which tokens of a text are left out in training."""
 
@@ -97,7 +115,7 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     """Name of the data set, unless --data names a file: digits, breast_cancer, wine, iris, mnist,
     fashion_mnist, olivetti_faces, emails, or a set of series: JapaneseVowels, GunPoint, ..."""
     model: Annotated[
-        Linear | Mlp | Cnn | Rnn | BagOfEmbeddings, pydantic.Field(discriminator="name")
+        Linear | Mlp | Cnn | Rnn | Conv1d | BagOfEmbeddings, pydantic.Field(discriminator="name")
     ] = Mlp()
     """The network."""
     learning_rate: PositiveFloat | None = 2e-3

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 import jaxnet as jn
-from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Linear, Rnn
+from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Conv1d, Linear, Rnn
 from experiments.data import Inputs
 from experiments.training import config_optimizer
 
 # Models of sequences of any length.
-SEQUENTIAL = (Rnn, BagOfEmbeddings)
+SEQUENTIAL = (Rnn, Conv1d, BagOfEmbeddings)
 
 
 def arrange(config: Config, x: Inputs) -> Inputs:
@@ -51,10 +51,18 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
             pooling=model.pooling,
             dropout=model.dropout,
         )
+    if isinstance(model, Conv1d):
+        return jn.nn.conv1d(
+            [in_shape[-1], *model.channels, num_outputs],
+            kernel_sizes=model.kernel_sizes,
+            pooling=model.pooling,
+            dropout=model.dropout,
+        )
     if isinstance(model, BagOfEmbeddings):
         return jn.nn.bag_of_embeddings(
             in_shape[0],
             [model.embedding_dim, *model.hidden_dims, num_outputs],
+            pooling=model.pooling,
             dropout=model.dropout,
             token_dropout=model.token_dropout,
         )

@@ -149,9 +149,9 @@ def tables(
     if dataset.is_series:
         num_steps, num_channels = example_shape(dataset.in_shape)
         feature_names = [
-            f"channel {channel} at {step / num_steps:.0%}"
+            f"{name} at {step / num_steps:.0%}"
             for step in range(num_steps)
-            for channel in range(num_channels)
+            for name in feature_names or [f"channel {i}" for i in range(num_channels)]
         ]
     mean, deviation = x.mean(axis=0), 1 if dataset.titles else np.maximum(x.std(axis=0), 1e-6)
     header = ("cluster", "examples", "marked by", *(["typical"] if dataset.titles else []))

@@ -14,6 +14,7 @@ from experiments.data.dataset import Dataset, Inputs, NewRows, take
 from experiments.data.named.registry import CLASSIFICATION, REGRESSION, load
 from experiments.data.named.term_weights import fit_idf
 from experiments.data.new_rows import read_rows
+from experiments.data.recordings.load import load_recordings
 from experiments.data.scaling import (
     Standardization,
     fit_standardization,
@@ -44,6 +45,7 @@ __all__ = [
     "load_features",
     "load_images",
     "load_labelled_images",
+    "load_recordings",
     "load_series",
     "load_table",
     "load_texts",

@@ -34,6 +34,8 @@ def restore_format(content: dict[str, Any] | None) -> Any:
             from experiments.data.series import SeriesFormat as Fitted
         case "texts":
             from experiments.data.texts.text_format import TextFormat as Fitted
+        case "recordings":
+            from experiments.data.recordings.recording_format import RecordingFormat as Fitted
         case kind:
             raise ValueError(f"kind {kind!r} of a format is unknown; use the version of the run")
     fields = {name: value for name, value in content.items() if name != "kind"}
@@ -46,6 +48,7 @@ def read_rows(
     *,
     options: TableOptions | None = None,
     carry: Sequence[str] = (),
+    resample: bool = False,
 ) -> NewRows:
     """Read new examples from the user's file or folder.
 
@@ -54,6 +57,7 @@ def read_rows(
         fitted: the format of the run, not of images.
         options: columns to ignore, the encoding, and more marks of missing cells of a table.
         carry: columns of a table that are taken over as they are, such as an identifier.
+        resample: whether recordings of another rate than that of the run are resampled.
 
     Returns:
         Inputs, and what goes with them.
@@ -78,4 +82,6 @@ def read_rows(
             )
     if carry:
         raise ValueError(f"id is for a table, and {path} is read as {fitted.kind}; leave it out")
+    if fitted.kind == "recordings":
+        return fitted.load(path, resample=resample)
     return fitted.load(path)

@@ -61,6 +61,41 @@ def event_tokens(events: Sequence[str], vocabulary: Sequence[str]) -> Int[np.nda
     return np.array([tokens.get(event, UNKNOWN_EVENT) for event in events], np.int32)
 
 
+def event_counts(num_tokens: int) -> Network:
+    """The square root of how often each event occurs in a log, whatever their order.
+
+    The root keeps an event that is repeated many times from deciding alone.
+
+    Args:
+        num_tokens: the tokens are those below it: `len(vocabulary) + 1`.
+
+    Returns:
+        A network without parameters from tokens `(*batch, time)`, or `Sequences` of them, to
+        `(*batch, num_tokens)`, float32.
+
+    Raises:
+        TypeError: a number that is not an integer; (of `apply`) tokens that are not integers.
+        ValueError: a number below 1.
+
+    >>> event_counts(4).apply({}, jnp.array([1, 3, 1, 1, 1])).tolist()
+    [0.0, 2.0, 0.0, 1.0]
+    """
+    require_positive("event_counts", num_tokens=num_tokens)
+
+    def apply(
+        params: Params, x: Sequences | Int[Array, "*batch time"], /, *, key: Array | None = None
+    ) -> Float[Array, "*batch num_tokens"]:
+        tokens = _as_tokens("event_counts", x)
+        values = jnp.asarray(tokens.values)
+        rows = values.reshape(-1, values.shape[-1])
+        present = widen(time_mask(tokens)).reshape(rows.shape)
+        counts = jnp.zeros((len(rows), num_tokens))
+        counts = counts.at[jnp.arange(len(rows))[:, None], rows].add(present, mode="drop")
+        return jnp.sqrt(counts).reshape(*values.shape[:-1], num_tokens)
+
+    return Network(lambda key: {}, apply, "event_counts", detail=str(num_tokens))
+
+
 def next_event(network: Network) -> Objective:
     """Cross-entropy of each event given those before it, `-mean_t log p(x_t | x_1, ..., x_{t-1})`.
 
@@ -184,6 +219,18 @@ def _as_logs(x: Sequences | Array) -> Sequences:
     return Sequences(x, jnp.full(x.shape[:-1], x.shape[-1], jnp.int32))
 
 
+def _as_tokens(function: str, x: Sequences | Array) -> Sequences:
+    """Logs of tokens, which are 0 beyond the length."""
+    tokens = _as_logs(x)
+    dtype = jnp.asarray(tokens.values).dtype
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise TypeError(
+            f"{function}: tokens must be integers, found dtype {dtype}; encode events by "
+            "event_tokens"
+        )
+    return zero_padding(tokens)
+
+
 def _event_weight(tokens: Sequences, weight: Array | None) -> Array:
     """One weight for each event: that of its log or its own, and 0 beyond the length."""
     present = widen(time_mask(tokens))
@@ -203,14 +250,7 @@ def _predictions(
     function: str, network: Network, params: Params, x: Sequences | Array, key: Array | None
 ) -> tuple[Sequences, Array]:
     """Tokens, 0 beyond the length, and the logits that the network predicts each of them with."""
-    tokens = _as_logs(x)
-    dtype = jnp.asarray(tokens.values).dtype
-    if not jnp.issubdtype(dtype, jnp.integer):
-        raise TypeError(
-            f"{function}: tokens must be integers, found dtype {dtype}; encode events by "
-            "event_tokens"
-        )
-    tokens = zero_padding(tokens)
+    tokens = _as_tokens(function, x)
     before = jnp.roll(tokens.values, 1, axis=-1).at[..., 0].set(UNKNOWN_EVENT)
     given = Sequences(before, tokens.length) if isinstance(x, Sequences) else before
     outputs = network.apply(params, given, key=key)

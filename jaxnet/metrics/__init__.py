@@ -7,7 +7,8 @@
   or float64 under `jax_enable_x64`.
 - Labels are not checked inside a trace; call `jaxnet.check_data` before.
 
-`best_assignment`, `clustering_accuracy` and `contingency_table` run on the host instead, in NumPy.
+`best_assignment`, `clustering_accuracy`, `contingency_table` and the metrics of anomalies in series
+(`nab_score`, `vus_pr`, `vus_roc`, `hits_at_false_alarms`) run on the host instead, in NumPy.
 
 >>> import jax.numpy as jnp
 >>> from jaxnet import metrics
@@ -16,6 +17,7 @@
 0.5
 """
 
+from jaxnet.metrics.anomaly import HitsAtBudget, hits_at_false_alarms
 from jaxnet.metrics.classification import (
     accuracy,
     binary_log_loss,
@@ -30,12 +32,18 @@ from jaxnet.metrics.clustering import (
     contingency_table,
 )
 from jaxnet.metrics.curves import ThresholdCurve, average_precision, roc_auc, threshold_curve
+from jaxnet.metrics.nab import NAB_PROFILES, NabProfile, NabScore, nab_score
 from jaxnet.metrics.pairwise import squared_distances
 from jaxnet.metrics.regression import mean_squared_error, r2_score
 from jaxnet.metrics.silhouette import silhouette_samples, silhouette_score
 from jaxnet.metrics.thresholds import cost_threshold, threshold_at_false_positive_rate
+from jaxnet.metrics.vus import vus_pr, vus_roc
 
 __all__ = [
+    "HitsAtBudget",
+    "NAB_PROFILES",
+    "NabProfile",
+    "NabScore",
     "ThresholdCurve",
     "accuracy",
     "average_precision",
@@ -46,8 +54,10 @@ __all__ = [
     "contingency_table",
     "cost_threshold",
     "expected_calibration_error",
+    "hits_at_false_alarms",
     "log_loss",
     "mean_squared_error",
+    "nab_score",
     "r2_score",
     "roc_auc",
     "silhouette_samples",
@@ -56,4 +66,6 @@ __all__ = [
     "threshold_at_false_positive_rate",
     "threshold_curve",
     "top_k_accuracy",
+    "vus_pr",
+    "vus_roc",
 ]

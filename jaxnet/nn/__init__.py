@@ -19,19 +19,27 @@ from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
+from jaxnet.nn.random_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
 from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
 from jaxnet.nn.sequence_architectures import bag_of_embeddings, conv1d, rnn
 from jaxnet.nn.sequences import as_sequences, each_step, pad_sequences, time_mask, zero_padding
 from jaxnet.nn.shape import reshape, upsample
-from jaxnet.nn.time_pooling import last, max_over_time, mean_over_time, sum_over_time
+from jaxnet.nn.time_pooling import (
+    last,
+    max_over_time,
+    mean_over_time,
+    sqrtn_over_time,
+    sum_over_time,
+)
 from jaxnet.typing import Sequences
 
 __all__ = [
     "Cell",
     "Chain",
     "Network",
+    "RandomConvolutions",
     "Sequences",
     "Series",
     "StatefulNetwork",
@@ -76,6 +84,7 @@ __all__ = [
     "parallel",
     "positional_encoding",
     "random_affine",
+    "random_convolutions",
     "recurrent",
     "resample",
     "reshape",
@@ -83,6 +92,7 @@ __all__ = [
     "rnn",
     "salt_and_pepper_noise",
     "scan_cell",
+    "sqrtn_over_time",
     "sum_over_time",
     "summary",
     "time_mask",

@@ -33,6 +33,12 @@ class Grid(NamedTuple):
     dilation: Pair
     pads: tuple[Pair, Pair]
 
+    @classmethod
+    def of(cls, strides: Sequence[int], dilation: Sequence[int], pads: Sequence[Pair]) -> "Grid":
+        """A grid from sequences of two entries."""
+        (row, column), (rows, columns), (vertical, horizontal) = strides, dilation, pads
+        return cls((row, column), (rows, columns), (vertical, horizontal))
+
 
 # XLA leaves a convolution with at most this number of channels in and out to a slower kernel.
 _FEW_CHANNELS = 16

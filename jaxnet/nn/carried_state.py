@@ -10,7 +10,15 @@ from jaxtyping import Array, Bool, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, require_network
-from jaxnet.nn.recurrence import Carry, Cell, RecurrentApply, hold, scan_cell, scan_steps
+from jaxnet.nn.recurrence import (
+    BatchShape,
+    Carry,
+    Cell,
+    RecurrentApply,
+    hold,
+    scan_cell,
+    scan_steps,
+)
 from jaxnet.typing import Params
 
 
@@ -109,7 +117,7 @@ def carried(network: Network, batch_size: int) -> StatefulNetwork:
             f"carried: the network has no recurrent layer whose state could be kept: {network!r}"
         )
 
-    def start(params: Params, batch_shape: tuple[int, ...]) -> tuple[Carry, ...]:
+    def start(params: Params, batch_shape: BatchShape) -> tuple[Carry, ...]:
         layers = zip(_cells(network), _layer_params(network, params), strict=True)
         return tuple(cell.start(below, batch_shape) for cell, below in layers)
 

@@ -1,6 +1,6 @@
 """Recurrent cells: gated recurrent units, long short-term memory, simple recurrent units."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from jaxnet._checks import require_finite, require_positive
 from jaxnet.nn.initializers import lecun_normal
-from jaxnet.nn.recurrence import Cell, projected_steps
+from jaxnet.nn.recurrence import BatchShape, Cell, projected_steps
 from jaxnet.typing import Initializer, Params
 
 _zeros = jax.nn.initializers.zeros
@@ -68,7 +68,7 @@ def _recurrent_kernel(key: Array, hidden_dim: int, num_gates: int) -> Array:
     return jnp.moveaxis(kernels, 0, 1).reshape(hidden_dim, num_gates * hidden_dim)
 
 
-def _zero_state(params: Params, batch_shape: Sequence[int]) -> Array:
+def _zero_state(params: Params, batch_shape: BatchShape) -> Array:
     kernel = params["hidden"]["kernel"]
     return jnp.zeros((*batch_shape, kernel.shape[0]), kernel.dtype)
 
@@ -185,7 +185,7 @@ def lstm(
             },
         }
 
-    def start(params: Params, batch_shape: Sequence[int]) -> tuple[Array, Array]:
+    def start(params: Params, batch_shape: BatchShape) -> tuple[Array, Array]:
         return _zero_state(params, batch_shape), _zero_state(params, batch_shape)
 
     def advance(

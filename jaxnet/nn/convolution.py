@@ -158,8 +158,8 @@ def conv(
 
     def cpu(images: Array, kernel: Array, pads: Pads) -> Array:
         if num_axes == 2:
-            return convolve(images, kernel, Grid(strides, dilation, pads))
-        grid = Grid((1, *strides), (1, *dilation), ((0, 0), *pads))
+            return convolve(images, kernel, Grid.of(strides, dilation, pads))
+        grid = Grid.of((1, *strides), (1, *dilation), ((0, 0), *pads))
         return convolve(images[:, None], kernel[None], grid)[:, 0]
 
     return Network(init, apply, "conv", detail=f"{in_channels}, {out_channels}, {kernel_size}")

@@ -1,6 +1,5 @@
 """Linear recurrences: gates that depend on the input alone, so that all steps run in parallel."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Shaped
 from jaxnet._checks import require_finite, require_positive
 from jaxnet.nn.cells import input_projection
 from jaxnet.nn.initializers import lecun_normal
-from jaxnet.nn.recurrence import Cell
+from jaxnet.nn.recurrence import BatchShape, Cell
 from jaxnet.typing import Initializer, Params
 
 _zeros = jax.nn.initializers.zeros
@@ -138,7 +137,7 @@ def min_gru(
         bias = _zeros(key, (2 * hidden_dim,)).at[:hidden_dim].set(gate_bias)
         return {"input": {"kernel": kernel_init(key, (in_dim, 2 * hidden_dim)), "bias": bias}}
 
-    def start(params: Params, batch_shape: Sequence[int]) -> Array:
+    def start(params: Params, batch_shape: BatchShape) -> Array:
         return jnp.zeros((*batch_shape, hidden_dim), params["input"]["kernel"].dtype)
 
     def decay_and_inputs(params: Params, x: Array) -> tuple[Array, Array]:

@@ -81,12 +81,12 @@ def _lowest(x: Array) -> float | int:
 
 def _fit_sequences(x: Sequences, window: tuple[int, ...], padding: str, fill: float | int) -> Array:
     """Values as images of one row, whose windows are those of the cut sequences."""
-    values = pad_by_length(x, *window, *window, fill) if padding == "SAME" else x.values
+    values = pad_by_length(x, window[0], window[0], fill) if padding == "SAME" else x.values
     return fit_to_windows(values[..., None, :, :], (1, *window), "VALID", fill)
 
 
 def _pooled(y: Array, x: Sequences, window: tuple[int, ...], padding: str) -> Sequences:
-    length = num_windows(x.length, *window, *window, padding)
+    length = num_windows(x.length, window[0], window[0], padding)
     return zero_padding(Sequences(y.squeeze(-3), length))
 
 

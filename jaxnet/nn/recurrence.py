@@ -13,6 +13,8 @@ from jaxnet.nn.sequences import as_sequences, time_mask, zero_padding
 from jaxnet.typing import Params, Sequences
 
 Carry = PyTree[Any]
+# Sizes are integers, or symbols while a program is exported for any of them.
+BatchShape = tuple[Any, ...]
 # `(params, carry, x) -> (carry, output)`
 Step = Callable[[Params, Carry, Any], tuple[Carry, Array]]
 # `(params, carry, x, mask, reverse) -> (carry, outputs)`, see `Cell`.
@@ -43,7 +45,7 @@ class Cell:
     """
 
     init: Callable[[Array], Params]
-    start: Callable[[Params, tuple[int, ...]], Carry]
+    start: Callable[[Params, BatchShape], Carry]
     step: Step
     scan: Scan | None = None
     name: str = "cell"

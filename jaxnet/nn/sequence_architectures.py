@@ -23,6 +23,7 @@ _POOLINGS = {
     "mean": time_pooling.mean_over_time,
     "max": time_pooling.max_over_time,
     "sum": time_pooling.sum_over_time,
+    "sqrtn": time_pooling.sqrtn_over_time,
 }
 
 
@@ -190,7 +191,8 @@ def bag_of_embeddings(
         num_tokens: number of tokens, which are integers in [0, num_tokens); others count as steps
             whose vector is 0.
         dims: sizes of the vectors, of hidden layers, and of the output.
-        pooling: "mean", "sum" or "max" over the tokens.
+        pooling: "mean", "sum" or "max" over the tokens, or "sqrtn", their sum divided by the square
+            root of their number.
         dropout: rate of dropout on the pooled vector and after each hidden activation; 0 leaves it
             out.
         token_dropout: rate at which tokens are removed in training; 0 leaves it out.
@@ -210,7 +212,7 @@ def bag_of_embeddings(
     """
     meaning = "hold at least the sizes of vectors and output"
     dims = require_sizes("bag_of_embeddings", "dims", dims, meaning, min_length=2)
-    _require_pooling("bag_of_embeddings", pooling, ("mean", "sum", "max"))
+    _require_pooling("bag_of_embeddings", pooling, ("mean", "sum", "sqrtn", "max"))
     for name, rate in (("dropout", dropout), ("token_dropout", token_dropout)):
         require_range("bag_of_embeddings", name, rate, 0, 1, include_high=False)
     head = mlp(dims, dropout=dropout, input_dropout=dropout)

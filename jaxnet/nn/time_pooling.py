@@ -98,6 +98,28 @@ def sum_over_time() -> Network:
     return _pooling("sum_over_time", lambda sequences: sequences.values.sum(axis=-2))
 
 
+def sqrtn_over_time() -> Network:
+    """Sum of the steps of each sequence, divided by the square root of their number.
+
+    Sums of independent steps then have one variance, however many there are, which suits bags of
+    many embeddings better than a mean. It is the combiner "sqrtn" of TensorFlow's embeddings.
+
+    Returns:
+        A network from `Sequences` with values `(*batch, time, dim)`, or an array, to
+        `(*batch, dim)`; 0 for a sequence without steps.
+
+    >>> sequences = Sequences(jnp.ones((2, 4, 1)), jnp.array([4, 1]))
+    >>> sqrtn_over_time().apply({}, sequences).tolist()
+    [[2.0], [1.0]]
+    """
+
+    def pool(sequences: Sequences) -> Array:
+        count = jnp.maximum(sequences.length, 1)[..., None].astype(sequences.values.dtype)
+        return sequences.values.sum(axis=-2) / jnp.sqrt(count)
+
+    return _pooling("sqrtn_over_time", pool)
+
+
 def max_over_time() -> Network:
     """Largest value of each feature over the steps of each sequence.
 

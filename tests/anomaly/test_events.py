@@ -109,6 +109,22 @@ def test_block_scores_are_means_of_the_events_there_are():
     assert anomaly.block_scores(jnp.ones(7, jnp.bfloat16), 100).dtype == jnp.float32
 
 
+def test_counts_are_those_of_the_events_there_are():
+    logs = np.random.default_rng(0).integers(NUM_TOKENS, size=(2, 3, 9))
+    length = np.array([[9, 0, 4], [1, 9, 2]])
+    expected = [
+        [np.bincount(log[:end], minlength=NUM_TOKENS) for log, end in zip(*rows, strict=True)]
+        for rows in zip(logs, length, strict=True)
+    ]
+    x = jn.Sequences(jnp.asarray(logs), jnp.asarray(length))
+    counts = anomaly.event_counts(NUM_TOKENS).apply({}, x)
+    np.testing.assert_allclose(counts**2, expected, atol=1e-5)
+    beyond = jnp.asarray(np.where(np.arange(9) < length[..., None], logs, -3))
+    np.testing.assert_array_equal(
+        counts, anomaly.event_counts(NUM_TOKENS).apply({}, x._replace(values=beyond))
+    )
+
+
 def test_wrong_arguments_are_rejected(table, as_users_run):
     objective, tokens = anomaly.next_event(bigrams()), jnp.zeros((2, 3), jnp.int32)
     flat = jn.Network(lambda key: {}, lambda params, x, *, key=None: jnp.ones((2, 5)), "flat")
@@ -131,3 +147,7 @@ def test_wrong_arguments_are_rejected(table, as_users_run):
         anomaly.event_vocabulary([])
     with pytest.raises(ValueError, match="block_size must be at least 1, found 0"):
         anomaly.block_scores(jnp.ones(3), 0)
+    with pytest.raises(ValueError, match="num_tokens must be at least 1, found 0"):
+        anomaly.event_counts(0)
+    with pytest.raises(TypeError, match="event_counts: tokens must be integers"):
+        anomaly.event_counts(4).apply({}, jnp.ones(3))

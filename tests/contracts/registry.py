@@ -154,10 +154,12 @@ def _networks_over_time() -> dict[str, OverTime]:
         "last": OverTime(nn.last(num_reversed=1), (3,)),
         "mean_over_time": OverTime(nn.mean_over_time(), (3,)),
         "sum_over_time": OverTime(nn.sum_over_time(), (3,)),
+        "sqrtn_over_time": OverTime(nn.sqrtn_over_time(), (3,)),
         "max_over_time": OverTime(nn.max_over_time(), (3,)),
         "token_dropout": OverTime(nn.token_dropout(0.4), (3,), is_random=True),
         "embedding": OverTime(nn.embedding(7, 3), (), 7),
         "rnn": OverTime(nn.rnn([3, 4, 4, 2], dropout=0.3), (3,), is_random=True),
+        "random_convolutions": OverTime(nn.random_convolutions(3, 20, num_features=168), (3,)),
         "conv1d": OverTime(
             nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
         ),

@@ -32,6 +32,14 @@ def _cnn():
     return jn.gradient_learner(network.init, objective, optax.adam(1e-3))
 
 
+def _features(values, length, key):
+    bank = jn.audio.mel_filter_bank(8, 64, 8000)
+    power = jn.audio.power_spectrogram(jn.Sequences(values, length), 64, 32)
+    coefficients = jn.audio.deltas(jn.audio.mfcc(jn.audio.log_mel(power, bank), 6))
+    normalized = jn.audio.normalize_over_time(coefficients)
+    return jn.audio.spec_augment().apply({}, normalized, key=key)
+
+
 def _classifier(network):
     return jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-3))
 
@@ -49,6 +57,10 @@ def _programs():
         "x": jax.ShapeDtypeStruct((N, 8, 8, 1), jnp.float32),
         "y": jax.ShapeDtypeStruct((N,), jnp.int32),
     }
+    recordings = (
+        jax.ShapeDtypeStruct((N, 400), jnp.float32),
+        jax.ShapeDtypeStruct((N,), jnp.int32),
+    )
     length = jax.ShapeDtypeStruct((N,), jnp.int32)
     series, texts = (
         {"x": jn.Sequences(values, length), "y": length}
@@ -58,6 +70,7 @@ def _programs():
         )
     )
     return programs | {
+        "recordings": (_features, *recordings, KEY),
         "rnn": (functools.partial(_fit, _classifier(OVER_TIME["rnn"].network), ()), KEY, series),
         "bag_of_embeddings": (
             functools.partial(_fit, _classifier(OVER_TIME["bag_of_embeddings"].network), ()),

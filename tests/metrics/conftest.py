@@ -12,7 +12,15 @@ from jaxnet import metrics
 
 NUM_CLASSES = 5
 # These run on the host.
-ON_HOST = ("best_assignment", "clustering_accuracy", "contingency_table")
+ON_HOST = (
+    "best_assignment",
+    "clustering_accuracy",
+    "contingency_table",
+    "hits_at_false_alarms",
+    "nab_score",
+    "vus_pr",
+    "vus_roc",
+)
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def test_pooling_over_time_is_that_of_each_sequence(key):
         nn.mean_over_time: lambda steps: steps.mean(axis=0),
         nn.max_over_time: lambda steps: steps.max(axis=0),
         nn.sum_over_time: lambda steps: steps.sum(axis=0),
+        nn.sqrtn_over_time: lambda steps: steps.sum(axis=0) / max(1, len(steps)) ** 0.5,
     }
     for layer, expected in pools.items():
         pooled = layer().apply({}, sequences)

@@ -14,6 +14,7 @@ from experiments.data.named.bundled import BUNDLED
 from experiments.data.named.clinc150 import load_clinc150
 from experiments.data.named.emails import load_emails
 from experiments.data.named.faces import load_faces
+from experiments.data.named.fsdd import load_fsdd
 from experiments.data.named.idx import load_idx
 from experiments.data.series import series_dataset
 
@@ -28,6 +29,7 @@ CLASSIFICATION = (
     "emails",
     "banking77",
     "clinc150",
+    "fsdd",
     *timeseries.NAMES,
 )
 REGRESSION = ("line", "crop_yield", "diabetes")
@@ -44,6 +46,7 @@ _FROM_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "emails": load_emails,
     "banking77": load_banking77,
     "clinc150": load_clinc150,
+    "fsdd": load_fsdd,
     **{name: functools.partial(_load_series, name) for name in timeseries.NAMES},
 }
 # InceptionTime, Ismail Fawaz et al. (2020), on the official test sets.

@@ -1,0 +1,231 @@
+"""Anomalies in time series: scores of steps, alarms, and the records behind each alarm.
+
+    python -m experiments.anomaly                                 # NAB, online networks
+    python -m experiments.anomaly pca
+    python -m experiments.anomaly autoencoder
+    python -m experiments.anomaly --data load.csv --time when
+
+`online` forecasts each step of each series by a network that has learned from the steps before, and
+scores it by how rare its error is among earlier ones: no score depends on a later step. The other
+methods compare windows of the whole series. Labelled windows only evaluate. `alarms.csv` lists the
+alarms with the rows of the file that they were computed from, `scores.npz` holds all scores.
+
+For labelled series the threshold is the one of the highest NAB score over all series, as in that
+benchmark; without labels it is the lowest with at most --max-alarms alarms.
+
+Published, NAB standard profile: KNN-CAD 58.0, HTM 70.1 (results of the benchmark's repository);
+mean VUS-PR of TSB-AD's series of NAB: Sub-PCA .436, autoencoder .317 (Liu, Paparrizos 2024).
+Measured figures: docs/results.md.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.anomaly import alarms, figures
+from experiments.anomaly.config import Autoencoder, Config, Online
+from experiments.anomaly.detection import online_scores
+from experiments.anomaly.evaluation import nab_metrics, step_metrics
+from experiments.anomaly.online_scores import learn_series
+from experiments.anomaly.recipes import recipe
+from experiments.anomaly.user_series import load_user_series
+from experiments.anomaly.window_scores import check_windows, score_windows
+from experiments.command import finish, statistics, stopwatch
+from experiments.data.labelled_series import SeriesCollection
+from experiments.data.named.nab import load_nab
+from experiments.facts import Facts
+from experiments.prepare import resolve
+from experiments.report.drawing import draw_figure
+from experiments.training import check_directory, open_directory
+from jaxnet import runs
+from jaxnet._files import atomic_write
+from jaxnet.checkpoint import params_sha256
+
+__all__ = ["Config", "check", "facts", "load_data", "recipe", "run"]
+
+_PUBLISHED = (
+    "NAB standard KNN-CAD 58.0, HTM 70.1 (results of numenta/NAB); mean VUS-PR Sub-PCA .436, "
+    "autoencoder .317 (Liu, Paparrizos 2024)"
+)
+
+
+def facts(given: Mapping[str, Any]) -> Facts:
+    """What recipes need: nothing that depends on the data, which are not loaded."""
+    return Facts(0, (), name=given.get("dataset", ""))
+
+
+def load_data(config: Config) -> SeriesCollection:
+    """The series of a config.
+
+    Raises:
+        ValueError: an unknown data set, or data that cannot be read.
+        FileNotFoundError: there is no such file.
+    """
+    if config.data is not None:
+        return load_user_series(config.data, time=config.time, ignore=config.ignore)
+    if config.time is not None or config.ignore:
+        raise ValueError(
+            f"time and ignore are for a user's file, found data set {config.dataset}; name the "
+            "file with --data"
+        )
+    if config.dataset != "nab":
+        raise ValueError(f"unknown data set {config.dataset!r} of series; known: nab")
+    return load_nab(config.data_dir)
+
+
+def check(config: Config, collection: SeriesCollection) -> None:
+    """Check that the options fit the data.
+
+    Raises:
+        ValueError: series that are too short for windows; several networks of a method without
+            random numbers.
+    """
+    if not isinstance(config.method, Online):
+        check_windows(config.method, collection.series)
+    if config.num_seeds > 1 and not isinstance(config.method, Online | Autoencoder):
+        raise ValueError(
+            f"num_seeds must be 1 for {config.method.name}, which draws no random numbers, found "
+            f"{config.num_seeds}"
+        )
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Score the series, list alarms, and evaluate them where there are labels.
+
+    Args:
+        config: the options.
+
+    Returns:
+        The summary, as it is written to `summary.json`.
+
+    Raises:
+        ValueError: a mistake in the options or the data, before anything is written.
+        FloatingPointError: a training that diverges.
+    """
+    check_directory(config)
+    collection = load_data(config)
+    for note in collection.notes:
+        print(f"note: {note}", flush=True)
+    config = resolve(config, collection.name)
+    check(config, collection)
+    with open_directory(config, collection.sha256) as directory:
+        with stopwatch() as seconds:
+            scores, params, state_sha256 = _score(config, collection, directory)
+            results, threshold = _evaluate(config, collection, scores)
+        listed = alarms.find_alarms(collection, scores[0], threshold, reach=_reach(config))
+        alarms.write_alarms(directory, collection, listed)
+        _write_scores(directory, collection, scores)
+        summary = {
+            "method": config.method.name,
+            "num_series": len(collection.series),
+            "num_parameters": sum(
+                leaf.size // (config.num_seeds * len(collection.series))
+                for leaf in jax.tree.leaves(params)
+            ),
+            "metrics": {name: statistics(values) for name, values in results.items()},
+            "threshold": threshold if np.isfinite(threshold) else None,
+            "params_sha256": params_sha256(params),
+            "state_sha256": state_sha256 or params_sha256(params),
+            "seconds": seconds,
+            "data": _describe(collection),
+            "notes": list(collection.notes),
+            "tables": {"Alarms of the first network": alarms.alarm_rows(collection, listed)},
+        }
+        captions = {}
+        for index in figures.shown_series(collection, listed):
+            series = collection.series[index]
+            captions |= draw_figure(
+                directory,
+                f"series_{index}",
+                f"{series.name}: values and scores by the first network. Labelled windows are "
+                "green, alarms red lines, the threshold is dashed.",
+                lambda series=series, index=index: figures.draw_series(
+                    series,
+                    scores[0][index],
+                    threshold,
+                    [alarm for alarm in listed if alarm.series == index],
+                ),
+            )
+        published = _PUBLISHED if collection.is_named else None
+        return finish(directory, config, summary, captions, published)
+
+
+def _score(
+    config: Config, collection: SeriesCollection, directory: runs.RunDirectory
+) -> tuple[list[list[np.ndarray]], Any, Any]:
+    """Scores by network and series, parameters, and the hash of the last state."""
+    method = config.method
+    if not isinstance(method, Online):
+        result = score_windows(config, collection.series, directory)
+        return result.scores, result.params, result.state_sha256
+    learned = learn_series(config, collection.series, directory)
+    scores = [
+        [
+            online_scores(errors, short_windows=method.short_windows, rest_steps=method.rest_steps)
+            for errors in network
+        ]
+        for network in learned.errors
+    ]
+    return scores, learned.params, learned.state_sha256
+
+
+def _evaluate(
+    config: Config, collection: SeriesCollection, scores: list[list[np.ndarray]]
+) -> tuple[dict[str, list[float]], float]:
+    """Metrics, one value for each network, and the threshold of the first."""
+    if not collection.is_labelled:
+        threshold = alarms.threshold_of(scores[0], config.max_alarms)
+        num_alarms = [
+            float(
+                sum(
+                    (rows >= alarms.threshold_of(network, config.max_alarms)).sum()
+                    for rows in network
+                )
+            )
+            for network in scores
+        ]
+        return {"num_alarms": num_alarms}, threshold
+    results: list[dict[str, float]] = []
+    thresholds = []
+    for network in scores:
+        values, threshold = nab_metrics(collection.series, network)
+        thresholds.append(threshold)
+        results.append(values | step_metrics(collection.series, network))
+    return {name: [each[name] for each in results] for name in results[0]}, thresholds[0]
+
+
+def _reach(config: Config) -> tuple[int, int]:
+    """Steps before and after a step that its score was computed from, besides all earlier errors.
+
+    Of a method of windows, a window of the longest period on both sides.
+    """
+    if isinstance(config.method, Online):
+        return max((*config.method.short_windows, 1)) - 1, 0
+    return config.method.num_points, config.method.num_points
+
+
+def _write_scores(
+    directory: runs.RunDirectory, collection: SeriesCollection, scores: list[list[np.ndarray]]
+) -> None:
+    """Write `scores.npz`: `names`, and `series_0`, ..., of `(networks, time)` in their order."""
+    content = io.BytesIO()
+    arrays = {"names": np.array([series.name for series in collection.series])} | {
+        f"series_{index}": np.stack([network[index] for network in scores])
+        for index in range(len(collection.series))
+    }
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    with atomic_write(directory.path / "scores.npz") as temporary:
+        temporary.write_bytes(content.getvalue())
+
+
+def _describe(collection: SeriesCollection) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "series": len(collection.series),
+        "steps": sum(len(series.values) for series in collection.series),
+    }
+    if collection.is_labelled:
+        described["labelled windows"] = sum(len(series.windows) for series in collection.series)
+    return described

@@ -1,0 +1,163 @@
+"""Windows, scores of steps and likelihoods, against loops over time."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxnet import anomaly
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+@pytest.fixture
+def series():
+    return np.random.default_rng(0).normal(size=(29, 2))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 7])
+def test_windows_and_means_over_them_are_those_of_a_loop(series, stride):
+    cut = anomaly.windows(jnp.asarray(series), 5, stride)
+    starts = range(0, 29 - 5 + 1, stride)
+    np.testing.assert_array_equal(cut, [series[s : s + 5] for s in starts])
+    values = np.random.default_rng(1).normal(size=(len(starts), 5))
+    means, last = [], []
+    for step in range(29):
+        inside = [values[i, step - s] for i, s in enumerate(starts) if s <= step < s + 5]
+        means.append(np.mean(inside) if inside else means[-1])
+        ended = [i for i, s in enumerate(starts) if s + 4 <= step]
+        last.append(values[max(ended, default=0), 0])
+    np.testing.assert_allclose(anomaly.overlap_mean(jnp.asarray(values), 29, stride), means)
+    scores = jnp.asarray(values[:, 0])
+    actual = anomaly.step_scores(scores, 29, length=5, stride=stride, reduce="last")
+    np.testing.assert_array_equal(actual, last)
+    mean = anomaly.step_scores(scores, 29, length=5, stride=stride)
+    repeated = jnp.broadcast_to(scores[:, None], (len(starts), 5))
+    np.testing.assert_array_equal(mean, anomaly.overlap_mean(repeated, 29, stride))
+
+
+def test_reconstruction_scores_are_mean_squared_errors(series):
+    cut = anomaly.windows(jnp.asarray(series), 4)
+    scores = anomaly.reconstruction_scores(cut, cut + jnp.array([1.0, 3.0]), 29)
+    np.testing.assert_allclose(scores, np.full(29, 5.0))
+
+
+def test_forecast_scores_are_those_of_a_loop():
+    generator = np.random.default_rng(2)
+    series, forecasts = generator.normal(size=(3, 12)), generator.normal(size=(3, 12, 4))
+    scores = anomaly.forecast_scores(jnp.asarray(forecasts), jnp.asarray(series))
+    for row in range(3):
+        for step in range(12):
+            errors = [
+                abs(series[row, step] - forecasts[row, step - h, h - 1])
+                for h in range(1, 5)
+                if h <= step
+            ]
+            np.testing.assert_allclose(scores[row, step], np.mean(errors) if errors else 0)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("k", [1, 3])
+def test_distance_scores_are_those_of_a_loop(series, normalize, causal, k):
+    length = 4
+    cut = np.stack([series[s : s + length] for s in range(29 - length + 1)])
+    if normalize:
+        cut = (cut - cut.mean(1, keepdims=True)) / cut.std(1, keepdims=True)
+    profile = []
+    for i, window in enumerate(cut):
+        apart = [
+            j for j in range(len(cut)) if (i - j >= length if causal else abs(i - j) >= length)
+        ]
+        distances = np.sort([np.sqrt(np.mean((window - cut[j]) ** 2)) for j in apart])
+        profile.append(distances[k - 1] if len(distances) >= k else 0.0)
+    actual = anomaly.distance_scores(
+        jnp.asarray(series), length, k=k, normalize=normalize, causal=causal, block_size=7
+    )
+    expected = anomaly.step_scores(
+        jnp.asarray(profile), 29, length=length, reduce="last" if causal else "mean"
+    )
+    np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_causal_distances_do_not_depend_on_later_steps(series):
+    values = jnp.asarray(series[:, 0])
+    changed = values.at[20:].set(50.0)
+    full, cut = (
+        anomaly.distance_scores(v, 3, normalize=True, causal=True) for v in (values, changed)
+    )
+    np.testing.assert_allclose(full[:20], cut[:20], atol=1e-7)
+
+
+def test_constant_windows_are_all_alike():
+    scores = anomaly.distance_scores(jnp.full(30, 0.1), 5)
+    np.testing.assert_array_equal(scores, np.zeros(30))
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 8, 13, 40])
+def test_rolling_moments_are_those_of_a_loop(window):
+    generator = np.random.default_rng(3)
+    # Far from 0, where differences of cumulative sums would be inaccurate.
+    values, weight = 1e6 + generator.normal(size=(2, 31)), generator.uniform(size=(2, 31))
+    weight[:, 5:9] = 0
+    hidden = np.where(weight > 0, values, np.nan)
+    number, mean, variance = anomaly.rolling_moments(
+        jnp.asarray(hidden), window, weight=jnp.asarray(weight)
+    )
+    for row in range(2):
+        for step in range(31):
+            part = slice(max(step - window + 1, 0), step + 1)
+            x, w = values[row, part], weight[row, part]
+            total = w.sum()
+            np.testing.assert_allclose(number[row, step], total, atol=1e-12)
+            center = (w * x).sum() / total if total else 0.0
+            spread = (w * (x - center) ** 2).sum() / total if total else 0.0
+            np.testing.assert_allclose(mean[row, step], center, rtol=1e-12)
+            np.testing.assert_allclose(variance[row, step], spread, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("log_scale", [False, True])
+def test_anomaly_likelihood_is_that_of_a_loop(log_scale):
+    errors = np.random.default_rng(4).exponential(size=60)
+    actual = anomaly.anomaly_likelihood(
+        jnp.asarray(errors), long_window=20, short_window=3, log_scale=log_scale
+    )
+    for step in range(60):
+        long, short = errors[max(step - 19, 0) : step + 1], errors[max(step - 2, 0) : step + 1]
+        position = (short.mean() - long.mean()) / max(long.std(), 1e-6)
+        tail = scipy.stats.norm.sf(position)
+        expected = np.log(tail) / np.log(1e-10) if log_scale else 1 - tail
+        np.testing.assert_allclose(actual[step], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: anomaly.windows(jnp.zeros(3), 4), r"length 4 exceeds the 3 steps"),
+        (lambda: anomaly.windows(jnp.zeros(3), 2, 0), r"stride must be at least 1, found 0"),
+        (lambda: anomaly.overlap_mean(jnp.zeros((3, 2)), 5), r"of 3 windows, expected 4 for"),
+        (lambda: anomaly.step_scores(jnp.zeros(3), 5, length=2), r"of 3 windows, expected 4"),
+        (
+            lambda: anomaly.distance_scores(jnp.zeros(9), 5),
+            r"length must lie between 1 and 4, found 5; use shorter windows",
+        ),
+        (
+            lambda: anomaly.forecast_scores(jnp.zeros((4, 2)), jnp.zeros(3)),
+            r"forecasts have shape \(4, 2\), expected \(3, 'horizons'\)",
+        ),
+        (
+            lambda: anomaly.anomaly_likelihood(jnp.zeros(9), long_window=4, short_window=4),
+            r"short_window must lie between 1 and 3, found 4; recent errors",
+        ),
+        (
+            lambda: anomaly.anomaly_likelihood(
+                jnp.zeros(9), long_window=4, short_window=2, min_deviation=0.0
+            ),
+            r"min_deviation must be greater than 0",
+        ),
+        (lambda: anomaly.rolling_moments(jnp.zeros(9), 0), r"window must be at least 1, found 0"),
+    ],
+)
+def test_mistakes_are_named(call, message, as_users_run):
+    with pytest.raises(ValueError, match=message):
+        call()
