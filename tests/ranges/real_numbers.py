@@ -269,4 +269,9 @@ NUMBERS = {
         (0.0, 1.0),
         (-0.5, 1.5),
     ),
+    (metrics.nab_score, "probation"): (
+        spread(metrics.nab_score, "probation", [[0.1, 0.9]], [[]]),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
 }
