@@ -219,17 +219,19 @@ def _counted(dilation: _Dilation, length: Array, time: int) -> Array:
 
 
 def _fractions(dilation: _Dilation, params: Params, values: Array, length: Array) -> Array:
-    """The features of one series, `(thresholds * kernels,)`."""
+    """The features of one series, `(thresholds * kernels,)`.
+
+    Whole numbers are counted along the last axis: XLA's loops for CPU are vectorized then.
+    """
     kernel = _KERNELS[:, None, :] * params["channels"][None]
-    shifts = _shifts(values, dilation.step).transpose(1, 0, 2).reshape(len(values), -1)
-    outputs = shifts @ kernel.reshape(-1, _NUM_KERNELS).astype(shifts.dtype)
-    counted = _counted(dilation, length, len(values)).astype(jnp.float32)
-    number = jnp.maximum(counted.sum(0), 1)
-    fractions = [
-        jnp.where(outputs > threshold[None].astype(outputs.dtype), counted, 0).sum(0) / number
-        for threshold in params["threshold"]
-    ]
-    return jnp.concatenate(fractions)
+    shifts = _shifts(values, dilation.step).transpose(0, 2, 1).reshape(-1, len(values))
+    outputs = kernel.reshape(-1, _NUM_KERNELS).T.astype(shifts.dtype) @ shifts
+    counted = _counted(dilation, length, len(values)).T
+    threshold = params["threshold"].astype(outputs.dtype)
+    is_above = (outputs[None] > threshold[..., None]) & counted[None]
+    number = jnp.maximum(counted.sum(axis=1, dtype=jnp.int32), 1)
+    count = is_above.sum(axis=-1, dtype=jnp.int32)
+    return (count.astype(jnp.float32) / number.astype(jnp.float32)[None]).reshape(-1)
 
 
 def _quantiles(
