@@ -90,7 +90,6 @@ def random_features(
     longest, channels = int(parts.train.length.max()), parts.train.values.shape[-1]
     network = jn.nn.random_convolutions(channels, longest, num_features=config.num_features)
 
-    @functools.partial(jax.vmap, in_axes=(0, None, None))
     def features(key: jax.Array, train: jn.Sequences, test: jn.Sequences) -> tuple:
         params = network.fit(key, train)
         known, new = (network.apply(params, series) for series in (train, test))
@@ -100,7 +99,9 @@ def random_features(
         return (known - mean) * factor, (new - mean) * factor
 
     keys = network_keys(config.seed, config.num_seeds, "convolutions")
-    return jax.jit(features)(keys, parts.train, parts.test)
+    # One seed after the other: outputs of convolutions of all seeds do not fit into caches.
+    map_seeds = jax.jit(lambda keys, *series: jax.lax.map(lambda key: features(key, *series), keys))
+    return map_seeds(keys, parts.train, parts.test)
 
 
 class Outputs(NamedTuple):
