@@ -1,5 +1,7 @@
 """Features of recordings, against SciPy and librosa."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,8 @@ def test_frames_are_slices_of_the_signal(size, hop, padding):
 
 
 def test_stft_is_that_of_scipy(x64):
-    signal, window = chirp(), np.asarray(scipy.signal.get_window("hamming", SIZE))
+    signal = chirp()
+    window: Any = scipy.signal.get_window("hamming", SIZE)
     _, _, expected = scipy.signal.stft(
         signal, RATE, window, SIZE, SIZE - HOP, 2 * SIZE, boundary="zeros", padded=False
     )
@@ -78,7 +81,9 @@ def test_mfcc_is_the_dct_of_scipy(x64):
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_deltas_are_those_of_scipy(width, x64):
     values = np.random.default_rng(0).normal(size=(3, 7, 2))
-    expected = scipy.signal.savgol_filter(values, 2 * width + 1, 1, deriv=1, axis=1, mode="nearest")
+    expected: Any = scipy.signal.savgol_filter(
+        values, 2 * width + 1, 1, deriv=1, axis=1, mode="nearest"
+    )
     np.testing.assert_allclose(audio.deltas(jnp.asarray(values), width=width), expected, atol=1e-12)
 
 
