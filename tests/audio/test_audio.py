@@ -251,6 +251,16 @@ def test_the_range_is_limited_below_the_largest_of_the_recording():
     np.testing.assert_array_equal(limited.values[..., 0], [[0, -3, -4, 0], [5, 0, 0, 0]])
 
 
+def test_silence_is_what_is_before_the_first_and_behind_the_last_loud_frame():
+    loud = jnp.array([[-9.0, -8.0, 0.0, -9.0, -2.0, -9.0], [-5.0, -1.0, -7.0, 9.0, 9.0, jnp.nan]])
+    trimmed = audio.trim_silence(jn.Sequences(loud[..., None], jnp.array([6, 3])), 5.0)
+    expected = [[-8, 0, -9, -2, -9, 0], [-5, -1, -7, 0, 0, 0]]
+    np.testing.assert_array_equal(trimmed.values[..., 0], expected)
+    assert trimmed.length.tolist() == [5, 3]
+    none = audio.trim_silence(jn.Sequences(loud[..., None], jnp.array([0, 1])), 5.0, margin=2)
+    assert none.length.tolist() == [0, 1]
+
+
 def rejected():
     bank = audio.mel_filter_bank(4, 64, RATE)
     return {
