@@ -247,7 +247,6 @@ class RecordingFormat:
                     f"{self.frame_size}; record it again, or remove the file"
                 )
         features = self.compute(signals)
-        limit = math.inf if self.max_frames is None else self.max_frames
         seconds = ((self.max_frames or 0) - 1) * self.hop + self.frame_size
         events = {
             f"resampled to {self.sample_rate} Hz": others,
