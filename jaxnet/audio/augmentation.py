@@ -53,7 +53,7 @@ def spec_augment(
 
     >>> network = spec_augment(max_time=5, max_frequency=3)
     >>> x = jnp.ones((4, 20, 8))
-    >>> masked = network.apply({}, x, key=jax.random.key(0))
+    >>> masked = jax.jit(network.apply)({}, x, key=jax.random.key(0))
     >>> masked.shape, bool((masked == 0).any()), bool((network.apply({}, x) == 1).all())
     ((4, 20, 8), True, True)
     """
@@ -111,7 +111,7 @@ def random_resample(
 
     >>> network = random_resample(4, max_shift=0.2, max_warp=0.5)
     >>> recordings = Sequences(jnp.ones((2, 9, 3)), jnp.array([9, 5]))
-    >>> network.apply({}, recordings, key=jax.random.key(0)).shape
+    >>> jax.jit(network.apply)({}, recordings, key=jax.random.key(0)).shape
     (2, 4, 3)
     """
     plain = resample(num_steps)

@@ -211,7 +211,7 @@ def test_without_a_key_random_resample_is_resample():
     expected = nn.resample(4).apply({}, recordings)
     np.testing.assert_array_equal(network.apply({}, recordings), expected)
     # With ranges of 0 only the ends differ, which fade into zeros.
-    still = audio.random_resample(3).apply({}, recordings, key=jax.random.key(0))
+    still = jax.jit(audio.random_resample(3).apply)({}, recordings, key=jax.random.key(0))
     np.testing.assert_allclose(still, nn.resample(3).apply({}, recordings), atol=1e-6)
 
 
@@ -241,7 +241,7 @@ def test_resampled_steps_stay_in_order(stretched):
 def test_a_random_part_ignores_what_lies_beyond_the_length(key):
     values = jnp.ones((2, 6, 2)).at[1, 3:].set(jnp.nan)
     network = audio.random_resample(4, max_shift=0.4, max_warp=0.9)
-    outputs = network.apply({}, jn.Sequences(values, jnp.array([6, 3])), key=key)
+    outputs = jax.jit(network.apply)({}, jn.Sequences(values, jnp.array([6, 3])), key=key)
     assert np.isfinite(outputs).all()
 
 

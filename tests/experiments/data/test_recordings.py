@@ -173,11 +173,12 @@ def test_features_have_the_kinds_that_are_asked_for():
         max_frames=6,
     )
     features = recording_format.compute([TONE.astype(np.float32)])[0]
-    assert features.shape == (6, 15) and len(recording_format.feature_names) == 15
+    assert features.shape == (8, 15) and len(recording_format.feature_names) == 15
     assert recording_format.feature_names[6] == "delta mfcc 1"
     computed = recording_format.transform([read_wav_bytes(wav(TONE), "a")], ["a"])
     assert computed.notes == ["cut after 0.112 seconds: 1 recordings (a)"]
     assert computed.row_notes == ["cut after 0.112 seconds"]
+    assert computed.sequences.values.shape == (1, 6, 15)
 
 
 def test_silence_at_the_ends_is_left_out():
