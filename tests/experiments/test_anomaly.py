@@ -69,6 +69,7 @@ def test_an_alarm_lists_the_records_behind_it(run_directory):
 
 def test_a_run_is_replayed_and_resumed_bitwise(run_directory, monkeypatch):
     folder, config, _ = run_directory
+    monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
     monkeypatch.setattr("experiments.anomaly.online_scores._PIECE", 64)
     whole = experiment.run(dataclasses.replace(config, out=folder / "pieces"))
     assert find_experiment("anomaly") is experiment
@@ -95,7 +96,9 @@ def test_a_run_is_replayed_and_resumed_bitwise(run_directory, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["pca", "distance", "autoencoder"])
-def test_methods_of_windows_find_the_spike(tmp_path, method):
+def test_methods_of_windows_find_the_spike(tmp_path, method, monkeypatch):
+    # Figures, which another test looks at, take longer than all else.
+    monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
     write_table(tmp_path / "load.csv")
     small = {"num_epochs": 1, "num_windows": 50} if method == "autoencoder" else {}
     config = configure(
@@ -125,11 +128,12 @@ def test_labelled_series_are_evaluated(tmp_path, monkeypatch):
         series.append(Series(f"s{index}", np.arange(300) * 300.0, values, windows))
     collection = SeriesCollection("nab", tuple(series), is_named=True, is_labelled=True)
     monkeypatch.setattr(experiment, "load_data", lambda config: collection)
-    config = configure(experiment, num_seeds=1, out=tmp_path / "run", **SMALL)
+    monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
+    config = configure(experiment, num_seeds=1, rest_steps=20, out=tmp_path / "run", **SMALL)
     summary = experiment.run(config)
     values = {name: value["mean"] for name, value in summary["metrics"].items()}
-    assert values["nab_standard"] > 60 and values["nab_standard_second_half"] > 30
-    assert 0 < values["vus_pr"] < 1 and values["hits_at_4_false_alarms"] == 1
+    assert 50 < values["nab_standard"] <= 100 and values["nab_standard_first_half"] > 50
+    assert 0 < values["vus_pr"] < 1 and values["hits_at_4_false_alarms"] > 0.5
     assert {"nab_reward_low_fp", "nab_reward_low_fn", "vus_pr_first_half"} <= set(values)
 
 
