@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from experiments.anomaly.user_series import load_user_series
 from experiments.data.labelled_series import Series, SeriesCollection
 from experiments.data.named import nab
 from experiments.protocol import configure, find_experiment
+from jaxnet import anomaly
 from jaxnet.runs import Interrupted, compare_runs, verify_run
 
 SMALL = {"lags": (1, 2), "seasonal": False, "hidden_dims": (4,), "short_windows": (1, 3)}
@@ -214,6 +216,12 @@ def test_a_rest_keeps_the_scores_that_exceed_those_before():
         ]
         np.testing.assert_array_equal(detection.rested(scores, num_steps), expected)
     np.testing.assert_array_equal(detection.rested(scores, 0), scores)
+
+
+def test_means_of_windows_are_those_of_the_library():
+    values = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    expected = anomaly.overlap_mean(jnp.asarray(values), 12)
+    np.testing.assert_allclose(window_scores.mean_of_windows(values), expected, atol=1e-6)
 
 
 def test_a_threshold_allows_a_number_of_alarms():
