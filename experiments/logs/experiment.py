@@ -42,6 +42,7 @@ from experiments.logs.validation import (
     training_events,
     validate,
     with_batch_for,
+    with_epochs,
 )
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
@@ -108,6 +109,7 @@ def run(config: Config) -> dict[str, Any]:
     check(config, logs)
     users = np.arange(len(logs.users))
     train = training_blocks(config, logs, users, np.zeros(len(users), int), logs.num_training)
+    config = with_epochs(config, len(train.user))
     tested = cut(
         logs,
         users.tolist(),
