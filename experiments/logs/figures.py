@@ -110,7 +110,7 @@ def score_histogram(scores: np.ndarray, labels: np.ndarray | None, threshold: fl
     """
     figure = Figure(figsize=(6.2, 3.6), layout="constrained")
     axes: Axes = figure.subplots()
-    edges = np.histogram_bin_edges(scores, 60)
+    edges = np.histogram_bin_edges(scores, 60).tolist()
     parts = {"all blocks": scores}
     if labels is not None:
         parts = {"the user's own": scores[~labels], "of someone else": scores[labels]}

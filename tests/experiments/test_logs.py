@@ -123,7 +123,7 @@ def test_naive_bayes_is_that_of_scikit_learn():
         bayes = MultinomialNB(alpha=models.PSEUDO_COUNT, fit_prior=False)
         bayes.fit(counts(train), train.user == user)
         rows = blocks.user == user
-        log = bayes.predict_joint_log_proba(counts(blocks)[rows])
+        log = np.asarray(bayes.predict_joint_log_proba(counts(blocks)[rows]))
         np.testing.assert_allclose(scores[rows], log[:, 0] - log[:, 1], rtol=1e-9)
 
 
