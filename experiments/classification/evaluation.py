@@ -225,7 +225,8 @@ def decide(
     @jax.jit
     def decide_all(validated: Any, tested: Any) -> dict[str, Array]:
         thresholds = jax.vmap(choose, (0, None))(*validated)
-        return jax.vmap(rates, (0, None, 0))(*tested, thresholds)
+        outputs, labels = tested
+        return jax.vmap(rates, (0, None, 0))(outputs, labels, thresholds)
 
     return decide_all(validated, tested)
 
