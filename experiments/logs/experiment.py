@@ -12,9 +12,9 @@ training does not have count as nothing, neither for nor against the user. Naive
 against all others (Maxion, Townsend 2002) is scored on the same blocks in the same run.
 
 Published costs take the threshold with the lowest cost on the test blocks; `cost` is that, and
-`cost_at_chosen_threshold` is that of the threshold from training data. The published cost of naive
-Bayes on the commands of Schonlau et al. is 61.4 (Maxion, Townsend 2002); the second command above
-reaches 47.2 in 153 seconds on one core: docs/results.md.
+`cost_at_chosen_threshold` is that of the threshold from training data. On the commands of Schonlau
+et al. naive Bayes has 58.5; the second command above reaches 47.2 in 153 seconds on one core:
+docs/results.md.
 """
 
 from typing import Any
