@@ -142,7 +142,7 @@ def test_weights_may_be_those_of_elements(x64, key):
     y = jax.device_put(random.integers(0, 3, (5, 7)))
     apply = jax.jit(network.apply)
     losses = -np.take_along_axis(
-        special.log_softmax(apply(params, x), axis=-1), np.asarray(y)[..., None], axis=2
+        special.log_softmax(np.asarray(apply(params, x)), axis=-1), np.asarray(y)[..., None], axis=2
     )[..., 0]
     weight = random.integers(0, 3, (5, 7)).astype(float)
     for chosen in (weight, weight[:, 0] + 1):

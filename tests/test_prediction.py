@@ -35,7 +35,7 @@ def test_bits_do_not_depend_on_company(key):
 
 def test_a_stack_of_parameters(key):
     keys = jax.random.split(key, 3)
-    stack = jax.vmap(NETWORK.init)(keys)
+    stack = jax.jit(jax.vmap(NETWORK.init))(keys)
     x = jax.random.normal(key, (6, 5))
     found = jax.vmap(functools.partial(jn.predict, NETWORK.apply), (0, None))(stack, x)
     for index, each in enumerate(keys):

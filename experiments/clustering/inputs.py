@@ -16,8 +16,9 @@ from experiments.data import (
     fit_standardization,
     fit_unit_interval,
     load,
-    standardize,
+    standardize_inputs,
     take,
+    valid_steps,
 )
 from experiments.data.named.term_weights import min_documents
 from experiments.data.texts.text_weights import weights_dataset
@@ -71,7 +72,9 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
     Networks reconstruct numbers in [0, 1]; k-means and mixtures take features of equal variance.
     Words get their TF-IDF weights.
     """
-    x = as_vectors(take(dataset.inputs, rows))
+    chosen = take(dataset.inputs, rows)
+    # Series have one scale for each channel.
+    x = valid_steps(chosen) if isinstance(chosen, Sequences) else as_vectors(chosen)
     if dataset.is_image:
         return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
     if dataset.is_text:
@@ -87,7 +90,9 @@ def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> np.ndarr
     Networks start from features whose mean square is 1, and for them a text has the length of the
     square root of the number of words.
     """
-    vectors = standardize(fitted, as_vectors(x))
+    if not isinstance(x, Sequences):
+        x = as_vectors(x)
+    vectors = as_vectors(standardize_inputs(fitted, x))
     if not is_text(config):
         return vectors
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

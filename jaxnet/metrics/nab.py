@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxnet._checks import require_range
+
 # No point beyond 5000 rows lengthens the probationary period.
 _MAX_ROWS = 5000
 # Positions, in lengths of a window, beyond which a false alarm costs its full weight.
@@ -97,8 +99,7 @@ def nab_score(
     reproduces; the paper has a probationary period of 15 % alone.
     """
     weights = _weights(profile)
-    if not 0 <= probation < 1:
-        raise ValueError(f"nab_score: probation must lie in [0, 1), found {probation}")
+    require_range("nab_score", "probation", probation, 0.0, 1.0, include_high=False)
     if len(scores) != len(windows):
         raise ValueError(
             f"nab_score: scores holds {len(scores)} series and windows {len(windows)}; pass a "

@@ -17,7 +17,7 @@ def problem():
     """A learner, its states, and two series of different lengths whose padding is NaN."""
     network = jn.mlp([3, 4, 1])
     learner = jn.gradient_learner(network.init, jn.regression(network), optax.adam(0.05))
-    states = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
+    states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(2, 14, 3)), generator.normal(size=(2, 14))
     weight = np.arange(14) < np.array(LENGTHS)[:, None]

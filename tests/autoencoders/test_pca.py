@@ -53,7 +53,7 @@ def test_constant_pixels_and_all_components(images):
 def test_float32_is_accurate_for_many_examples_far_from_zero():
     # 60 000 examples, a mean far larger than the deviations, variances over four decades.
     scales = np.logspace(0, -2, 50)
-    x = (10 + np.random.default_rng(0).normal(size=(60_000, 50)) * scales).astype(np.float32)
+    x = jax.device_put(10 + np.random.default_rng(0).normal(size=(60_000, 50)) * scales)
     found = jn.autoencoders.fit_pca(x, 50)
     expected = np.linalg.eigvalsh(np.cov(np.asarray(x, np.float64).T))[::-1]
     np.testing.assert_allclose(found.variances, expected, rtol=2e-3)
@@ -74,7 +74,7 @@ def test_it_maps_over_data_sets(images):
 def test_a_linear_autoencoder_finds_the_principal_subspace(x64, key, tied):
     random, scales = np.random.default_rng(0), np.array([3.0, 2.0, 1.5, 0.7, 0.5, 0.3])
     basis = np.linalg.qr(random.normal(size=(6, 6)))[0]
-    x = random.normal(size=(200, 6)) * scales @ basis + 0.5
+    x = jax.device_put(random.normal(size=(200, 6)) * scales @ basis + 0.5)
     network = jn.autoencoders.mlp_autoencoder([6, 3], tied=tied)
     objective = jn.autoencoders.reconstruction(network, mean=lambda outputs: outputs)
     rate = optax.cosine_decay_schedule(0.03, 2000)

@@ -12,6 +12,9 @@ import jaxnet as jn
 N, DIM, CODE, CLUSTERS = 8, 6, 2, 3
 
 MLP = jn.mlp([DIM, 5, 4], dropout=0.3)
+HEADS = jn.nn.heads(
+    jn.mlp([DIM, 5, 5])[:-1], {"class": jn.mlp([5, 4], input_dropout=0.3), "size": jn.dense(5, 1)}
+)
 AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, 4, CODE], code_activation=jax.nn.sigmoid)
 VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, 4, CODE])
 EVENTS = jn.chain(jn.activation(lambda x: jax.nn.one_hot(x, 4)), jn.dense(4, 4))
@@ -79,6 +82,11 @@ def _objectives() -> dict[str, Case]:
             jn.multilabel_classification(outputs),
             outputs.init,
             INPUTS | {"y": Shape((N, 3), jnp.int32)},
+        ),
+        "multitask": Case(
+            jn.objectives.multitask(HEADS, {"class": jn.classification, "size": jn.regression}),
+            HEADS.init,
+            INPUTS | {"y": {"class": LABELS["y"], "size": WEIGHT}},
         ),
         "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
         "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
@@ -163,6 +171,12 @@ def _networks_over_time() -> dict[str, OverTime]:
         "conv1d": OverTime(
             nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
         ),
+        "spec_augment": OverTime(
+            jn.audio.spec_augment(max_time=2, max_frequency=2), (3,), is_random=True
+        ),
+        "word_recognizer": OverTime(
+            jn.audio.word_recognizer([3, 4, 2], num_steps=4, hidden_dim=4), (3,), is_random=True
+        ),
         "bag_of_embeddings": OverTime(
             nn.bag_of_embeddings(7, [4, 2], dropout=0.2, token_dropout=0.3), (), 7, True
         ),
@@ -244,3 +258,12 @@ def example_data(shapes: Any, seed: int = 0) -> Any:
         return jnp.asarray(generator.uniform(0.1, 0.9, size=leaf.shape), leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def example_params(init: Any, seed: int = 0) -> Any:
+    """Parameters of the structure that `init` gives them, drawn by NumPy: nothing is compiled."""
+    generator = np.random.default_rng(seed)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.normal(size=leaf.shape) / 2, leaf.dtype), shapes
+    )

@@ -11,7 +11,7 @@ from flax import linen, nnx
 
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
-from tests.contracts.registry import OVER_TIME
+from tests.contracts.registry import HEADS, OVER_TIME
 
 NETWORKS = {
     "dense": (jn.dense(6, 3), (6,)),
@@ -29,6 +29,7 @@ NETWORKS = {
     "flatten": (jn.flatten(), (6, 5, 2)),
     "mlp": (jn.mlp([6, 8, 3], dropout=0.3, input_dropout=0.1), (6,)),
     "cnn": (jn.cnn((8, 8, 2), [4, 4], [5, 3], dropout=0.3, convs_per_stage=2), (8, 8, 2)),
+    "heads": (HEADS, (6,)),
     "parallel": (jn.parallel(jn.dense(6, 3), jn.mlp([6, 4, 2])), (6,)),
     "slice": (jn.mlp([6, 8, 3])[:-1], (6,)),
     "reshape": (jn.nn.reshape((2, 3)), (6,)),
@@ -62,10 +63,10 @@ class Computed(NamedTuple):
     """
 
     params: Any
-    together: jax.Array
-    alone: jax.Array
+    together: Any
+    alone: Any
     gradient: jax.Array
-    stacked: jax.Array
+    stacked: Any
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -79,7 +80,11 @@ def computed(request):
         x = jax.random.normal(key, (4, 3, *shape))
         together = net.apply(first, x)
         alone = jax.lax.map(functools.partial(net.apply, first), x.reshape(12, *shape))
-        gradient = jax.grad(lambda x: net.apply(first, x)[0].sum())(x[:, 0])
+
+        def first_outputs(x):
+            return sum(leaf[0].sum() for leaf in jax.tree.leaves(net.apply(first, x)))
+
+        gradient = jax.grad(first_outputs)(x[:, 0])
         apply = jax.vmap(lambda params, key: net.apply(params, x[0], key=key))
         stacked = apply(params, jax.random.split(key, 3))
         return Computed(params, together, alone, gradient, stacked)
@@ -88,9 +93,12 @@ def computed(request):
 
 
 def test_leading_axes_are_batch(computed):
-    together = computed.together
-    np.testing.assert_allclose(
-        np.reshape(computed.alone, together.shape), together, rtol=1e-5, atol=1e-6
+    jax.tree.map(
+        lambda alone, together: np.testing.assert_allclose(
+            np.reshape(alone, together.shape), together, rtol=1e-5, atol=1e-6
+        ),
+        computed.alone,
+        computed.together,
     )
 
 
@@ -116,5 +124,6 @@ def test_params_are_nested_dicts_of_arrays(computed):
 
 
 def test_init_and_apply_survive_jit_and_vmap_over_keys(computed):
-    assert computed.stacked.shape[:2] == (3, 3)
-    assert np.isfinite(computed.stacked).all()
+    for leaf in jax.tree.leaves(computed.stacked):
+        assert leaf.shape[:2] == (3, 3)
+        assert np.isfinite(leaf).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxnet as jn
-from tests.contracts.registry import OVER_TIME
+from tests.contracts.registry import OVER_TIME, example_params
 
 LENGTH = np.array([2, 5, 0], np.int32)
 BEYOND = np.arange(5) >= LENGTH[:, None]
@@ -18,7 +18,7 @@ def case(request):
 
 
 def test_steps_beyond_the_length_change_no_output_and_no_gradient(case, key):
-    params, values = jax.jit(case.network.init)(key), case.example((3, 5))
+    params, values = example_params(case.network.init), case.example((3, 5))
     mask = BEYOND.reshape(*BEYOND.shape, *(1,) * len(case.step))
 
     @jax.jit
@@ -52,7 +52,7 @@ def test_steps_beyond_the_length_change_no_output_and_no_gradient(case, key):
 
 
 def test_more_padding_and_more_axes_of_the_batch_change_nothing(case, key):
-    params, values = jax.jit(case.network.init)(key), jnp.asarray(case.example((2, 3, 5)))
+    params, values = example_params(case.network.init), jnp.asarray(case.example((2, 3, 5)))
     length = np.stack([LENGTH, LENGTH[::-1]])
 
     @jax.jit

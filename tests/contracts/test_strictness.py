@@ -47,7 +47,8 @@ def test_networks(name):
     x = jax.ShapeDtypeStruct((4, 3, *shape), jnp.float32)
 
     def loss(params, x, key):
-        return network.apply(params, x, key=key).sum()
+        outputs = network.apply(params, x, key=key)
+        return sum(leaf.sum() for leaf in jax.tree.leaves(outputs))
 
     jax.eval_shape(network.apply, params, x)
     jax.eval_shape(jax.grad(loss), params, x, KEY)

@@ -39,8 +39,9 @@ METHODS = {
 SCORES = ("accuracy", "nmi", "adjusted_rand_index", "homogeneity", "completeness")
 
 
-# Of those left out here, `tests/contracts` runs the objective, and the emails the command.
-SLOW = {"idec", "autoencoder_kmeans"}
+# Of those left out here, `tests/clustering` and `tests/contracts` test the learner, other tests of
+# commands the mixture (N2D), clusters without a second training (emails) and DCN (marked crash).
+SLOW = {"gmm", "autoencoder_kmeans", "idec", "dcn"}
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
 @pytest.mark.parametrize("rows", [12_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_tables_of_many_rows_train(rows, tmp_path):
     flowers(rows).write_csv(tmp_path / "large.csv")
-    options = ["--label", "species", "--num-epochs", "1", "--num-seeds", "1"]
+    options = ["--label", "species", "--num-epochs", "4", "--num-seeds", "1"]
     options += ["--batch-size", "256", "--learning-rate", "1e-2", "--hidden-dims", "16"]
     options += ["--data", str(tmp_path / "large.csv"), "--out", str(tmp_path / "run")]
     assert main(classification, options) == 0

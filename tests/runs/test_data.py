@@ -95,7 +95,7 @@ def test_host_data_resume_at_their_step(num_runs, tmp_path):
     def run(path, iterate):
         states = learner.init(key)
         if num_runs is not None:
-            states = jax.vmap(learner.init)(jax.random.split(key, num_runs))
+            states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, num_runs))
         with open_directory(path) as directory:
             data = HostData(iterate, steps_per_epoch=5)
             return train(directory, learner, states, data, batches=None, options=options)
@@ -119,7 +119,7 @@ def test_each_run_trains_on_its_own_data(tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 40, 3)).astype(np.float32)
     data, options = {"x": x, "y": x.sum(axis=2)}, TrainOptions(num_epochs=2)
     with open_directory(tmp_path / "both") as directory:
-        states, batches = jax.vmap(learner.init)(keys), jn.training.per_run(10)
+        states, batches = jax.jit(jax.vmap(learner.init))(keys), jn.training.per_run(10)
         both = train(directory, learner, states, data, batches=batches, options=options)
     with open_directory(tmp_path / "second") as directory:
         second_data = jax.tree.map(lambda leaf: leaf[1], data)

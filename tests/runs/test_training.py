@@ -28,7 +28,7 @@ def directory(tmp_path):
 def gradient_states(optimizer, num_runs=2, init=NETWORK.init):
     """A learner of a small network on the digits, and the initial states of a batch of runs."""
     learner = jn.gradient_learner(init, jn.classification(NETWORK), optimizer)
-    return learner, jax.vmap(learner.init)(jax.random.split(jax.random.key(0), num_runs))
+    return learner, jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), num_runs))
 
 
 def test_each_run_stops_by_itself_and_keeps_its_best(digits, directory):
@@ -39,7 +39,7 @@ def test_each_run_stops_by_itself_and_keeps_its_best(digits, directory):
         return params["bias"], {}
 
     learner = jn.gradient_learner(lambda key: {"bias": jnp.zeros(())}, objective, optax.sgd(1.0))
-    states = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
+    states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
     curves = jnp.array(
         [[5.0, 4.0, 4.5, 4.5, 4.5, 1.0, 1.0, 1.0], [5.0, 4.0, 3.0, 3.0, 2.0, 2.5, 2.5, 2.5]]
     )

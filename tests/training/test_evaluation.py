@@ -99,7 +99,7 @@ def test_nested_inputs_tables_and_metrics_of_any_shape(key):
 
 def test_a_batch_of_runs_under_jit(data, key):
     keys = jax.random.split(key, 3)
-    params = jax.vmap(NETWORK.init)(keys)
+    params = jax.jit(jax.vmap(NETWORK.init))(keys)
     arrays = jax.tree.map(jnp.asarray, data)
 
     @jax.jit

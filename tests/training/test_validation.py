@@ -107,7 +107,7 @@ def test_the_watched_run_ends_where_all_runs_are_out_of_patience(batch_of_runs):
     best_epoch, last = stop_by_hand(CURVES[0], PATIENCE)
     assert len(results) == last
     assert int(jn.evaluation_params(results[-1][0])["steps"]) == 2 * best_epoch
-    states = jax.vmap(learner.init)(jax.vmap(run_key)(jnp.array([0, 2])))
+    states = jax.jit(jax.vmap(learner.init))(jax.vmap(run_key)(jnp.array([0, 2])))
     results = list(jn.epochs(learner, states, DATA, **OPTIONS))
     assert len(results) == stop_by_hand(CURVES[2], PATIENCE)[1]
     found = jax.vmap(jn.evaluation_params)(results[-1][0])["steps"]

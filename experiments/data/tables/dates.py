@@ -24,6 +24,7 @@ DAY_FIRST, MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
 # That of the first format that fits.
 _FORMATS = ("%Y-%m-%d", "%d %b %Y", "%b %d %Y")
 _TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_DURATION = r"^\s*(?:2[4-9]|[3-9]\d|\d{3,}):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?\s*$"
 _LIKE_A_DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}"
 
 
@@ -83,6 +84,12 @@ def read_dates(
     values = values.set(~known, None)
     spread = _spread(column, cells, values)
     if (wrong := spread.is_null() & column.is_not_null()).any():
+        if column.filter(wrong).str.contains(_DURATION).all():
+            raise ValueError(
+                f"column {column.name!r} holds times of 24 hours or more, which are durations and "
+                f"not times of day: {describe(column, wrong)}; write them as numbers, such as "
+                f"25.5 hours, or leave the column out (--ignore {column.name})"
+            )
         raise ValueError(
             f"column {column.name!r} holds text in a column of dates: {describe(column, wrong)}; "
             f"correct the cells, say their format with --date-format, or leave the column out "

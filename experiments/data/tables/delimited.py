@@ -91,7 +91,8 @@ def read_delimited(
         rows = iter(lines)
         first = next(rows, (1, []))
         sample = list(itertools.islice(rows, 100))
-        names, nameless = name_columns(first[1], [row for _, row in sample], header)
+        title = _with_row_names(first[1], [row for _, row in sample])
+        names, nameless = name_columns(title, [row for _, row in sample], header)
         columns = _Columns(names, ignore, as_text)
         for line, row in itertools.chain([first] if header == "none" else [], sample, rows):
             columns.add(lines.fitted(line, row, len(names)))
@@ -111,6 +112,14 @@ def _find_delimiter(text: str, preferred: str) -> tuple[str, int]:
         return mark, 1
     unquoted = re.sub(r'"[^"]*"', "", first)
     return max(_DELIMITERS, key=lambda mark: (unquoted.count(mark), mark == preferred)), 0
+
+
+def _with_row_names(title: list[str], rows: list[list[str]]) -> list[str]:
+    """The header with an empty name for a first column that has none, as R writes row names."""
+    if not title or not rows or any(len(row) != len(title) + 1 for row in rows):
+        return title
+    # Where all last cells are empty, each line ends with a delimiter.
+    return ["", *title] if any(row[-1].strip() for row in rows) else title
 
 
 class _Lines:

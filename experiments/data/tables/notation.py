@@ -29,6 +29,11 @@ _CURRENCY = rf"^(?i:{_BEFORE}|원|엔|円|元|₽|zł|kč|ft|lei|лв\.?|руб\
 # Currencies that are written without decimals, and those of countries with decimal points.
 _WHOLE = ("원", "₩", "krw", "円", "엔", "¥", "jpy", "₫", "vnd", "đ")
 _POINTED = ("$", "us$", "usd", "£", "gbp", "₹", "inr", "rs", "rs.")
+_MULTIPLIERS = {
+    *("k", "tsd", "thousand", "lakh", "m", "mm", "mn", "mio", "mil", "million", "millions"),
+    *("cr", "crore", "b", "bn", "mrd", "bil", "billion", "billions", "t", "tn", "trillion"),
+    *("천", "만", "억", "조", "千", "万", "亿", "億"),
+}
 _SPACED = r"^[0-9]{1,3}(?:[ '][0-9]{3})+(?:[.,][0-9]+)?$"
 # From the first that fits: the decimal mark of a number, or that it may be either.
 _KINDS = (
@@ -186,6 +191,12 @@ def _unit(values: polars.DataFrame, saved: str | None) -> str:
     if "%" in given or is_currency:
         shown = listed([values.filter(values["unit"] == unit)["cell"][0] for unit in units])
         raise _NotOneNotationError(f"has several units ({shown}); write all numbers in one")
+    if _MULTIPLIERS.issuperset(given):
+        shown = listed([values.filter(values["unit"] == unit)["cell"][0] for unit in units])
+        raise _NotOneNotationError(
+            f"has multipliers of numbers ({shown}); write all numbers in full, such as 5000 for "
+            "5K, say that they are names with --categories"
+        )
     raise _NamesError("has several units; write all numbers in one")
 
 

@@ -70,6 +70,8 @@ def test_numbers_in_another_notation(cells, numbers):
         (["1.5", "1,5"], "has decimal points and decimal commas ('1.5' and '1,5')"),
         (["5%", "6", "7%"], "has several units"),
         (["$5", "€6"], "has several units ('$5', '€6')"),
+        (["5K", "3M", "200"], "has multipliers of numbers ('200', '5K', '3M'); write all numbers"),
+        (["10:30", "25:15:00"], "times of 24 hours or more, which are durations"),
         (["1,5", "2,5", "x"], "holds text in a column of numbers: 1 cell of 3 (row 3: 'x'"),
         (["$1", "$2", "free"], "name marks of missing cells with --missing"),
         (["2024-01-01", "2024-01-02", "x"], "holds text in a column of dates: 1 cell of 3"),

@@ -154,6 +154,15 @@ def test_an_index_of_pandas_is_dropped(write):
     assert read(write("id,x\n0,1\n1,2\n"))[0].columns == ["id", "x"]
 
 
+def test_row_names_of_r_are_a_column_without_a_name(write):
+    frame, notes = read(write('"a","b"\n"1",2,x\n"2",4,y\n'))
+    assert frame.columns == ["a", "b"] and frame.rows() == [(2, "x"), (4, "y")]
+    assert "column 1 counts the rows and has no name; dropped" in notes
+    frame, notes = read(write('"a","b"\n"ann",2,x\n"bob",4,y\n'))
+    assert frame.columns == ["column_1", "a", "b"]
+    assert "column 1 has no name and is called column_1" in notes
+
+
 def test_an_empty_column_without_a_name_is_dropped(write):
     frame, notes = read(write("x,label,\n0,a,\n1,b,\n"))
     assert frame.columns == ["x", "label"]
