@@ -72,7 +72,7 @@ def test_what_cannot_be_resumed_is_rejected(out, tmp_path, capsys):
     assert "cannot be read" in rejected("--resume", out)
 
 
-def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, tmp_path, capsys):
+def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, capsys):
     assert run("--resume", out) == 0
     assert "the run is finished" in capsys.readouterr().out
     assert run("--resume", out, "--num-epochs", 4) == 0
@@ -86,9 +86,6 @@ def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, tmp_path,
     assert (out / "metrics.jsonl").read_text().count("\n") == 4
     assert run("--resume", out, "--num-epochs", 5) == 0
     assert json.loads((out / "config.json").read_text())["phases"] == [2, 4]
-    # One longer training has another schedule, and so another result.
-    assert run(*QUICK, "--num-epochs", 5, "--schedule", "cosine", "--out", tmp_path / "once") == 0
-    assert "params_sha256" in compare_runs(out, tmp_path / "once")
     capsys.readouterr()
     assert run(out, experiment=replay) == 0
     assert "identical: parameters, state and metrics" in capsys.readouterr().out
