@@ -27,7 +27,8 @@ def find_leaks(dataset: Dataset) -> list[str]:
     ['a']
     """
     names = dataset.feature_names
-    if dataset.is_named or dataset.is_image or len(dataset.y) < _MIN_ROWS or not names:
+    is_table = not dataset.is_image and dataset.length is None and bool(names)
+    if dataset.is_named or not is_table or len(dataset.y) < _MIN_ROWS:
         return []
     if not dataset.class_names:
         return _find_copies(dataset)

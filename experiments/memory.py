@@ -37,7 +37,7 @@ def check_memory(config: Any, init: Callable[[jax.Array], Any]) -> None:
     # A key is not counted: its size in bytes is not public.
     arrays = [leaf for leaf in state if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
     num_bytes = sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in arrays)
-    method = getattr(config, method_field(type(config)) or "", None)
+    method = getattr(config, method_field(type(config)) or "", config)
     limit = memory_limit()
     total = config.num_seeds * num_bytes
     if total > limit:

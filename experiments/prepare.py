@@ -135,9 +135,11 @@ def resolve_threads(config: Config) -> Config:
 
 
 def is_text(config: DataOptions) -> bool:
-    """Whether the features of the data of a config are weights of words."""
-    facts = named_facts(config.dataset) if config.data is None else None
-    return facts is not None and facts.is_text
+    """Whether the data of a config are texts, which become weights of words."""
+    if config.data is not None:
+        return config.text is not None
+    facts = named_facts(config.dataset)
+    return facts is not None and (facts.is_text or facts.is_tokens)
 
 
 def require_vectors(dataset: Dataset, experiment: str) -> None:
@@ -195,10 +197,7 @@ def load_unlabelled(config: Any) -> Dataset:
     if config.data is None:
         return _load_named(config, "classification")
     if config.text is not None:
-        raise ValueError(
-            f"text is for experiments.classification, found experiments.{config.experiment}; "
-            "leave it out"
-        )
+        return _load_texts(config, config.data, "classification")
     if sequences := _load_sequences(config, config.data):
         return sequences
     if holds_images(config.data):

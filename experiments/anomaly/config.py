@@ -46,7 +46,7 @@ class _Windows(Options):
     num_points: Annotated[int, pydantic.Field(ge=2)] = 32
     """Numbers in a window, which are means of its steps."""
     smooth: FractionBelowOne = 0.03
-    """Fraction of the series over which the scores of steps are averaged; 0 leaves them as they are."""
+    """Fraction of the series over which the scores of steps are averaged; 0 averages nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,10 @@ def load_data(config: Config) -> SeriesCollection:
             f"time and ignore are for a user's file, found data set {config.dataset}; name the "
             "file with --data"
         )
+    if config.dataset == "schonlau":
+        raise ValueError(
+            "data set 'schonlau' is of logs; use python -m experiments.logs --dataset schonlau"
+        )
     if config.dataset != "nab":
         raise ValueError(f"unknown data set {config.dataset!r} of series; known: nab")
     return load_nab(config.data_dir)

@@ -46,7 +46,9 @@ def load_user_series(path: Path, *, time: str | None, ignore: tuple[str, ...]) -
     if time is None:
         raise ValueError(f"data needs --time, the column of {path} with the times; name it")
     table = read_table(path, TableOptions(ignore=ignore))
-    frame, notes = table.frame, [*table.notes]
+    frame = table.frame
+    # Times are used as they are, not as features.
+    notes = [note for note in table.notes if not note.startswith(f"column {time!r}:")]
     if time not in frame.columns:
         raise ValueError(
             f"time: {path} has no column {time!r}, found {', '.join(map(repr, frame.columns))}"

@@ -1,7 +1,14 @@
 """Whether data and options of a classification fit each other."""
 
 import jaxnet as jn
-from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Conv1d, Rnn
+from experiments.classification.config import (
+    BagOfEmbeddings,
+    Cnn,
+    Config,
+    Conv1d,
+    Rnn,
+    WordRecognizer,
+)
 from experiments.data import Dataset
 
 
@@ -83,7 +90,13 @@ def _check_model(config: Config, dataset: Dataset) -> None:
         kind = "series"
     elif dataset.is_image:
         kind = "images"
-    takes = {Cnn: "images", Rnn: "series", Conv1d: "series", BagOfEmbeddings: "texts as tokens"}
+    takes = {
+        Cnn: "images",
+        Rnn: "series",
+        Conv1d: "series",
+        WordRecognizer: "series",
+        BagOfEmbeddings: "texts as tokens",
+    }
     needed = takes.get(type(model))
     if needed not in (None, kind):
         other = {"series": "rnn", "texts as tokens": "bag_of_embeddings"}.get(kind, "mlp")

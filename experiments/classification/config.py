@@ -88,6 +88,26 @@ class Conv1d(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class WordRecognizer(Options):
+    """Short recordings stretched to one length, at random in training; convolutions over time."""
+
+    name: Annotated[Literal["word_recognizer"], tyro.conf.Suppress] = "word_recognizer"
+    num_steps: PositiveInt = 24
+    """Steps of every recording after the stretch."""
+    channels: tuple[PositiveInt, ...] = (64, 64)
+    """Channels of each convolution, after which the number of steps is halved."""
+    hidden_dim: PositiveInt = 128
+    """Size of the hidden layer."""
+    dropout: FractionBelowOne = 0.3
+    """Rate of dropout before and after the hidden layer."""
+    max_shift: FractionBelowOne = 0.15
+    """Largest shift of each end of a recording in training, as a fraction of its length, below
+    0.5."""
+    max_warp: FractionBelowOne = 0.5
+    """Largest change of the tempo inside of a recording in training."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BagOfEmbeddings(Options):
     """The embeddings of all tokens of a text as one vector, then dense layers."""
 
@@ -115,7 +135,8 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     """Name of the data set, unless --data names a file: digits, breast_cancer, wine, iris, mnist,
     fashion_mnist, olivetti_faces, emails, or a set of series: JapaneseVowels, GunPoint, ..."""
     model: Annotated[
-        Linear | Mlp | Cnn | Rnn | Conv1d | BagOfEmbeddings, pydantic.Field(discriminator="name")
+        Linear | Mlp | Cnn | Rnn | Conv1d | WordRecognizer | BagOfEmbeddings,
+        pydantic.Field(discriminator="name"),
     ] = Mlp()
     """The network."""
     learning_rate: PositiveFloat | None = 2e-3

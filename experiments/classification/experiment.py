@@ -32,8 +32,9 @@ from experiments.data import (
     Standardization,
     fit_idf,
     fit_standardization,
-    standardize,
+    standardize_inputs,
     take,
+    valid_steps,
 )
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
@@ -157,7 +158,7 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
     if isinstance(x, jn.Sequences):
         if dataset.is_tokens:
             return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
-        return fit_standardization(np.asarray(x.values)[np.asarray(jn.nn.time_mask(x))])
+        return fit_standardization(valid_steps(x))
     if dataset.is_text:
         return fit_idf(x)
     return fit_standardization(x, per_feature=not dataset.is_image)
@@ -165,12 +166,7 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
 
 def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> Inputs:
     """Standardized examples, with the axes that the model takes; tokens stay as they are."""
-    if not isinstance(x, jn.Sequences):
-        return arrange(config, standardize(fitted, x))
-    values, length = map(np.asarray, x)
-    if not np.issubdtype(values.dtype, np.integer):
-        values = standardize(fitted, values)
-    return arrange(config, jn.Sequences(values, length))
+    return arrange(config, standardize_inputs(fitted, x))
 
 
 def _budget(config: Config, labels: np.ndarray) -> float | None:

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 import numpy as np
 
 import jaxnet as jn
-from experiments.classification.config import BagOfEmbeddings, Cnn, Config, Conv1d, Linear, Rnn
+from experiments.classification.config import (
+    BagOfEmbeddings,
+    Cnn,
+    Config,
+    Conv1d,
+    Linear,
+    Rnn,
+    WordRecognizer,
+)
 from experiments.data import Inputs
 from experiments.training import config_optimizer
 
 # Models of sequences of any length.
-SEQUENTIAL = (Rnn, Conv1d, BagOfEmbeddings)
+SEQUENTIAL = (Rnn, Conv1d, WordRecognizer, BagOfEmbeddings)
 
 
 def arrange(config: Config, x: Inputs) -> Inputs:
@@ -57,6 +65,15 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
             kernel_sizes=model.kernel_sizes,
             pooling=model.pooling,
             dropout=model.dropout,
+        )
+    if isinstance(model, WordRecognizer):
+        return jn.audio.word_recognizer(
+            [in_shape[-1], *model.channels, num_outputs],
+            num_steps=model.num_steps,
+            hidden_dim=model.hidden_dim,
+            dropout=model.dropout,
+            max_shift=model.max_shift,
+            max_warp=model.max_warp,
         )
     if isinstance(model, BagOfEmbeddings):
         return jn.nn.bag_of_embeddings(

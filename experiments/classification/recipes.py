@@ -15,6 +15,7 @@ from experiments.classification.config import (
     Linear,
     Mlp,
     Rnn,
+    WordRecognizer,
 )
 from experiments.facts import Facts, batch_size_for, is_large
 
@@ -47,6 +48,7 @@ def recipe(
             "cnn": Cnn(channels=(16, 32), hidden_dims=(128,), dropout=0.0),
             "rnn": Rnn(),
             "conv1d": Conv1d(),
+            "word_recognizer": WordRecognizer(),
             "bag_of_embeddings": BagOfEmbeddings(),
         }[name],
         label_smoothing=0.0,
@@ -92,6 +94,8 @@ def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Conf
     elif isinstance(config.model, BagOfEmbeddings):
         # A schedule that ends where few epochs suffice needs no early stopping.
         options |= _TEXTS | {"num_epochs": 15, "patience": None}
+        if facts.num_classes == 2:
+            options["label_smoothing"] = 0.0
     elif isinstance(config.model, Cnn):
         options["model"] = dataclasses.replace(config.model, dropout=0.2)
     return dataclasses.replace(config, **options)
@@ -116,15 +120,23 @@ def _named(dataset: str, model: str) -> dict[str, Any]:
         case "iris", "mlp":
             model_options = Mlp(hidden_dims=(32,), dropout=0.0)
             return {"model": model_options, "batch_size": 16, "learning_rate": 1e-2}
+        case "JapaneseVowels", "rnn":
+            model_options = Rnn(hidden_dims=(64, 64), bidirectional=True, dropout=0.3)
+            options = {"learning_rate": 3e-3, "schedule": "warmup_cosine", "batch_size": 32}
+            options |= {"num_epochs": 40, "num_seeds": 10, "validation_fraction": 0.0}
+            return {"model": model_options} | options
         case "emails", "linear":
             return {"learning_rate": 2e-2, "num_epochs": 15, "num_seeds": 5}
         case "emails", "mlp":
             options = {"learning_rate": 5e-3, "num_epochs": 10, "num_seeds": 5}
             return {"model": Mlp(hidden_dims=(32,), dropout=0.5)} | options
         case "banking77", "bag_of_embeddings":
-            return _TEXTS | {"batch_size": 128, "num_epochs": 8, "num_seeds": 5}
+            return _TEXTS | {"batch_size": 128, "num_epochs": 5, "num_seeds": 5}
         case "clinc150", "bag_of_embeddings":
             return _TEXTS | {"batch_size": 256, "num_epochs": 6, "num_seeds": 5}
+        case "fsdd", "word_recognizer":
+            options = {"label_smoothing": 0.1, "batch_size": 50, "num_epochs": 25}
+            return options | {"num_seeds": 5}
         case "mnist", "linear":
             return {"num_epochs": 20, "batch_size": 128, "num_seeds": 3}
         case "mnist" | "fashion_mnist", "mlp":

@@ -16,9 +16,12 @@ from experiments.data import (
     fit_standardization,
     fit_unit_interval,
     load,
-    standardize,
+    standardize_inputs,
     take,
+    valid_steps,
 )
+from experiments.data.named.term_weights import min_documents
+from experiments.data.texts.text_weights import weights_dataset
 from experiments.prepare import is_text, load_unlabelled
 from jaxnet.typing import Sequences
 
@@ -27,13 +30,14 @@ NUM_STEPS = 16
 
 
 def load_data(config: Config) -> Dataset:
-    """The data set of a config, whose labels only evaluate.
+    """The data set of a config, whose labels only evaluate; texts as weights of their words.
 
     Raises:
         ValueError: there is no such data set, or its data cannot be used.
     """
     if config.dataset != "mnist_test" or config.data is not None:
-        return load_unlabelled(config)
+        dataset = load_unlabelled(config)
+        return weights_dataset(dataset) if dataset.is_tokens else dataset
     whole = load("mnist", data_dir=config.data_dir)
     test = slice(len(whole.x) - whole.num_official_test, None)
     return dataclasses.replace(
@@ -68,11 +72,13 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
     Networks reconstruct numbers in [0, 1]; k-means and mixtures take features of equal variance.
     Words get their TF-IDF weights.
     """
-    x = as_vectors(take(dataset.inputs, rows))
+    chosen = take(dataset.inputs, rows)
+    # Series have one scale for each channel.
+    x = valid_steps(chosen) if isinstance(chosen, Sequences) else as_vectors(chosen)
     if dataset.is_image:
         return Standardization(np.zeros((), np.float32), np.ones((), np.float32))
     if dataset.is_text:
-        return fit_idf(x)
+        return fit_idf(x, min_documents=min_documents(len(x)))
     if x.min() >= 0 and x.max() <= 1:
         return Standardization(np.zeros(x.shape[1:], np.float32), np.ones(x.shape[1:], np.float32))
     return fit_unit_interval(x) if is_deep(config) else fit_standardization(x)
@@ -84,7 +90,9 @@ def scale_inputs(config: Config, fitted: Standardization, x: Inputs) -> np.ndarr
     Networks start from features whose mean square is 1, and for them a text has the length of the
     square root of the number of words.
     """
-    vectors = standardize(fitted, as_vectors(x))
+    if not isinstance(x, Sequences):
+        x = as_vectors(x)
+    vectors = as_vectors(standardize_inputs(fitted, x))
     if not is_text(config):
         return vectors
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

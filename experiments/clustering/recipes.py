@@ -73,7 +73,7 @@ def _data(facts: Facts) -> dict[str, Any]:
         values |= {"num_seeds": 1, "pretrain_epochs": 40, "num_epochs": 10}
     if facts.name == "mnist_test":
         values |= {"num_seeds": 3, "pretrain_epochs": 60, "num_epochs": 40}
-    if facts.is_text:
+    if facts.is_text or facts.is_tokens:
         values |= {"hidden_dims": (256,), "pretrain_epochs": 20, "pretrain_rate": 3e-4}
         values |= {"num_epochs": 20, "learning_rate": 3e-4}
     return values

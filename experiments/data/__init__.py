@@ -20,6 +20,8 @@ from experiments.data.scaling import (
     fit_standardization,
     fit_unit_interval,
     standardize,
+    standardize_inputs,
+    valid_steps,
 )
 from experiments.data.series import holds_series, load_series
 from experiments.data.splits import Split, folds, split
@@ -52,5 +54,7 @@ __all__ = [
     "read_rows",
     "split",
     "standardize",
+    "standardize_inputs",
     "take",
+    "valid_steps",
 ]

@@ -126,10 +126,12 @@ def load_user_logs(
         users = tuple(dict.fromkeys(names.tolist()))
         if not 2 <= len(users) <= MAX_USERS:
             raise ValueError(
-                f"user: column {named['user']!r} names {len(users)}, expected 2 to {MAX_USERS} "
-                "users, who are told apart from each other"
+                f"user: column {named['user']!r} names {len(users)} users, expected 2 to "
+                f"{MAX_USERS}, who are told apart from each other"
             )
-        rows = [order[names == name] for name in users]
+        index = {name: number for number, name in enumerate(users)}
+        codes = np.array([index[name] for name in names])
+        rows = [order[codes == number] for number in range(len(users))]
         events = cells["event"].to_numpy()
         vocabulary, encoded = encode_logs([events[each].tolist() for each in rows])
         num_training = tuple(int(fraction * len(each)) for each in rows)

@@ -34,6 +34,8 @@ def restore_format(content: dict[str, Any] | None) -> Any:
             from experiments.data.series import SeriesFormat as Fitted
         case "texts":
             from experiments.data.texts.text_format import TextFormat as Fitted
+        case "text_weights":
+            from experiments.data.texts.text_weights import TextWeights as Fitted
         case "recordings":
             from experiments.data.recordings.recording_format import RecordingFormat as Fitted
         case kind:
@@ -74,6 +76,8 @@ def read_rows(
         from experiments.data.texts.text_table import load_new_texts
 
         return load_new_texts(path, fitted, options=options, carry=carry)
+    if fitted.kind == "text_weights":
+        return fitted.load(path, options, carry)
     given = TableOptions() if options is None else options
     for name in TableOptions.__dataclass_fields__:
         if getattr(given, name) != getattr(TableOptions(), name):

@@ -10,6 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from experiments.data.dataset import Inputs
+from jaxnet.nn import time_mask
+from jaxnet.typing import Sequences
+
 # Of the standard deviation: how far float32 may move a number before that is noticed.
 _MAX_ROUNDING = 1e-3
 
@@ -59,6 +63,33 @@ def fit_standardization(
         np.where(constant, low, mean).astype(x.dtype),
         np.where(constant, 1.0, deviation).astype(x.dtype),
     )
+
+
+def valid_steps(x: Sequences) -> Shaped[np.ndarray, "steps ..."]:
+    """The steps of all sequences, without padding, one after the other.
+
+    >>> valid_steps(Sequences(np.array([[1, 0], [2, 3]]), np.array([1, 2]))).tolist()
+    [1, 2, 3]
+    """
+    return np.asarray(x.values)[np.asarray(time_mask(x))]
+
+
+def standardize_inputs(standardization: Standardization, x: Inputs) -> Inputs:
+    """`standardize` an array, or each step of series; tokens stay as they are.
+
+    Args:
+        standardization: fitted on examples, or on the channels of `valid_steps`.
+        x: an array or sequences.
+
+    Returns:
+        The same kind; what the padding holds is not defined.
+    """
+    if not isinstance(x, Sequences):
+        return standardize(standardization, x)
+    values = np.asarray(x.values)
+    if not np.issubdtype(values.dtype, np.integer):
+        values = standardize(standardization, values)
+    return Sequences(values, np.asarray(x.length))
 
 
 def standardize(

@@ -14,6 +14,7 @@ from jaxnet.objectives.weighting import masked, require_entry, weighted_mean, we
 from jaxnet.typing import Batch, Metrics, Objective, Params, Sequences
 
 UNKNOWN_EVENT = 0
+"""The token of every event that is not in the vocabulary."""
 
 
 def event_vocabulary(events: Iterable[str]) -> tuple[str, ...]:

@@ -106,6 +106,8 @@ def random_convolutions(
                 f"{function}: the values have shape {x.values.shape}, expected (*batch, time, "
                 f"{in_channels})"
             )
+        if not jnp.issubdtype(x.values.dtype, jnp.floating):
+            x = x._replace(values=jnp.asarray(x.values, jnp.float32))
         return zero_padding(x)
 
     def init(key: Array) -> Params:
@@ -118,7 +120,7 @@ def random_convolutions(
             # The variance of the output of one channel is the sum of squared weights.
             scale = jnp.sqrt((_KERNELS**2).sum(0) * part["channels"].sum(0))
             shape = (dilation.num_thresholds, _NUM_KERNELS)
-            part["threshold"] = scale * jax.random.normal(level_key, shape)
+            part["threshold"] = scale[None] * jax.random.normal(level_key, shape)
         return params
 
     def fit(key: Array, x: Sequences | Shaped[Array, "n time in_channels"]) -> Params:
@@ -215,18 +217,18 @@ def _counted(dilation: _Dilation, length: Array, time: int) -> Array:
     """Which steps count for kernels that pad and for those that do not, `(time, kernels)`."""
     steps, reach = jnp.arange(time)[:, None], (_SIZE // 2) * dilation.step
     inside = (steps >= reach) & (steps < length - reach)
-    return jnp.where(dilation.pads | (length <= 2 * reach), steps < length, inside)
+    return jnp.where(dilation.pads[None] | (length <= 2 * reach), steps < length, inside)
 
 
 def _fractions(dilation: _Dilation, params: Params, values: Array, length: Array) -> Array:
     """The features of one series, `(thresholds * kernels,)`."""
-    kernel = _KERNELS[:, None, :] * params["channels"]
+    kernel = _KERNELS[:, None, :] * params["channels"][None]
     shifts = _shifts(values, dilation.step).transpose(1, 0, 2).reshape(len(values), -1)
     outputs = shifts @ kernel.reshape(-1, _NUM_KERNELS).astype(shifts.dtype)
     counted = _counted(dilation, length, len(values)).astype(jnp.float32)
     number = jnp.maximum(counted.sum(0), 1)
     fractions = [
-        jnp.where(outputs > threshold, counted, 0).sum(0) / number
+        jnp.where(outputs > threshold[None].astype(outputs.dtype), counted, 0).sum(0) / number
         for threshold in params["threshold"]
     ]
     return jnp.concatenate(fractions)
@@ -245,9 +247,10 @@ def _quantiles(
     counted = jax.vmap(lambda length: _counted(dilation, length, time))(examples.length)
     counted = jnp.diagonal(counted, axis1=0, axis2=2).T
     ordered = jnp.sort(jnp.where(counted, y, jnp.inf), axis=1)
-    place = levels.T * jnp.maximum(counted.sum(1) - 1, 0)[:, None]
+    last = jnp.maximum(counted.sum(1, keepdims=True) - 1, 0)
+    place = levels.T * last.astype(jnp.float32)
     low = jnp.floor(place).astype(jnp.int32)
-    high = jnp.minimum(low + 1, jnp.maximum(counted.sum(1) - 1, 0)[:, None].astype(jnp.int32))
+    high = jnp.minimum(low + 1, last.astype(jnp.int32))
     below, above = (jnp.take_along_axis(ordered, index, axis=1) for index in (low, high))
-    thresholds = below + (place - low) * (above - below)
-    return jnp.where(counted.any(1)[:, None], thresholds, 0).T
+    thresholds = below + (place - jnp.floor(place)).astype(y.dtype) * (above - below)
+    return jnp.where(counted.any(1, keepdims=True), thresholds, 0).T

@@ -171,6 +171,12 @@ def _networks_over_time() -> dict[str, OverTime]:
         "conv1d": OverTime(
             nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
         ),
+        "spec_augment": OverTime(
+            jn.audio.spec_augment(max_time=2, max_frequency=2), (3,), is_random=True
+        ),
+        "word_recognizer": OverTime(
+            jn.audio.word_recognizer([3, 4, 2], num_steps=4, hidden_dim=4), (3,), is_random=True
+        ),
         "bag_of_embeddings": OverTime(
             nn.bag_of_embeddings(7, [4, 2], dropout=0.2, token_dropout=0.3), (), 7, True
         ),

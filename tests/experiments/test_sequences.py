@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars
 import pytest
+from scipy.io import wavfile
 
 from experiments import predict, replay
 from experiments.classification import experiment as classification
@@ -133,3 +134,84 @@ def test_series_are_clustered_and_new_ones_get_their_clusters(trained, tmp_path)
         predict.Config(run=tmp_path / "run", data=folder / "waves.ts", out=tmp_path / "new.csv")
     )
     np.testing.assert_array_equal(predictions["cluster"], clusters["network_0"])
+
+
+def tone(path, frequency, seed):
+    """A WAV file of a tone in noise, 0.2 to 0.3 seconds at 8 kHz."""
+    generator = np.random.default_rng(seed)
+    time = np.arange(int(8000 * generator.uniform(0.2, 0.3))) / 8000
+    signal = np.sin(2 * np.pi * frequency * time) + generator.normal(size=len(time)) / 10
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wavfile.write(path, 8000, np.int16(8000 * signal))
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings") / "tones"
+    for index in range(24):
+        name, frequency = ("low", 300) if index % 2 else ("high", 1500)
+        tone(folder / name / f"group{index % 3}" / f"{index}.wav", frequency, index)
+    return folder
+
+
+def test_recordings_are_classified_and_new_ones_predicted(tones, tmp_path):
+    config = configure(
+        classification,
+        "rnn",
+        data=tones,
+        out=tmp_path / "run",
+        num_seeds=2,
+        num_epochs=12,
+        hidden_dims=(8,),
+        learning_rate=0.02,
+    )
+    summary = classification.run(config)
+    assert summary["metrics"]["accuracy"]["mean"] == 1
+    tone(tmp_path / "new" / "some.wav", 290, seed=99)
+    predictions = predict.run(
+        predict.Config(run=tmp_path / "run", data=tmp_path / "new", out=tmp_path / "new.csv")
+    )
+    assert predictions["class"].tolist() == ["low"]
+
+
+def test_each_group_of_recordings_is_left_out_once(tones, tmp_path):
+    config = configure(
+        classification,
+        "rnn",
+        data=tones,
+        group="group",
+        out=tmp_path / "run",
+        num_epochs=2,
+        hidden_dims=(4,),
+    )
+    head, *rows = classification.run(config)["tables"]["Groups"]
+    assert head[0] == "group"
+    assert [row[:2] for row in rows] == [(f"group{index}", "8") for index in range(3)]
+
+
+def test_a_users_texts_are_classified_and_new_ones_predicted(tmp_path):
+    topics = {"card": ("my card is lost", "block the card"), "rain": ("will it rain", "rain again")}
+    rows = [
+        {"said": f"{text} {number}", "topic": topic}
+        for topic, texts in topics.items()
+        for text in texts
+        for number in ("today", "now", "please", "soon", "sir", "then", "here", "there")
+    ]
+    polars.DataFrame(rows).write_csv(tmp_path / "calls.csv")
+    config = configure(
+        classification,
+        data=tmp_path / "calls.csv",
+        text="said",
+        label="topic",
+        out=tmp_path / "run",
+        num_seeds=2,
+        num_epochs=10,
+        embedding_dim=8,
+    )
+    assert classification.run(config)["metrics"]["accuracy"]["mean"] == 1
+    polars.DataFrame({"id": [7], "said": ["Rain tomorrow?"]}).write_csv(tmp_path / "new.csv")
+    predictions = predict.run(
+        predict.Config(run=tmp_path / "run", data=tmp_path / "new.csv", id=("id",))
+    )
+    assert predictions["class"].tolist() == ["rain"]
+    assert predictions["id"].tolist() == ["7"]

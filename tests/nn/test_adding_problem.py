@@ -7,6 +7,7 @@ a mean squared error of 1/6.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -52,7 +53,9 @@ class AddingProblem:
 def errors(time: int, *, num_seeds: int, num_steps: int, batch_size: int = 32) -> np.ndarray:
     """Mean squared errors of networks of several seeds, trained in one program."""
     problem = AddingProblem(time, batch_size, num_steps)
-    network = nn.rnn([2, 32, 32, 1], cell=lambda *dims: nn.min_gru(*dims, gate_bias=-3.0))
+    # The state of a layer without training changes over a fifth of the steps.
+    gate_bias = -math.log(time / 5)
+    network = nn.rnn([2, 64, 64, 1], cell=lambda *dims: nn.min_gru(*dims, gate_bias=gate_bias))
     objective = jn.regression(network)
     rate = optax.warmup_cosine_decay_schedule(0.0, 0.01, num_steps // 20, num_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
@@ -75,8 +78,8 @@ def test_the_mean_has_an_error_of_one_sixth():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("time", "num_steps"), ((100, 1000), (400, 2000)))
+@pytest.mark.parametrize(("time", "num_steps"), ((100, 2000), (400, 2500)))
 def test_the_adding_problem_is_learned(time, num_steps):
-    found = errors(time, num_seeds=5, num_steps=num_steps)
+    found = errors(time, num_seeds=3, num_steps=num_steps)
     print(f"\nT = {time}, {num_steps} steps: mean squared errors {found}")
     assert (found < 1e-3).all()

@@ -69,7 +69,7 @@ def test_kernels_read_subsets_of_channels(params):
     channels = np.concatenate([part["channels"] for part in params.values()], axis=1)
     assert set(np.unique(channels.sum(0))) == {1.0, 2.0}
     assert (channels.mean(1) > 0.5).all()
-    wide = nn.random_convolutions(30, 50).init(jax.random.key(0))
+    wide = jax.jit(nn.random_convolutions(30, 50, num_features=840).init)(jax.random.key(0))
     sizes = np.concatenate([part["channels"].sum(0) for part in wide.values()])
     assert sizes.min() == 1 and sizes.max() == 9
 

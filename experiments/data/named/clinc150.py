@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from experiments.data.dataset import Dataset
-from experiments.data.named.download import fetch, read_pinned
+from experiments.data.named.download import Content, fetch, read_pinned
 from experiments.data.texts.text_format import TextFormat
 from experiments.data.texts.text_table import text_dataset
 
@@ -36,15 +37,39 @@ def load_clinc150(data_dir: Path | None = None) -> Dataset:
     Raises:
         ValueError: the file has another hash (both are named), or the download fails.
     """
+    return _fetch(read_clinc150, data_dir)
+
+
+def load_out_of_scope(data_dir: Path | None = None) -> tuple[str, ...]:
+    """Load the 1 000 requests of the test part that are of none of the intents.
+
+    Args:
+        data_dir: as for `load_clinc150`.
+
+    Returns:
+        The texts behind `out_of_scope` of the data set.
+
+    Raises:
+        ValueError: as `load_clinc150`.
+    """
+    return _fetch(_read_out_of_scope, data_dir)
+
+
+def _fetch(read: Callable[[Path], Content], data_dir: Path | None) -> Content:
     return fetch(
         "clinc150",
         "data_full.json",
         _URL,
         sha256=SHA256,
-        read=read_clinc150,
+        read=read,
         max_bytes=_MAX_BYTES,
         data_dir=data_dir,
     )
+
+
+def _read_out_of_scope(path: Path) -> tuple[str, ...]:
+    parts = json.loads(read_pinned(path, SHA256))
+    return tuple(text.strip() for text, _ in parts["oos_test"])
 
 
 def read_clinc150(path: Path) -> Dataset:
@@ -69,5 +94,5 @@ def read_clinc150(path: Path) -> Dataset:
         dataset,
         num_official_validation=len(parts["val"]),
         num_official_test=len(parts["test"]),
-        out_of_scope=text_format.tokens([text.strip() for text, _ in parts["oos_test"]]),
+        out_of_scope=text_format.tokens(_read_out_of_scope(path)),
     )

@@ -65,8 +65,11 @@ def load_fsdd(
 
 
 def fsdd_format() -> RecordingFormat:
-    """Log energies of 32 mel filters, in frames of 32 ms every 16 ms, for at most 64 frames."""
-    return RecordingFormat.for_rate(8000, max_frames=64)
+    """Log energies of 32 mel filters, in frames of 32 ms every 16 ms, for at most 64 frames.
+
+    They are at most 7 (30 dB) below the largest of the recording, whose mean is subtracted.
+    """
+    return dataclasses.replace(RecordingFormat.for_rate(8000), max_frames=64)
 
 
 def fetch_fsdd(data_dir: Path | None = None) -> dict[str, bytes]:

@@ -1,5 +1,7 @@
 """Words of texts as features: TF-IDF, in a part that needs no fit and a part that is fitted."""
 
+import collections
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +55,41 @@ def term_weights(
         raise _no_words(min_documents, len(documents))
     words = vectorizer.get_feature_names_out()[is_kept]
     return weights[:, is_kept].toarray().astype(np.float32), tuple(map(str, words))
+
+
+def min_documents(num_documents: int) -> int:
+    """The number of documents that must contain a word: `MIN_DOCUMENTS`, or fewer of few documents.
+
+    >>> min_documents(100), min_documents(1_000), min_documents(5_841)
+    (2, 5, 15)
+    """
+    return min(MIN_DOCUMENTS, max(2, num_documents // 200))
+
+
+def known_term_weights(
+    documents: Sequence[Sequence[str]], words: Sequence[str]
+) -> Float[np.ndarray, "documents words"]:
+    """The weights of `term_weights` for words that are known already.
+
+    Args:
+        documents: the words of each document.
+        words: one for each column.
+
+    Returns:
+        float32 `(n, words)`.
+
+    >>> known_term_weights([["a", "b", "a"], []], ("a", "c")).round(2).tolist()
+    [[0.8600000143051147, 0.0], [0.0, 0.0]]
+    """
+    columns = {word: column for column, word in enumerate(words)}
+    x = np.zeros((len(documents), len(words)), np.float32)
+    for row, document in zip(x, documents, strict=True):
+        damped = {word: 1 + math.log(n) for word, n in collections.Counter(document).items()}
+        length = math.hypot(*damped.values())
+        for word, weight in damped.items():
+            if word in columns:
+                row[columns[word]] = weight / length
+    return x
 
 
 def _no_words(min_documents: int, num_documents: int) -> ValueError:

@@ -1,8 +1,7 @@
 """A user's folder of recordings as a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,17 +12,19 @@ from experiments.data.recordings.wav import Recording, read_wav
 
 
 def load_recordings(
-    folder: Path, *, sample_rate: int | None = None, resample: bool = False, **options: Any
+    folder: Path,
+    *,
+    resample: bool = False,
+    format_for_rate: Callable[[int], RecordingFormat] = RecordingFormat.for_rate,
 ) -> Dataset:
     """Read a folder of WAV files that are named by class.
 
     Args:
         folder: `FOLDER/CLASS/*.wav`, `FOLDER/CLASS/GROUP/*.wav`, `FOLDER/CLASS_*.wav` or
             `FOLDER/CLASS_GROUP_*.wav`.
-        sample_rate: of the features; None for that of the recordings, or for the lowest of them
-            where they are resampled: others would need frequencies that are not recorded.
-        resample: whether recordings of another rate are resampled.
-        options: of `RecordingFormat.for_rate`.
+        resample: whether recordings of different rates are resampled, to the lowest: others
+            would need frequencies that are not recorded.
+        format_for_rate: how features are computed at a sample rate.
 
     Returns:
         The data set; `groupings` has `group` where the files name groups.
@@ -33,16 +34,14 @@ def load_recordings(
     """
     files = classify_files(folder)
     recordings = [read_wav(file.path) for file in files]
-    if sample_rate is None:
-        rates = {r.sample_rate: file for file, r in zip(files, recordings, strict=True)}
-        if len(rates) > 1 and not resample:
-            listed = ", ".join(f"{file.name} {rate} Hz" for rate, file in sorted(rates.items()))
-            raise ValueError(
-                f"{folder}: recordings have different sample rates: {listed}; convert them, or "
-                "resample (--resample)"
-            )
-        sample_rate = min(rates)
-    recording_format = RecordingFormat.for_rate(sample_rate, **options)
+    rates = {r.sample_rate: file for file, r in zip(files, recordings, strict=True)}
+    if len(rates) > 1 and not resample:
+        listed = ", ".join(f"{file.name} {rate} Hz" for rate, file in sorted(rates.items()))
+        raise ValueError(
+            f"{folder}: recordings have different sample rates: {listed}; convert them, or "
+            "resample (--resample)"
+        )
+    recording_format = format_for_rate(min(rates))
     return recordings_dataset(folder.name, files, recordings, recording_format, resample=resample)
 
 

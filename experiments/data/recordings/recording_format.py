@@ -53,9 +53,10 @@ class RecordingFormat:
         features: log energies of the filters, or their cepstral coefficients.
         num_coefficients: of "mfcc".
         num_deltas: 1 adds slopes over time to the features, 2 also their slopes.
+        max_range: log energies are at least this much below the largest of the recording, in
+            natural logarithms (7 are 30 dB); None for any range.
         normalization: over the frames of each recording: none, their mean, or mean and variance.
-        floor: the smallest energy; the power of a tone at full scale is about
-            `frame_size ** 2 / 16`.
+        floor: the smallest energy; that of a tone at full scale is about `frame_size ** 2 / 16`.
         max_frames: longer recordings are cut, with a note; None for any length.
 
     >>> fitted = RecordingFormat.for_rate(8000)
@@ -80,6 +81,7 @@ class RecordingFormat:
     features: Literal["log_mel", "mfcc"] = "log_mel"
     num_coefficients: int = 13
     num_deltas: Literal[0, 1, 2] = 0
+    max_range: float | None = None
     normalization: Literal["none", "mean", "mean_variance"] = "none"
     floor: float = 1e-8
     max_frames: int | None = None
@@ -87,7 +89,9 @@ class RecordingFormat:
     def __post_init__(self) -> None:
         # The functions of the library say what is wrong.
         bank = self._bank()
-        audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
+        energies = audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
+        if self.max_range is not None:
+            audio.limit_range(energies, self.max_range)
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"max_frames must be at least 1, found {self.max_frames}")
         audio.frame(jnp.zeros(self.frame_size), self.frame_size, self.hop)
@@ -109,7 +113,6 @@ class RecordingFormat:
         frame_seconds: float = 0.032,
         hop_seconds: float = 0.016,
         num_filters: int = 32,
-        **options: Any,
     ) -> "RecordingFormat":
         """A format whose frames last equally long at every sample rate.
 
@@ -117,12 +120,12 @@ class RecordingFormat:
             sample_rate: of the recordings, Hz.
             frame_seconds: length of a frame.
             hop_seconds: time from one frame to the next.
-            num_filters: number of mel filters, from 60 Hz to 3800 Hz, or to 95 % of half the
-                sample rate where that is higher (at most 7600 Hz) or lower.
-            options: other attributes by name.
+            num_filters: number of mel filters, from 60 Hz to 95 % of half the sample rate, at most
+                7600 Hz.
 
         Returns:
-            The format.
+            Log energies of the filters, limited to a range of 7, without their mean over the
+            frames.
 
         Raises:
             ValueError: a value that does not fit the sample rate.
@@ -136,7 +139,8 @@ class RecordingFormat:
             num_filters,
             60.0,
             min(7600.0, 0.475 * sample_rate),
-            **options,
+            max_range=7.0,
+            normalization="mean",
         )
 
     @property
@@ -314,6 +318,8 @@ class RecordingFormat:
             signals, self.frame_size, self.hop, fft_size=self.fft_size, padding="valid"
         )
         features = audio.log_mel(power, self._bank(), floor=self.floor)
+        if self.max_range is not None:
+            features = audio.limit_range(features, self.max_range)
         if self.features == "mfcc":
             features = audio.mfcc(features, self.num_coefficients)
         if self.normalization != "none":

@@ -22,7 +22,7 @@ class Recording(NamedTuple):
         num_channels: of the file; more than one were averaged.
     """
 
-    samples: Float32[np.ndarray, "num_samples"]
+    samples: Float32[np.ndarray, " num_samples"]
     sample_rate: int
     num_channels: int
 
@@ -82,7 +82,7 @@ def read_wav_bytes(content: bytes, name: str) -> Recording:
         ) from error
     except (struct.error, EOFError, UnboundLocalError, ZeroDivisionError, TypeError) as error:
         raise ValueError(f"{name}: the header of the WAV file ends too early: {_ENDS}") from error
-    num_channels = 1 if values.ndim == 1 else values.shape[1]
+    num_channels = 1 if values.ndim == 1 else int(np.size(values, 1))
     if values.size == 0 or rate <= 0:
         raise ValueError(
             f"{name}: found {values.size} samples at {rate} Hz, expected a recording; record it "

@@ -14,7 +14,7 @@ from jaxnet.nn.sequences import pad_sequences
 from jaxnet.typing import Sequences
 
 NUM_TOKENS = 1 << 14
-MAX_TOKENS = 256
+MAX_TOKENS = 200
 # What a message and a report show of a text.
 TITLE_LENGTH = 80
 
@@ -106,7 +106,7 @@ class TextFormat:
     label: str | None = None
     class_names: tuple[str, ...] = ()
     word_ngrams: int = 2
-    character_ngrams: tuple[int, int] | None = (3, 5)
+    character_ngrams: tuple[int, int] | None = (3, 4)
     num_tokens: int = NUM_TOKENS
     max_tokens: int = MAX_TOKENS
     encoding: str | None = None

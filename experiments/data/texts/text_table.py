@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def text_dataset(
     >>> fitted = TextFormat(class_names=names)
     >>> calls = text_dataset("calls", ["Where is my card?", "PIN"], np.arange(2), fitted)
     >>> calls.is_tokens, calls.x.shape, calls.num_tokens
-    (True, (2, 36), 16384)
+    (True, (2, 31), 16384)
     """
     tokens = text_format.tokens(texts)
     return Dataset(
@@ -82,7 +82,7 @@ def load_texts(
     ...     _ = path.write_text("said,topic\\nWhere is my card?,card\\nI lost my PIN,pin\\n")
     ...     calls = load_texts(path, text="said", label="topic")
     >>> calls.titles, calls.y.tolist(), calls.class_names, calls.length.tolist()
-    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'), [36, 25])
+    (('Where is my card?', 'I lost my PIN'), [0, 1], ('card', 'pin'), [31, 23])
     """
     # Polars takes a quarter of a second to import.
     from experiments.data.tables.inference import infer
@@ -128,14 +128,28 @@ def load_texts(
     return dataclasses.replace(dataset, notes=tuple(f"{path.name}: {note}" for note in notes))
 
 
-def load_new_texts(
+class NewTexts(NamedTuple):
+    """New texts, to predict from.
+
+    Attributes:
+        texts: as they are in the file, without white space around them.
+        carried: columns that the output takes over: name -> cells as they are in the file.
+        notes: what the user should know, a sentence each.
+    """
+
+    texts: list[str]
+    carried: dict[str, list[Any]]
+    notes: list[str]
+
+
+def read_new_texts(
     path: Path,
     text_format: TextFormat,
     *,
     options: TableOptions | None = None,
     carry: Sequence[str] = (),
-) -> NewRows:
-    """Load new texts, to predict from.
+) -> NewTexts:
+    """Read new texts as those of the run were read.
 
     Args:
         path: a file as for `load_texts`; it may lack the label and have more columns.
@@ -144,7 +158,7 @@ def load_new_texts(
         carry: columns that are taken over as they are, such as an identifier.
 
     Returns:
-        Tokens, and what goes with them.
+        Texts, and what goes with them.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -156,16 +170,43 @@ def load_new_texts(
     path = Path(path)
     given = TableOptions() if options is None else options
     header = "first" if text_format.has_header else "none"
+    carry = [clean_name(name) for name in carry]
     with naming(path):
         read = dataclasses.replace(given, ignore=(), header=header)
         table = read_cells(path, read, likely=text_format.encoding)
-        for name in map(clean_name, carry):
+        for name in carry:
             require_column("carry", name, table.frame.columns)
         require_column("text", text_format.text, table.frame.columns)
         cells = _read_texts(table, text_format.text, (*text_format.missing, *given.missing))
-        carried = {name: table.frame[name].to_list() for name in map(clean_name, carry)}
-        notes = [f"{path.name}: {note}" for note in (*table.notes, *text_format.notes(cells))]
-    return NewRows(text_format.tokens(cells), carried, [""] * len(cells), notes)
+    carried = {name: table.frame[name].to_list() for name in carry}
+    return NewTexts(cells, carried, [f"{path.name}: {note}" for note in table.notes])
+
+
+def load_new_texts(
+    path: Path,
+    text_format: TextFormat,
+    *,
+    options: TableOptions | None = None,
+    carry: Sequence[str] = (),
+) -> NewRows:
+    """Load the tokens of new texts, to predict from.
+
+    Args:
+        path: as for `read_new_texts`, and so are the others.
+        text_format: of the training data.
+        options: the encoding, and more marks of missing cells of this file.
+        carry: columns that are taken over as they are.
+
+    Returns:
+        Tokens, and what goes with them.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: as `read_new_texts`.
+    """
+    texts, carried, notes = read_new_texts(path, text_format, options=options, carry=carry)
+    notes += [f"{Path(path).name}: {note}" for note in text_format.notes(texts)]
+    return NewRows(text_format.tokens(texts), carried, [""] * len(texts), notes)
 
 
 def _read_texts(table: Table, name: str, missing: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from experiments.data.named import banking77, clinc150
+from experiments.data.texts.text_format import TextFormat
+from jaxnet.typing import Sequences
 
 QUESTIONS = b'text,category\r\n"Is it there,\nnow?",card_arrival\r\nWhy so slow ?,a_transfer\r\n'
 REQUESTS = {
@@ -41,9 +43,11 @@ def test_clinc150(tmp_path, monkeypatch):
     assert dataset.class_names == ("change_user_name", "greeting")
     assert dataset.y.tolist() == [1, 0, 1, 1, 0]
     assert (dataset.num_official_validation, dataset.num_official_test) == (1, 2)
-    assert dataset.preprocessing is not None and dataset.out_of_scope is not None
-    expected = dataset.preprocessing.tokens(["test of the moon"])
+    assert isinstance(dataset.preprocessing, TextFormat)
+    assert isinstance(dataset.out_of_scope, Sequences)
+    expected = dataset.preprocessing.tokens(clinc150.load_out_of_scope(tmp_path))
     np.testing.assert_array_equal(dataset.out_of_scope.values, expected.values)
+    assert clinc150.load_out_of_scope(tmp_path) == ("test of the moon",)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """WAV files of users: classes, groups, formats, and what is wrong with a file."""
 
+import dataclasses
 import io
 import struct
 import zipfile
@@ -17,7 +18,9 @@ from experiments.data.recordings.wav import read_wav, read_wav_bytes
 from jaxnet.typing import Sequences
 
 TONE = np.sin(np.arange(1200) * 0.3)
-FORMAT = RecordingFormat.for_rate(8000, num_filters=8)
+FORMAT = dataclasses.replace(
+    RecordingFormat.for_rate(8000, num_filters=8), max_range=None, normalization="none"
+)
 
 
 def wav(samples: np.ndarray, rate: int = 8000) -> bytes:
@@ -135,7 +138,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_becomes_a_data_set_of_series(folder):
-    dataset = load_recordings(folder, num_filters=8)
+    dataset = load_recordings(folder, format_for_rate=lambda rate: FORMAT)
     assert dataset.is_series and dataset.name == folder.name
     assert dataset.class_names == ("no", "yes") and dataset.y.tolist() == [0, 0, 1, 1]
     assert dataset.groupings == {"group": ("ann", "bob", "ann", "bob")}
@@ -147,11 +150,12 @@ def test_a_folder_becomes_a_data_set_of_series(folder):
 
 
 def test_new_recordings_are_read_as_those_of_the_training(folder):
-    dataset = load_recordings(folder, num_filters=8)
+    dataset = load_recordings(folder, format_for_rate=lambda rate: FORMAT)
     restored = restore_format(format_content(dataset.preprocessing))
     assert restored == dataset.preprocessing
     rows = read_rows(folder, restored)
     assert rows.carried["file"][0] == "no/ann/1.wav" and rows.num_rows == 4
+    assert isinstance(rows.x, Sequences)
     np.testing.assert_array_equal(rows.x.values, dataset.x)
     np.testing.assert_array_equal(rows.x.length, dataset.length)
     alone = restored.load(find_wav_files(folder)[3])
@@ -160,9 +164,13 @@ def test_new_recordings_are_read_as_those_of_the_training(folder):
 
 
 def test_features_have_the_kinds_that_are_asked_for():
-    options = {"num_filters": 8, "features": "mfcc", "num_coefficients": 5, "num_deltas": 2}
-    recording_format = RecordingFormat.for_rate(
-        8000, normalization="mean_variance", max_frames=6, **options
+    recording_format = dataclasses.replace(
+        FORMAT,
+        features="mfcc",
+        num_coefficients=5,
+        num_deltas=2,
+        normalization="mean_variance",
+        max_frames=6,
     )
     features = recording_format.compute([TONE.astype(np.float32)])[0]
     assert features.shape == (6, 15) and len(recording_format.feature_names) == 15
@@ -202,12 +210,14 @@ def test_a_recording_shorter_than_a_frame_is_named():
         ({"num_filters": 500}, "lies between two"),
         ({"features": "mfcc", "num_coefficients": 9}, "num_coefficients"),
         ({"max_frames": 0}, "max_frames"),
-        ({"hop_seconds": -1.0, "floor": -1.0}, "floor"),
+        ({"max_range": 0.0}, "width must be greater than 0"),
+        ({"floor": -1.0}, "floor"),
+        ({"fft_size": 128}, "fft_size"),
     ],
 )
 def test_formats_that_cannot_be_computed_are_rejected(change, message):
     with pytest.raises(ValueError, match=message):
-        RecordingFormat.for_rate(8000, **{"num_filters": 8, **change})
+        dataclasses.replace(FORMAT, **change)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"sample_rate": "8000"}'])

@@ -10,9 +10,12 @@ import polars
 import pytest
 
 from experiments.config import TableOptions
+from experiments.data.named.term_weights import term_weights
 from experiments.data.new_rows import format_content, read_rows, restore_format
 from experiments.data.texts.text_format import TextFormat, split_words
 from experiments.data.texts.text_table import load_new_texts, load_texts
+from experiments.data.texts.text_weights import TextWeights, weights_dataset
+from jaxnet.typing import Sequences
 
 ROWS = ("Where is my card?,card", "카드를 잃어버렸어요,card", "My PIN is wrong,pin")
 
@@ -99,6 +102,7 @@ def test_new_texts_are_read_as_those_of_the_run(tmp_path):
     path = write(tmp_path, "7,카드", "8,PIN", header="id,said", encoding="cp949")
     rows = read_rows(path, restored, carry=["id"])
     assert rows.carried == {"id": ["7", "8"]} and rows.num_rows == 2
+    assert isinstance(rows.x, Sequences)
     np.testing.assert_array_equal(rows.x.values, restored.tokens(["카드", "PIN"]).values)
 
 
@@ -145,5 +149,22 @@ def test_notes_of_a_table_of_texts(tmp_path):
     path = write(tmp_path, *ROWS, ROWS[0], "a " * 300 + ",Pin")
     notes = load_texts(path, text="said", label="topic").notes
     assert any("1 of 5 texts repeat another one" in note for note in notes)
-    assert any("1 of 5 texts have more than 256 tokens" in note for note in notes)
+    assert any("1 of 5 texts have more than 200 tokens" in note for note in notes)
     assert any("classes 'Pin', 'pin' differ by capitals" in note for note in notes)
+
+
+def test_weights_of_words_of_new_texts(tmp_path):
+    rows = [f"my {word} is lost {index},topic {index % 2}" for index in range(3) for word in "ab"]
+    data = weights_dataset(load_texts(write(tmp_path, *rows), text="said", label="topic"))
+    assert data.is_text and data.feature_names == (*tuple("012ab"), "is", "lost", "my")
+    expected, words = term_weights([split_words(text) for text in data.titles], min_documents=2)
+    assert words == data.feature_names
+    np.testing.assert_array_equal(data.x, expected)
+    restored = restore_format(json.loads(json.dumps(format_content(data.preprocessing))))
+    assert restored == data.preprocessing
+    rows = read_rows(write(tmp_path, "x1,My a?", "x2,hello", header="id,said"), restored)
+    assert isinstance(rows.x, np.ndarray)
+    np.testing.assert_allclose(rows.x[0, [3, 7]], 3**-0.5, rtol=1e-6)
+    assert rows.row_notes == ["", "no word is in the training data"]
+    with pytest.raises(ValueError, match="not saved weights of words: words must be different"):
+        TextWeights.from_json(json.dumps({"text_format": {}, "words": ["a", "a"]}))

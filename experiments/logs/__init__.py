@@ -1,0 +1,1 @@
+"""Logs of users: who is not who they claim to be."""
