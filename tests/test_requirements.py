@@ -19,7 +19,7 @@ MODULES = {
     "tensorboardx": "tensorboardX",
 }
 # Libraries that `experiments.speed` compares with where a user has installed them.
-PEERS = {"torch", "clustpy"}
+PEERS = {"aeon", "torch", "clustpy"}
 # Modules that are imported by users of an extra only.
 OPTIONAL = {"jaxnet/nn/flax.py": "flax"}
 

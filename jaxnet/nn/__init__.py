@@ -10,6 +10,7 @@ from jaxnet.nn.carried_state import Series, carried, concatenate_series
 from jaxnet.nn.cells import elman, gru, lstm
 from jaxnet.nn.convolution import conv
 from jaxnet.nn.embeddings import embedding, token_dropout
+from jaxnet.nn.fixed_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
 from jaxnet.nn.inspection import summary
@@ -19,7 +20,6 @@ from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
-from jaxnet.nn.random_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
 from jaxnet.nn.resampling import resample
 from jaxnet.nn.self_attention import attention, positional_encoding
