@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -97,6 +98,7 @@ def random_convolutions(
     """
     function = "random_convolutions"
     require_positive(function, in_channels=in_channels, time=time, num_features=num_features)
+    in_channels, time, num_features = map(operator.index, (in_channels, time, num_features))
     if num_features < _NUM_KERNELS:
         raise ValueError(
             f"{function}: num_features must be at least {_NUM_KERNELS}, one for each kernel, "
