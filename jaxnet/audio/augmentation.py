@@ -69,7 +69,8 @@ def spec_augment(
     def mask(key: Array, values: Array, length: Array) -> Array:
         time, dim = values.shape
         time_key, frequency_key = jax.random.split(key)
-        longest = jnp.floor(jnp.asarray(max_fraction) * length).astype(jnp.int32)
+        fraction = jnp.asarray(max_fraction, jnp.float32)
+        longest = jnp.floor(fraction * length.astype(jnp.float32)).astype(jnp.int32)
         in_time = _blocks(time_key, time, length, num_time_masks, jnp.minimum(max_time, longest))
         widest = jnp.asarray(min(max_frequency, dim), jnp.int32)
         in_frequency = _blocks(frequency_key, dim, jnp.int32(dim), num_frequency_masks, widest)

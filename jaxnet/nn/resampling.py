@@ -46,9 +46,10 @@ def resample(num_steps: int) -> Network:
         size = length[..., None].astype(jnp.float32)
         times = jax.lax.broadcast_to_rank(centers, size.ndim) * size - 0.5
         times = jnp.clip(times, 0, jnp.maximum(size - 1, 0))
-        before = jnp.floor(times).astype(jnp.int32)
+        floor = jnp.floor(times)
+        before = floor.astype(jnp.int32)
         after = jnp.minimum(before + 1, jnp.maximum(length[..., None] - 1, 0))
-        fraction = (times - before)[..., None].astype(dtype)
+        fraction = (times - floor)[..., None].astype(dtype)
 
         def at(step: Array) -> Array:
             return jnp.take_along_axis(values.astype(dtype), step[..., None], axis=-2)
