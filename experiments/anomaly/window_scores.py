@@ -146,6 +146,25 @@ def score_windows(
     return WindowScores(scores, params, state_sha256)
 
 
+def mean_of_windows(values: Float[np.ndarray, "windows length"]) -> Float[np.ndarray, " time"]:
+    """`jaxnet.anomaly.overlap_mean` of all windows, on the host.
+
+    Each series has another length, for which a program would be compiled.
+
+    Args:
+        values: a number for each step of each window of stride 1.
+
+    >>> mean_of_windows(np.array([[1.0, 2.0], [4.0, 6.0]])).tolist()
+    [1.0, 3.0, 6.0]
+    """
+    num_windows, length = values.shape
+    sums, counts = np.zeros((2, num_windows + length - 1))
+    for offset in range(length):
+        sums[offset : offset + num_windows] += values[:, offset]
+        counts[offset : offset + num_windows] += 1
+    return sums / counts
+
+
 def _component_scores(values: np.ndarray, method: Pca) -> np.ndarray:
     """Mean squared errors of windows, reconstructed by their first components, of their steps."""
     cut = np.lib.stride_tricks.sliding_window_view(values, method.num_points).astype(np.float64)
@@ -153,8 +172,7 @@ def _component_scores(values: np.ndarray, method: Pca) -> np.ndarray:
     _, components = np.linalg.eigh(centered.T @ centered / len(cut))
     first = components[:, max(len(components) - method.num_components, 0) :]
     errors = np.square(centered - centered @ first @ first.T).mean(axis=1)
-    scores = jnp.asarray(errors, jnp.float32)
-    return np.asarray(anomaly.step_scores(scores, len(values), length=method.num_points))
+    return mean_of_windows(np.broadcast_to(errors[:, None], cut.shape))
 
 
 def _reconstruct(
@@ -190,15 +208,11 @@ def _reconstruct(
     for seed in range(config.num_seeds):
         rows = slice(seed * len(cut), (seed + 1) * len(cut))
         params = jax.tree.map(lambda leaf, rows=rows: leaf[rows], trained.params)
-        reconstructions = outputs(params, jnp.asarray(padded))
+        reconstructions = np.asarray(outputs(params, jnp.asarray(padded)))
         by_network.append(
             [
-                np.asarray(
-                    anomaly.reconstruction_scores(
-                        jnp.asarray(rows), reconstruction[: len(rows)], len(each.values)
-                    )
-                )
-                for rows, reconstruction, each in zip(cut, reconstructions, coarse, strict=True)
+                mean_of_windows(np.square(values - reconstruction[: len(values)]))
+                for values, reconstruction in zip(cut, reconstructions, strict=True)
             ]
         )
     return by_network, trained.params, trained.state_sha256

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +54,11 @@ def parse_nab(contents: dict[str, bytes]) -> SeriesCollection:
         rows = [line.strip().split(",") for line in lines if line.strip()]
         first = {time: row for row, (time, _) in reversed(list(enumerate(rows)))}
         bounds = [tuple(first[time.split(".")[0]] for time in window) for window in windows[name]]
-        seconds = [
-            datetime.strptime(time, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-            for time, _ in rows
-        ]
+        times = np.array([time for time, _ in rows], "datetime64[s]")
         series.append(
             Series(
                 name=name.removesuffix(".csv"),
-                times=np.array(seconds),
+                times=times.astype(np.int64).astype(np.float64),
                 values=np.array([float(value) for _, value in rows]),
                 windows=tuple((start, end) for start, end in bounds),
                 records=np.arange(1, len(rows) + 1),
