@@ -6,9 +6,10 @@
     python -m experiments.anomaly --data load.csv --time when
 
 `online` forecasts each step of each series by a network that has learned from the steps before, and
-scores it by how rare its error is among earlier ones: no score depends on a later step. `level` does
-the same with the values themselves, without a network. The other methods compare windows of the whole series. Labelled windows only evaluate. `alarms.csv` lists the
-alarms with the rows of the file that they were computed from, `scores.npz` holds all scores.
+scores it by how rare its error is among earlier ones: no score depends on a later step. `level`
+does the same with the values themselves, without a network. The other methods compare windows of
+the whole series. Labelled windows only evaluate. `alarms.csv` lists the alarms with the rows of the
+file that they were computed from, `scores.npz` holds all scores.
 
 For labelled series the threshold is the one of the highest NAB score over all series, as in that
 benchmark; without labels it is the lowest with at most --max-alarms alarms.
