@@ -150,7 +150,7 @@ def _cells(column: polars.Series, options: TableOptions) -> polars.Series:
     cells = texts(column)
     missing = cells.is_null() | cells.is_in(["", *options.missing])
     if missing.any():
-        wrong = [str(row + 1) for row in np.flatnonzero(missing.to_numpy())]
+        wrong = [int(row) + 1 for row in np.flatnonzero(missing.to_numpy())]
         raise ValueError(
             f"column {column.name!r} holds no value in row {listed(wrong)}; fill it or remove the "
             "row"

@@ -64,7 +64,7 @@ class Config(OptimizerOptions, WatchOptions, DataOptions, RunOptions):
     """Peak learning rate; None is for optimizers that have no learning rate."""
     batch_size: PositiveInt | Literal["all"] = 256
     """Training blocks in a batch, or all of them where there are fewer."""
-    num_epochs: PositiveInt = 10
-    """Passes over the training blocks."""
+    num_epochs: PositiveInt | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Passes over the training blocks; None makes about 1000 steps."""
     num_seeds: PositiveInt = 5
     """Number of networks that are trained in one compiled program, each from its own seed."""

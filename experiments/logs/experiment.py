@@ -12,7 +12,9 @@ training does not have count as nothing, neither for nor against the user. Naive
 against all others (Maxion, Townsend 2002) is scored on the same blocks in the same run.
 
 Published costs take the threshold with the lowest cost on the test blocks; `cost` is that, and
-`cost_at_chosen_threshold` is that of the threshold from training data. Measured: docs/results.md.
+`cost_at_chosen_threshold` is that of the threshold from training data. On the commands of Schonlau
+et al. naive Bayes has 58.5; the second command above reaches 47.2 in 153 seconds on one core:
+docs/results.md.
 """
 
 from typing import Any
@@ -42,6 +44,7 @@ from experiments.logs.validation import (
     training_events,
     validate,
     with_batch_for,
+    with_epochs,
 )
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
@@ -108,6 +111,7 @@ def run(config: Config) -> dict[str, Any]:
     check(config, logs)
     users = np.arange(len(logs.users))
     train = training_blocks(config, logs, users, np.zeros(len(users), int), logs.num_training)
+    config = with_epochs(config, len(train.user))
     tested = cut(
         logs,
         users.tolist(),

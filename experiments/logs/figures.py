@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.logs.config import Config
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
-from experiments.report.figures.style import BLUE, RED
+from experiments.report.figures.style import BLUE, RED, use_log_scale
 from jaxnet import metrics
 from jaxnet.runs import RunDirectory
 
@@ -90,6 +90,7 @@ def roc_and_cost(
         right.plot(alarms, 100 * (1 - hits + false_alarm_cost * alarms), **style)
     left.set(xlim=(-0.01, 1.01), ylabel="hits")
     right.set(xlim=(0, 0.2), ylim=(0, 130), ylabel="cost in percent")
+    right.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
     for axes in (left, right):
         axes.set_xlabel("false alarms")
         axes.grid(alpha=0.3)
@@ -110,7 +111,7 @@ def score_histogram(scores: np.ndarray, labels: np.ndarray | None, threshold: fl
     """
     figure = Figure(figsize=(6.2, 3.6), layout="constrained")
     axes: Axes = figure.subplots()
-    edges = np.histogram_bin_edges(scores, 60)
+    edges = np.histogram_bin_edges(scores, 60).tolist()
     parts = {"all blocks": scores}
     if labels is not None:
         parts = {"the user's own": scores[~labels], "of someone else": scores[labels]}
@@ -118,7 +119,8 @@ def score_histogram(scores: np.ndarray, labels: np.ndarray | None, threshold: fl
         axes.hist(values, edges, label=name, color=color, alpha=0.6)
     if np.isfinite(threshold):
         axes.axvline(threshold, color="black", linestyle="--", label="threshold")
-    axes.set(xlabel="score", ylabel="blocks", yscale="log")
+    axes.set(xlabel="score", ylabel="blocks")
+    use_log_scale(axes, "y")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
     return figure

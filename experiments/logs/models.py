@@ -63,7 +63,7 @@ def bayes_scores(
 
     `sum_t log p(x_t | others) - log p(x_t | user)`, where each probability is the count of an event
     plus 0.01, divided by their sum. Maxion and Townsend (2002), "Masquerade detection using
-    truncated command lines", section 4.2.
+    truncated command lines".
 
     Args:
         train: the training events of each user, indices into the vocabulary.

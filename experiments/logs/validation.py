@@ -16,7 +16,7 @@ from experiments.logs.models import bayes_scores, network_scores, user_objective
 from experiments.training import batch_size, config_optimizer, network_keys, train_options
 from jaxnet import runs
 
-MAX_CLAIMED = 100_000
+MAX_CLAIMED, NUM_STEPS = 100_000, 1_000
 
 
 class Validation(NamedTuple):
@@ -58,6 +58,14 @@ def with_batch_for(config: Config, num_train: int) -> Config:
     if config.batch_size == "all":
         return config
     return dataclasses.replace(config, batch_size=min(config.batch_size, num_train))
+
+
+def with_epochs(config: Config, num_train: int) -> Config:
+    """The options with a number of passes over the training blocks."""
+    if config.num_epochs is not None:
+        return config
+    steps = max(1, num_train // batch_size(with_batch_for(config, num_train), num_train))
+    return dataclasses.replace(config, num_epochs=-(-NUM_STEPS // steps))
 
 
 def validate(

@@ -4,7 +4,7 @@
     python -m experiments.timeseries --sets GunPoint JapaneseVowels --num-seeds 3
 
 One recipe for all sets: channels standardized on the training series, the features of
-`jaxnet.nn.random_convolutions` (Dempster, Schmidt, Webb 2021), standardized, and logistic
+`jaxnet.nn.random_convolutions` (Dempster, Schmidt, Webb 2021), centered, and logistic
 regression with an L2 penalty, trained by L-BFGS. All seeds of a set, each with its own
 convolutions, are one program. The recipe was chosen by cross-validation of the training series,
 never by test series. ROCKET (Dempster, Petitjean, Webb 2020) is that of aeon with its defaults,

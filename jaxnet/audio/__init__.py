@@ -8,8 +8,9 @@ then `deltas`.
 """
 
 from jaxnet.audio.augmentation import random_resample, spec_augment
-from jaxnet.audio.cepstrum import deltas, limit_range, mfcc, normalize_over_time
+from jaxnet.audio.cepstrum import deltas, mfcc, normalize_over_time
 from jaxnet.audio.framing import frame
+from jaxnet.audio.loudness import limit_range, trim_silence
 from jaxnet.audio.mel import hz_to_mel, log_mel, mel_filter_bank, mel_to_hz
 from jaxnet.audio.recognition import word_recognizer
 from jaxnet.audio.spectrum import power_spectrogram, stft
@@ -28,5 +29,6 @@ __all__ = [
     "random_resample",
     "spec_augment",
     "stft",
+    "trim_silence",
     "word_recognizer",
 ]

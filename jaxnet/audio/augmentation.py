@@ -53,7 +53,7 @@ def spec_augment(
 
     >>> network = spec_augment(max_time=5, max_frequency=3)
     >>> x = jnp.ones((4, 20, 8))
-    >>> masked = network.apply({}, x, key=jax.random.key(0))
+    >>> masked = jax.jit(network.apply)({}, x, key=jax.random.key(0))
     >>> masked.shape, bool((masked == 0).any()), bool((network.apply({}, x) == 1).all())
     ((4, 20, 8), True, True)
     """
@@ -69,7 +69,8 @@ def spec_augment(
     def mask(key: Array, values: Array, length: Array) -> Array:
         time, dim = values.shape
         time_key, frequency_key = jax.random.split(key)
-        longest = jnp.floor(jnp.asarray(max_fraction) * length).astype(jnp.int32)
+        fraction = jnp.asarray(max_fraction, jnp.float32)
+        longest = jnp.floor(fraction * length.astype(jnp.float32)).astype(jnp.int32)
         in_time = _blocks(time_key, time, length, num_time_masks, jnp.minimum(max_time, longest))
         widest = jnp.asarray(min(max_frequency, dim), jnp.int32)
         in_frequency = _blocks(frequency_key, dim, jnp.int32(dim), num_frequency_masks, widest)
@@ -111,7 +112,7 @@ def random_resample(
 
     >>> network = random_resample(4, max_shift=0.2, max_warp=0.5)
     >>> recordings = Sequences(jnp.ones((2, 9, 3)), jnp.array([9, 5]))
-    >>> network.apply({}, recordings, key=jax.random.key(0)).shape
+    >>> jax.jit(network.apply)({}, recordings, key=jax.random.key(0)).shape
     (2, 4, 3)
     """
     plain = resample(num_steps)
@@ -120,8 +121,8 @@ def random_resample(
 
     def stretch(key: Array, values: Array, length: Array) -> Array:
         size = length.astype(jnp.float32)
-        first, end, warp = jax.random.uniform(key, (3,), minval=-1, maxval=1)
-        u = (jnp.arange(num_steps) + 0.5) / num_steps
+        first, end, warp = jax.random.uniform(key, (3,), jnp.float32, -1, 1)
+        u = (jnp.arange(num_steps, dtype=jnp.float32) + 0.5) / num_steps
         u = u + max_warp * warp * jnp.sin(jnp.pi * u) / jnp.pi
         first, end = max_shift * first * size, size * (1 + max_shift * end)
         times = first + u * (end - first) - 0.5

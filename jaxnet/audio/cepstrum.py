@@ -7,12 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 from scipy.fft import dct
 
-from jaxnet._checks import (
-    require_above_zero,
-    require_integer,
-    require_not_negative,
-    require_positive,
-)
+from jaxnet._checks import require_integer, require_not_negative, require_positive
 from jaxnet.audio._over_time import OverTime, with_time
 from jaxnet.nn.sequences import time_mask
 from jaxnet.typing import Sequences
@@ -145,34 +140,3 @@ def normalize_over_time(
         return centered * jax.lax.rsqrt(variance + jnp.asarray(epsilon, values.dtype))
 
     return with_time("normalize_over_time", features, transform)
-
-
-def limit_range(log_energies: OverTime, width: ArrayLike) -> OverTime:
-    """Raise log energies to at least `width` below the largest of the recording.
-
-    `max(x, max x - width)`: what is quieter is background, which differs among rooms and
-    microphones.
-
-    Args:
-        log_energies: of `log_mel`, `(*batch, frames, filters)`, or sequences of these.
-        width: the difference, above 0; in natural logarithms 7 are 30 dB. May be traced.
-
-    Returns:
-        Log energies of the same shape.
-
-    Raises:
-        ValueError: a width of 0 or below; integers.
-
-    >>> limit_range(jnp.array([[0.0, -3.0], [-9.0, -1.0]]), 4.0).tolist()
-    [[0.0, -3.0], [-4.0, -1.0]]
-    """
-    require_above_zero("limit_range", width=width)
-
-    def transform(sequences: Sequences) -> Array:
-        values = jnp.asarray(sequences.values)
-        mask = time_mask(sequences)[..., None]
-        lowest = jnp.asarray(-jnp.inf, values.dtype)
-        largest = jnp.where(mask, values, lowest).max((-2, -1), keepdims=True)
-        return jnp.maximum(values, largest - jnp.asarray(width, values.dtype))
-
-    return with_time("limit_range", log_energies, transform)

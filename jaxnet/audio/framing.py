@@ -61,10 +61,12 @@ def frame(
             f"frame: values of sequences must have one axis more than their lengths, found shapes "
             f"{signal.values.shape} and {signal.length.shape}; reshape (*batch, samples, 1)"
         )
-    signal = zero_padding(Sequences(jnp.asarray(signal.values), jnp.asarray(signal.length)))
-    length = jnp.maximum(0, 1 + (signal.length + (2 * start - size)) // hop)
-    length = jnp.where(signal.length > 0, length, 0).astype(signal.length.dtype)
-    return zero_padding(Sequences(_frames(signal.values, size, hop, start), length))
+    num_samples = jnp.asarray(signal.length)
+    samples = zero_padding(Sequences(jnp.asarray(signal.values), num_samples)).values
+    length = jnp.maximum(0, 1 + (num_samples + (2 * start - size)) // hop)
+    length = jnp.where(num_samples > 0, length, 0).astype(num_samples.dtype)
+    frames = _frames(jnp.asarray(samples), size, hop, start)
+    return zero_padding(Sequences(frames, length))
 
 
 def _frames(signal: Array, size: int, hop: int, start: int) -> Array:

@@ -53,11 +53,9 @@ def word_recognizer(
         ValueError: fewer than three sizes, a size below 1, fewer steps than can be halved for each
             convolution, or a range or rate outside of its limits.
 
-    >>> import jax.numpy as jnp, jaxnet as jn
-    >>> network = word_recognizer([32, 64, 64, 10])
-    >>> recordings = jn.Sequences(jnp.ones((2, 40, 32)), jnp.array([40, 17]))
-    >>> network.apply(network.init(jax.random.key(0)), recordings).shape
-    (2, 10)
+    >>> network = word_recognizer([32, 64, 10])
+    >>> network.names[:4]
+    ('random_resample_0', 'spec_augment_0', 'conv_0', 'layer_norm_0')
     """
     meaning = "hold the sizes of frames, convolutions and output"
     dims = require_sizes("word_recognizer", "dims", dims, meaning, min_length=3)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -37,6 +38,13 @@ class _Dilation(NamedTuple):
     @property
     def name(self) -> str:
         return f"dilation_{self.step}"
+
+
+class _Places(NamedTuple):
+    """Dilations as arrays, for loops over them: steps `(d,)`, which kernels pad `(d, 84)`."""
+
+    step: Array
+    pads: Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -90,6 +98,7 @@ def random_convolutions(
     """
     function = "random_convolutions"
     require_positive(function, in_channels=in_channels, time=time, num_features=num_features)
+    in_channels, time, num_features = map(operator.index, (in_channels, time, num_features))
     if num_features < _NUM_KERNELS:
         raise ValueError(
             f"{function}: num_features must be at least {_NUM_KERNELS}, one for each kernel, "
@@ -104,9 +113,8 @@ def random_convolutions(
                 f"{function}: the values have shape {x.values.shape}, expected (*batch, time, "
                 f"{in_channels})"
             )
-        if not jnp.issubdtype(x.values.dtype, jnp.floating):
-            x = x._replace(values=jnp.asarray(x.values, jnp.float32))
-        return zero_padding(x)
+        dtype = x.values.dtype if jnp.issubdtype(x.values.dtype, jnp.floating) else jnp.float32
+        return zero_padding(Sequences(jnp.asarray(x.values, dtype), jnp.asarray(x.length)))
 
     def init(key: Array) -> Params:
         channels_key, normal_key = jax.random.split(key)
@@ -125,17 +133,23 @@ def random_convolutions(
         x = checked(x)
         channels_key, examples_key = jax.random.split(key)
         params = _draw_channels(channels_key, dilations, in_channels)
-        count = 0
-        for dilation, example_key in zip(
-            dilations, jax.random.split(examples_key, len(dilations)), strict=True
-        ):
-            chosen = jax.random.randint(example_key, (_NUM_KERNELS,), 0, len(x.length))
-            numbers = count + np.arange(dilation.num_thresholds * _NUM_KERNELS)
-            count += len(numbers)
-            levels = ((numbers + 1) * _GOLDEN % 1).reshape(-1, _NUM_KERNELS).astype(np.float32)
-            examples = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], x)
-            part = params[dilation.name]
-            part["threshold"] = _quantiles(dilation, part["channels"], examples, levels)
+        chosen = jax.random.randint(examples_key, (len(dilations), _NUM_KERNELS), 0, len(x.length))
+
+        def quantiles(part: tuple[_Places, Array, Array, Array]) -> Array:
+            place, channels, rows, levels = part
+            return _quantiles(place, channels, jax.tree.map(lambda leaf: leaf[rows], x), levels)
+
+        thresholds = jax.lax.map(
+            quantiles,
+            (
+                _places(dilations),
+                jnp.stack([params[dilation.name]["channels"] for dilation in dilations]),
+                chosen,
+                jnp.asarray(_levels(dilations)),
+            ),
+        )
+        for dilation, of_dilation in zip(dilations, thresholds, strict=True):
+            params[dilation.name]["threshold"] = of_dilation[: dilation.num_thresholds]
         return params
 
     def apply(
@@ -149,13 +163,23 @@ def random_convolutions(
         batch = x.length.shape
         values, length = x.values.reshape(-1, *x.values.shape[-2:]), x.length.reshape(-1)
 
-        def features(example: tuple[Array, Array]) -> Array:
-            parts = [
-                _fractions(dilation, params[dilation.name], *example) for dilation in dilations
-            ]
-            return jnp.concatenate(parts)
+        # Dilations with equal numbers of thresholds are one loop: fewer programs to compile.
+        groups = []
+        for _, members in itertools.groupby(dilations, lambda dilation: dilation.num_thresholds):
+            group = [*members]
+            parts = [params[dilation.name] for dilation in group]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+            groups.append((_places(group), jax.lax.stop_gradient(stacked)))
 
-        params = jax.lax.stop_gradient(params)
+        def features(example: tuple[Array, Array]) -> Array:
+            steps, num_steps = example
+
+            def fractions(part: tuple[_Places, Params]) -> Array:
+                return _fractions(part[0], part[1], steps, num_steps)
+
+            parts = [jax.lax.map(fractions, group) for group in groups]
+            return jnp.concatenate([part.reshape(-1) for part in parts])
+
         found = jax.lax.map(
             features, jax.lax.stop_gradient((values, length)), batch_size=_NUM_AT_ONCE
         )
@@ -204,51 +228,69 @@ def _draw_channels(key: Array, dilations: list[_Dilation], in_channels: int) -> 
     return params
 
 
-def _shifts(values: Array, step: int) -> Array:
-    """The nine shifts of a series `(time, channels)`, `(9, time, channels)`; zeros beyond."""
-    time, reach = len(values), (_SIZE // 2) * step
-    padded = jnp.pad(values, ((reach, reach), (0, 0)))
-    return jnp.stack([padded[place : place + time] for place in range(0, _SIZE * step, step)])
+def _places(dilations: list[_Dilation]) -> _Places:
+    steps = jnp.array([dilation.step for dilation in dilations], jnp.int32)
+    return _Places(steps, jnp.array([dilation.pads for dilation in dilations]))
 
 
-def _counted(dilation: _Dilation, length: Array, time: int) -> Array:
-    """Which steps count for kernels that pad and for those that do not, `(time, kernels)`."""
-    steps, reach = jnp.arange(time)[:, None], (_SIZE // 2) * dilation.step
+def _levels(dilations: list[_Dilation]) -> np.ndarray:
+    """The levels of quantiles, spread evenly by the golden ratio; `(dilations, most, kernels)`."""
+    most = max(dilation.num_thresholds for dilation in dilations)
+    levels = np.zeros((len(dilations), most, _NUM_KERNELS), np.float32)
+    count = 0
+    for row, dilation in zip(levels, dilations, strict=True):
+        numbers = count + np.arange(dilation.num_thresholds * _NUM_KERNELS)
+        count += len(numbers)
+        row[: dilation.num_thresholds] = ((numbers + 1) * _GOLDEN % 1).reshape(-1, _NUM_KERNELS)
+    return levels
+
+
+def _shifts(values: Array, step: Array) -> Array:
+    """The nine shifts of series `(time, ...)`, `(9, time, ...)`; zeros beyond."""
+    time = len(values)
+    index = jnp.arange(time)[None] + (jnp.arange(_SIZE)[:, None] - _SIZE // 2) * step
+    is_there = ((index >= 0) & (index < time)).reshape(*index.shape, *(1,) * (values.ndim - 1))
+    return jnp.where(is_there, values[jnp.clip(index, 0, time - 1)], 0)
+
+
+def _counted(places: _Places, length: Array, time: int) -> Array:
+    """Which steps count, `(kernels, time)`; `length` is one number, or one for each kernel."""
+    steps, reach = jnp.arange(time)[None], (_SIZE // 2) * places.step
+    length = jnp.broadcast_to(length, (_NUM_KERNELS,))[:, None]
     inside = (steps >= reach) & (steps < length - reach)
-    return jnp.where(dilation.pads[None] | (length <= 2 * reach), steps < length, inside)
+    return jnp.where(places.pads[:, None] | (length <= 2 * reach), steps < length, inside)
 
 
-def _fractions(dilation: _Dilation, params: Params, values: Array, length: Array) -> Array:
-    """The features of one series, `(thresholds * kernels,)`."""
+def _fractions(places: _Places, params: Params, values: Array, length: Array) -> Array:
+    """The features of one series for one dilation, `(thresholds, kernels)`.
+
+    Whole numbers are counted along the last axis: XLA's loops for CPU are vectorized then.
+    """
     kernel = _KERNELS[:, None, :] * params["channels"][None]
-    shifts = _shifts(values, dilation.step).transpose(1, 0, 2).reshape(len(values), -1)
-    outputs = shifts @ kernel.reshape(-1, _NUM_KERNELS).astype(shifts.dtype)
-    counted = _counted(dilation, length, len(values)).astype(jnp.float32)
-    number = jnp.maximum(counted.sum(0), 1)
-    fractions = [
-        jnp.where(outputs > threshold[None].astype(outputs.dtype), counted, 0).sum(0) / number
-        for threshold in params["threshold"]
-    ]
-    return jnp.concatenate(fractions)
+    shifts = _shifts(values, places.step).transpose(0, 2, 1).reshape(-1, len(values))
+    outputs = kernel.reshape(-1, _NUM_KERNELS).T.astype(shifts.dtype) @ shifts
+    counted = _counted(places, length, len(values))
+    threshold = params["threshold"].astype(outputs.dtype)
+    is_above = (outputs[None] > threshold[..., None]) & counted[None]
+    number = jnp.maximum(counted.sum(axis=1, dtype=jnp.int32), 1)
+    count = is_above.sum(axis=-1, dtype=jnp.int32)
+    return count.astype(jnp.float32) / number.astype(jnp.float32)[None]
 
 
-def _quantiles(
-    dilation: _Dilation, channels: Array, examples: Sequences, levels: np.ndarray
-) -> Array:
-    """For each kernel the quantiles of its outputs on one example."""
-
-    def outputs(values: Array, kernel: Array, of_channels: Array) -> Array:
-        return jnp.einsum("utc,u,c->t", _shifts(values, dilation.step), kernel, of_channels)
-
+def _quantiles(places: _Places, channels: Array, examples: Sequences, levels: Array) -> Array:
+    """For each kernel the quantiles of its outputs on one example, `(thresholds, kernels)`."""
     time = examples.values.shape[-2]
-    y = jax.vmap(outputs, (0, 1, 1))(examples.values, jnp.asarray(_KERNELS), channels)
-    counted = jax.vmap(lambda length: _counted(dilation, length, time))(examples.length)
-    counted = jnp.diagonal(counted, axis1=0, axis2=2).T
+    # Kernels have the last axis: the channels of each are summed before its weights.
+    total = jnp.einsum("ktc,ck->tk", examples.values, channels.astype(examples.values.dtype))
+    weights = jnp.asarray(_KERNELS, total.dtype)
+    y = (_shifts(total, places.step) * weights[:, None]).sum(0).T
+    counted = _counted(places, examples.length, time)
     ordered = jnp.sort(jnp.where(counted, y, jnp.inf), axis=1)
-    last = jnp.maximum(counted.sum(1, keepdims=True) - 1, 0)
+    last = jnp.maximum(counted.sum(axis=1, dtype=jnp.int32) - 1, 0)[:, None]
     place = levels.T * last.astype(jnp.float32)
     low = jnp.floor(place).astype(jnp.int32)
-    high = jnp.minimum(low + 1, last.astype(jnp.int32))
-    below, above = (jnp.take_along_axis(ordered, index, axis=1) for index in (low, high))
+    below, above = (
+        jnp.take_along_axis(ordered, index, axis=1) for index in (low, jnp.minimum(low + 1, last))
+    )
     thresholds = below + (place - jnp.floor(place)).astype(y.dtype) * (above - below)
-    return jnp.where(counted.any(1, keepdims=True), thresholds, 0).T
+    return jnp.where(counted.any(axis=1)[:, None], thresholds, 0).T

@@ -42,13 +42,13 @@ def resample(num_steps: int) -> Network:
     ) -> Float[Array, "*batch num_steps dim"]:
         values, length = zero_padding(as_sequences(x))
         dtype = jnp.result_type(values.dtype, float) if values.dtype.kind in "biu" else values.dtype
-        centers = (jnp.arange(num_steps) + 0.5) / num_steps
+        centers = (jnp.arange(num_steps, dtype=jnp.float32) + 0.5) / num_steps
         size = length[..., None].astype(jnp.float32)
         times = jax.lax.broadcast_to_rank(centers, size.ndim) * size - 0.5
         times = jnp.clip(times, 0, jnp.maximum(size - 1, 0))
         before = jnp.floor(times).astype(jnp.int32)
         after = jnp.minimum(before + 1, jnp.maximum(length[..., None] - 1, 0))
-        fraction = (times - before)[..., None].astype(dtype)
+        fraction = (times - before.astype(times.dtype))[..., None].astype(dtype)
 
         def at(step: Array) -> Array:
             return jnp.take_along_axis(values.astype(dtype), step[..., None], axis=-2)

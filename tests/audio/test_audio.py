@@ -1,5 +1,7 @@
 """Features of recordings, against SciPy and librosa."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,8 @@ def test_frames_are_slices_of_the_signal(size, hop, padding):
 
 
 def test_stft_is_that_of_scipy(x64):
-    signal, window = chirp(), np.asarray(scipy.signal.get_window("hamming", SIZE))
+    signal = chirp()
+    window: Any = scipy.signal.get_window("hamming", SIZE)
     _, _, expected = scipy.signal.stft(
         signal, RATE, window, SIZE, SIZE - HOP, 2 * SIZE, boundary="zeros", padded=False
     )
@@ -78,7 +81,9 @@ def test_mfcc_is_the_dct_of_scipy(x64):
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_deltas_are_those_of_scipy(width, x64):
     values = np.random.default_rng(0).normal(size=(3, 7, 2))
-    expected = scipy.signal.savgol_filter(values, 2 * width + 1, 1, deriv=1, axis=1, mode="nearest")
+    expected: Any = scipy.signal.savgol_filter(
+        values, 2 * width + 1, 1, deriv=1, axis=1, mode="nearest"
+    )
     np.testing.assert_allclose(audio.deltas(jnp.asarray(values), width=width), expected, atol=1e-12)
 
 
@@ -206,7 +211,7 @@ def test_without_a_key_random_resample_is_resample():
     expected = nn.resample(4).apply({}, recordings)
     np.testing.assert_array_equal(network.apply({}, recordings), expected)
     # With ranges of 0 only the ends differ, which fade into zeros.
-    still = audio.random_resample(3).apply({}, recordings, key=jax.random.key(0))
+    still = jax.jit(audio.random_resample(3).apply)({}, recordings, key=jax.random.key(0))
     np.testing.assert_allclose(still, nn.resample(3).apply({}, recordings), atol=1e-6)
 
 
@@ -236,7 +241,7 @@ def test_resampled_steps_stay_in_order(stretched):
 def test_a_random_part_ignores_what_lies_beyond_the_length(key):
     values = jnp.ones((2, 6, 2)).at[1, 3:].set(jnp.nan)
     network = audio.random_resample(4, max_shift=0.4, max_warp=0.9)
-    outputs = network.apply({}, jn.Sequences(values, jnp.array([6, 3])), key=key)
+    outputs = jax.jit(network.apply)({}, jn.Sequences(values, jnp.array([6, 3])), key=key)
     assert np.isfinite(outputs).all()
 
 
@@ -244,6 +249,16 @@ def test_the_range_is_limited_below_the_largest_of_the_recording():
     values = jnp.array([[[0.0], [-3.0], [-9.0], [jnp.nan]], [[5.0], [jnp.nan]] + [[jnp.nan]] * 2])
     limited = audio.limit_range(jn.Sequences(values, jnp.array([3, 1])), 4.0)
     np.testing.assert_array_equal(limited.values[..., 0], [[0, -3, -4, 0], [5, 0, 0, 0]])
+
+
+def test_silence_is_what_is_before_the_first_and_behind_the_last_loud_frame():
+    loud = jnp.array([[-9.0, -8.0, 0.0, -9.0, -2.0, -9.0], [-5.0, -1.0, -7.0, 9.0, 9.0, jnp.nan]])
+    trimmed = audio.trim_silence(jn.Sequences(loud[..., None], jnp.array([6, 3])), 5.0)
+    expected = [[-8, 0, -9, -2, -9, 0], [-5, -1, -7, 0, 0, 0]]
+    np.testing.assert_array_equal(trimmed.values[..., 0], expected)
+    assert trimmed.length.tolist() == [5, 3]
+    none = audio.trim_silence(jn.Sequences(loud[..., None], jnp.array([0, 1])), 5.0, margin=2)
+    assert none.length.tolist() == [0, 1]
 
 
 def rejected():

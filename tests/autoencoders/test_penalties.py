@@ -27,10 +27,10 @@ def zero(params, batch, key):
 
 def test_contraction_equals_the_closed_form_of_a_sigmoid_layer(key, batch):
     network, params = one_layer(key)
-    weight = jnp.arange(8.0)
-    h = network.encode(params, batch["x"])
+    weight = np.arange(8, dtype=np.float32)
+    h = np.asarray(jax.jit(network.encode)(params, batch["x"]))
     # Rifai et al. (2011), section 3: sum_j (h_j (1 - h_j))^2 sum_i W_ij^2.
-    kernel = params["encoder"]["dense_0"]["kernel"]
+    kernel = np.asarray(params["encoder"]["dense_0"]["kernel"])
     norms = ((h * (1 - h)) ** 2) @ (kernel**2).sum(axis=0)
     expected = float((norms * weight).sum() / weight.sum())
     exact = jax.jit(jn.autoencoders.with_contraction(zero, network, 2.0))
@@ -50,17 +50,17 @@ def test_contraction_equals_jacobians_of_a_deep_encoder(key, batch):
 
 def test_sparsity_equals_scipy(key, batch):
     network, params = one_layer(key)
-    weight = jnp.arange(8.0)
+    weight = np.arange(8, dtype=np.float32)
     weighted = batch | {"weight": weight}
-    codes = np.asarray(network.encode(params, batch["x"]), np.float64)
+    codes = np.asarray(jax.jit(network.encode)(params, batch["x"]), np.float64)
     activity = np.average(codes, axis=0, weights=weight)
     expected = (special.rel_entr(0.1, activity) + special.rel_entr(0.9, 1 - activity)).sum()
-    loss, found = jn.autoencoders.with_kl_sparsity(zero, network, 3.0, target=0.1)(
-        params, weighted, key
-    )
+    penalty = jn.autoencoders.with_kl_sparsity(zero, network, 3.0, target=0.1)
+    loss, found = jax.jit(penalty)(params, weighted, key)
     assert float(loss) == pytest.approx(3 * expected, rel=1e-5)
     assert float(found["activity"]) == pytest.approx(activity.mean(), rel=1e-5)
-    loss, _ = jn.autoencoders.with_l1_sparsity(zero, network, 3.0)(params, weighted, key)
+    penalty = jn.autoencoders.with_l1_sparsity(zero, network, 3.0)
+    loss, _ = jax.jit(penalty)(params, weighted, key)
     expected = np.average(np.abs(codes).sum(axis=1), weights=weight)
     assert float(loss) == pytest.approx(3 * expected, rel=1e-5)
 

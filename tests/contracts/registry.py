@@ -171,6 +171,7 @@ def _networks_over_time() -> dict[str, OverTime]:
         "conv1d": OverTime(
             nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
         ),
+        "resample": OverTime(nn.resample(4), (3,)),
         "spec_augment": OverTime(
             jn.audio.spec_augment(max_time=2, max_frequency=2), (3,), is_random=True
         ),

@@ -1,6 +1,7 @@
 """Logs of users: blocks, scores, alarms, and a whole run on a user's file."""
 
 import csv
+import dataclasses
 import json
 
 import jax
@@ -14,7 +15,7 @@ from experiments.logs import experiment, models
 from experiments.logs.blocks import Blocks, cut, known_tokens, masquerades
 from experiments.logs.config import Config
 from experiments.logs.scores import chosen_threshold, score_metrics
-from jaxnet.runs import compare_runs, verify_run
+from jaxnet.runs import verify_run
 
 SIZE, NUM_EVENTS, USERS = 20, 240, ("ann", "bob", "cid", "dot")
 
@@ -76,7 +77,7 @@ def test_a_run_finds_the_blocks_of_others(config, summary):
     assert summary["data"]["blocks"] == 24 and summary["data"]["blocks of someone else"] == 2
     assert summary["metrics"]["roc_auc"]["mean"] > 0.95
     assert summary["metrics"].keys() == summary["baseline"]["metrics"].keys()
-    assert "never seen" in summary["notes"][0] or "not in any training part" in summary["notes"][0]
+    assert "not in any training part" in summary["notes"][0]
     with open(config.out / "alarms.csv", encoding="utf-8") as file:
         alarms = list(csv.DictReader(file))
     [found] = [row for row in alarms if row["user"] == "ann" and row["is_masquerade"] == "1"]
@@ -95,15 +96,16 @@ def test_a_saved_run_names_users_events_and_threshold(config, summary):
     assert len(model["vocabulary"]) == 12 and model["threshold"] == summary["threshold"]
 
 
-def test_a_run_without_labels_lists_alarms_and_is_bitwise_identical(config, tmp_path):
-    from dataclasses import replace
-
-    fewer = replace(config, label=None, num_seeds=1, num_epochs=1)
-    paths = [tmp_path / "first", tmp_path / "second"]
-    summaries = [experiment.run(replace(fewer, out=path)) for path in paths]
-    assert summaries[0]["metrics"].keys() == {"alarm_rate"}
-    assert compare_runs(*paths) == ()
-    assert (paths[0] / "alarms.csv").exists()
+def test_labels_change_nothing_but_the_metrics(config, summary, tmp_path):
+    """A second run lists the same alarms; its networks are bitwise identical."""
+    again = experiment.run(dataclasses.replace(config, label=None, out=tmp_path / "run"))
+    assert again["metrics"].keys() == {"alarm_rate"}
+    assert again["params_sha256"] == summary["params_sha256"]
+    alarms = [
+        (path / "alarms.csv").read_text(encoding="utf-8") for path in (config.out, tmp_path / "run")
+    ]
+    first, second = ([row[:4] for row in csv.reader(text.splitlines())] for text in alarms)
+    assert first == second
 
 
 def test_naive_bayes_is_that_of_scikit_learn():
@@ -121,7 +123,7 @@ def test_naive_bayes_is_that_of_scikit_learn():
         bayes = MultinomialNB(alpha=models.PSEUDO_COUNT, fit_prior=False)
         bayes.fit(counts(train), train.user == user)
         rows = blocks.user == user
-        log = bayes.predict_joint_log_proba(counts(blocks)[rows])
+        log = np.asarray(bayes.predict_joint_log_proba(counts(blocks)[rows]))
         np.testing.assert_allclose(scores[rows], log[:, 0] - log[:, 1], rtol=1e-9)
 
 
@@ -145,8 +147,9 @@ def test_the_effect_of_an_event_is_the_fall_of_the_score_without_it(key):
 def test_unknown_events_count_as_nothing(key):
     network = models.build_network(Config(hidden_dims=(4,)), 6, 3)
     params = network.init(key)
-    known = network.apply(params, jnp.array([[1, 2, 3]]))
-    np.testing.assert_allclose(network.apply(params, jnp.array([[0, 1, 2, 0, 3]])), known, 1e-6)
+    apply = jax.jit(network.apply)
+    known = apply(params, jnp.array([[1, 2, 3]]))
+    np.testing.assert_allclose(apply(params, jnp.array([[0, 1, 2, 0, 3]])), known, 1e-6)
 
 
 def test_cost_is_the_lowest_over_all_thresholds():

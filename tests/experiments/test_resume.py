@@ -72,7 +72,7 @@ def test_what_cannot_be_resumed_is_rejected(out, tmp_path, capsys):
     assert "cannot be read" in rejected("--resume", out)
 
 
-def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, tmp_path, capsys):
+def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, capsys):
     assert run("--resume", out) == 0
     assert "the run is finished" in capsys.readouterr().out
     assert run("--resume", out, "--num-epochs", 4) == 0
@@ -86,9 +86,6 @@ def test_a_finished_run_is_continued_for_more_epochs_and_replayed(out, tmp_path,
     assert (out / "metrics.jsonl").read_text().count("\n") == 4
     assert run("--resume", out, "--num-epochs", 5) == 0
     assert json.loads((out / "config.json").read_text())["phases"] == [2, 4]
-    # One longer training has another schedule, and so another result.
-    assert run(*QUICK, "--num-epochs", 5, "--schedule", "cosine", "--out", tmp_path / "once") == 0
-    assert "params_sha256" in compare_runs(out, tmp_path / "once")
     capsys.readouterr()
     assert run(out, experiment=replay) == 0
     assert "identical: parameters, state and metrics" in capsys.readouterr().out
@@ -139,9 +136,9 @@ def test_an_interrupted_pretraining_continues(call, tmp_path):
     (machine / "summary.json").unlink(missing_ok=True)
     assert len(steps(machine)) > 1
     shutil.rmtree(max((machine / "checkpoints").iterdir(), key=lambda path: int(path.name)))
-    first = (out / "rbm_0" / "metrics.jsonl").stat()
+    first = (out / "rbm_0" / "metrics.jsonl").read_text()
     assert re.search(r"resuming at step [1-9]", call("reconstruction", "--resume", out))
-    assert (out / "rbm_0" / "metrics.jsonl").stat() == first
+    assert (out / "rbm_0" / "metrics.jsonl").read_text() == first
     assert compare_runs(whole, out) == ()
 
 

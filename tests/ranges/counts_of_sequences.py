@@ -12,6 +12,10 @@ CELLS = (nn.gru, nn.lstm, nn.elman, nn.min_gru)
 COUNTS = {
     **{(cell, "in_dim"): (spread(cell, "in_dim", hidden_dim=2), 2, 0) for cell in CELLS},
     **{(cell, "hidden_dim"): (spread(cell, "hidden_dim", 2), 2, 0) for cell in CELLS},
+    (nn.rnn, "dims"): (lambda value: nn.rnn([2, value, 2]), 2, 0),
+    (nn.conv1d, "dims"): (lambda value: nn.conv1d([value, 8, 5]), 2, 0),
+    (nn.conv1d, "kernel_sizes"): (lambda value: nn.conv1d([1, 8, 5], kernel_sizes=[value]), 3, 0),
+    (nn.bag_of_embeddings, "dims"): (lambda value: nn.bag_of_embeddings(9, [value, 2]), 2, 0),
     (nn.attention, "dim"): (spread(nn.attention, "dim", num_heads=1), 2, 0),
     (nn.attention, "num_heads"): (spread(nn.attention, "num_heads", 4), 2, 0),
     (nn.positional_encoding, "dim"): (spread(nn.positional_encoding, "dim"), 2, 0),

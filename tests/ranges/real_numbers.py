@@ -274,4 +274,17 @@ NUMBERS = {
         (0.0, 0.5),
         (-0.5, 1.0),
     ),
+    (nn.token_dropout, "rate"): (spread(nn.token_dropout, "rate"), (0.0, 0.5), (-0.5, 1.0)),
+    (nn.rnn, "dropout"): (spread(nn.rnn, "dropout", [2, 3, 2]), (0.0, 0.5), (-0.5, 1.0)),
+    (nn.conv1d, "dropout"): (spread(nn.conv1d, "dropout", [1, 8, 5]), (0.0, 0.5), (-0.5, 1.0)),
+    **{
+        (nn.bag_of_embeddings, name): (
+            spread(nn.bag_of_embeddings, name, 9, [2, 2]),
+            (0.0, 0.5),
+            (-0.5, 1.0),
+        )
+        for name in ("dropout", "token_dropout")
+    },
+    (nn.min_gru, "gate_bias"): (spread(nn.min_gru, "gate_bias", 2, 2), (0.0, -3.0), (math.inf,)),
+    (nn.lstm, "forget_bias"): (spread(nn.lstm, "forget_bias", 2, 2), (0.0, 1.0), (math.inf,)),
 }

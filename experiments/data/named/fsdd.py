@@ -65,10 +65,7 @@ def load_fsdd(
 
 
 def fsdd_format() -> RecordingFormat:
-    """Log energies of 32 mel filters, in frames of 32 ms every 16 ms, for at most 64 frames.
-
-    They are at most 7 (30 dB) below the largest of the recording, whose mean is subtracted.
-    """
+    """The format of `RecordingFormat.for_rate`, for at most 64 frames, about a second."""
     return dataclasses.replace(RecordingFormat.for_rate(8000), max_frames=64)
 
 

@@ -20,10 +20,6 @@ from experiments.data.named.download import fetch, user_folders
 from experiments.data.named.tar_archive import read_tar
 
 NUM_USERS, NUM_TRAINING, NUM_COMMANDS, BLOCK_SIZE = 50, 5_000, 15_000, 100
-PUBLISHED = (
-    "cost (misses + 6 x false alarms, in percent) without updating 61.4 for naive Bayes (Maxion, "
-    "Townsend 2002); with a threshold for all users"
-)
 _SHA256 = "8698873b5c1679144c3f98eb0f05b365607b5c13d623f879929d450f378d4257"
 _URL = (
     "https://raw.githubusercontent.com/duoergun0729/1book/"
@@ -100,7 +96,6 @@ def parse_logs(files: Mapping[str, bytes], *, sha256: str | None = _SHA256) -> L
         (NUM_TRAINING,) * NUM_USERS,
         tuple(labels),
         is_named=True,
-        published=PUBLISHED,
     )
 
 

@@ -4,16 +4,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pydantic
-from scipy.signal import resample_poly
 
 from experiments.data.dataset import NewRows
 from experiments.data.recordings.folder import find_wav_files
+from experiments.data.recordings.signals import Features, listed, resampled
 from experiments.data.recordings.wav import Recording, read_wav
 from jaxnet import audio
 from jaxnet.nn import pad_sequences
@@ -21,21 +21,6 @@ from jaxnet.typing import Sequences
 
 _STRICT: Any = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 _NUM_AT_ONCE = 128
-_NUM_SHOWN = 5
-
-
-class Features(NamedTuple):
-    """Features of recordings.
-
-    Attributes:
-        sequences: values `(n, frames, dim)`, float32, 0 beyond the length, as NumPy arrays.
-        row_notes: for each recording what was done to it; "" for most.
-        notes: the same for all, a sentence each.
-    """
-
-    sequences: Sequences
-    row_notes: list[str]
-    notes: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +40,11 @@ class RecordingFormat:
         num_deltas: 1 adds slopes over time to the features, 2 also their slopes.
         max_range: log energies are at least this much below the largest of the recording, in
             natural logarithms (7 are 30 dB); None for any range.
+        trim: frames at both ends are left out until one is at most this much below the largest of
+            the recording, in natural logarithms; None leaves none out.
         normalization: over the frames of each recording: none, their mean, or mean and variance.
         floor: the smallest energy; that of a tone at full scale is about `frame_size ** 2 / 16`.
-        max_frames: longer recordings are cut, with a note; None for any length.
+        max_frames: longer recordings are cut by `transform`, with a note; None for any length.
 
     >>> fitted = RecordingFormat.for_rate(8000)
     >>> fitted.dim, fitted.frame_size, fitted.hop
@@ -82,6 +69,7 @@ class RecordingFormat:
     num_coefficients: int = 13
     num_deltas: Literal[0, 1, 2] = 0
     max_range: float | None = None
+    trim: float | None = None
     normalization: Literal["none", "mean", "mean_variance"] = "none"
     floor: float = 1e-8
     max_frames: int | None = None
@@ -92,6 +80,8 @@ class RecordingFormat:
         energies = audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
         if self.max_range is not None:
             audio.limit_range(energies, self.max_range)
+        if self.trim is not None:
+            audio.trim_silence(energies, self.trim)
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"max_frames must be at least 1, found {self.max_frames}")
         audio.frame(jnp.zeros(self.frame_size), self.frame_size, self.hop)
@@ -124,8 +114,8 @@ class RecordingFormat:
                 7600 Hz.
 
         Returns:
-            Log energies of the filters, limited to a range of 7, without their mean over the
-            frames.
+            Log energies of the filters, limited to a range of 9, from the first to the last
+            frame within a range of 7, without their mean over these frames.
 
         Raises:
             ValueError: a value that does not fit the sample rate.
@@ -139,7 +129,8 @@ class RecordingFormat:
             num_filters,
             60.0,
             min(7600.0, 0.475 * sample_rate),
-            max_range=7.0,
+            max_range=9.0,
+            trim=7.0,
             normalization="mean",
         )
 
@@ -190,7 +181,7 @@ class RecordingFormat:
                 computed = jax.device_get(compute(Sequences(values, length)))
                 for row, index in enumerate(part):
                     frames = computed.values[row, : computed.length[row]]
-                    outputs[index] = frames[: self.max_frames].astype(np.float32)
+                    outputs[index] = frames.astype(np.float32)
         return outputs
 
     def describe(self) -> dict[str, Any]:
@@ -246,7 +237,7 @@ class RecordingFormat:
         signals = [
             recording.samples
             if recording.sample_rate == self.sample_rate
-            else _resampled(recording, self.sample_rate)
+            else resampled(recording, self.sample_rate)
             for recording in recordings
         ]
         for signal, name in zip(signals, names, strict=True):
@@ -256,21 +247,22 @@ class RecordingFormat:
                     f"{self.frame_size}; record it again, or remove the file"
                 )
         features = self.compute(signals)
-        frames = (1 + (len(signal) - self.frame_size) // self.hop for signal in signals)
         seconds = ((self.max_frames or 0) - 1) * self.hop + self.frame_size
         events = {
             f"resampled to {self.sample_rate} Hz": others,
             "channels averaged": [i for i, r in enumerate(recordings) if r.num_channels > 1],
             f"cut after {seconds / self.sample_rate:.3g} seconds": [
-                i for i, number in enumerate(frames) if number > len(features[i])
+                i
+                for i, frames in enumerate(features)
+                if len(frames) > (self.max_frames or math.inf)
             ],
         }
         row_notes = [
             "; ".join(event for event, rows in events.items() if i in rows)
             for i in range(len(names))
         ]
-        notes = [f"{event}: {_listed(names, rows)}" for event, rows in events.items() if rows]
-        padded = pad_sequences(features)
+        notes = [f"{event}: {listed(names, rows)}" for event, rows in events.items() if rows]
+        padded = pad_sequences([frames[: self.max_frames] for frames in features])
         sequences = Sequences(np.asarray(padded.values), np.asarray(padded.length))
         return Features(sequences, row_notes, notes)
 
@@ -320,6 +312,8 @@ class RecordingFormat:
         features = audio.log_mel(power, self._bank(), floor=self.floor)
         if self.max_range is not None:
             features = audio.limit_range(features, self.max_range)
+        if self.trim is not None:
+            features = audio.trim_silence(features, self.trim)
         if self.features == "mfcc":
             features = audio.mfcc(features, self.num_coefficients)
         if self.normalization != "none":
@@ -330,15 +324,3 @@ class RecordingFormat:
             orders.append(audio.deltas(orders[-1]))
         values = jnp.concatenate([jnp.asarray(order.values) for order in orders], axis=-1)
         return Sequences(values, orders[0].length)
-
-
-def _resampled(recording: Recording, sample_rate: int) -> np.ndarray:
-    divisor = math.gcd(sample_rate, recording.sample_rate)
-    up, down = sample_rate // divisor, recording.sample_rate // divisor
-    return resample_poly(recording.samples.astype(np.float64), up, down).astype(np.float32)
-
-
-def _listed(names: Sequence[str], indices: Sequence[int]) -> str:
-    shown = ", ".join(names[i] for i in indices[:_NUM_SHOWN])
-    more = len(indices) - _NUM_SHOWN
-    return f"{len(indices)} recordings ({shown}{f' and {more} more' if more > 0 else ''})"

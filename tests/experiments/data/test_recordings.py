@@ -19,7 +19,7 @@ from jaxnet.typing import Sequences
 
 TONE = np.sin(np.arange(1200) * 0.3)
 FORMAT = dataclasses.replace(
-    RecordingFormat.for_rate(8000, num_filters=8), max_range=None, normalization="none"
+    RecordingFormat.for_rate(8000, num_filters=8), max_range=None, trim=None, normalization="none"
 )
 
 
@@ -173,11 +173,21 @@ def test_features_have_the_kinds_that_are_asked_for():
         max_frames=6,
     )
     features = recording_format.compute([TONE.astype(np.float32)])[0]
-    assert features.shape == (6, 15) and len(recording_format.feature_names) == 15
+    assert features.shape == (8, 15) and len(recording_format.feature_names) == 15
     assert recording_format.feature_names[6] == "delta mfcc 1"
     computed = recording_format.transform([read_wav_bytes(wav(TONE), "a")], ["a"])
     assert computed.notes == ["cut after 0.112 seconds: 1 recordings (a)"]
     assert computed.row_notes == ["cut after 0.112 seconds"]
+    assert computed.sequences.values.shape == (1, 6, 15)
+
+
+def test_silence_at_the_ends_is_left_out():
+    trimming = dataclasses.replace(FORMAT, trim=7.0)
+    silence = np.random.default_rng(0).normal(size=1280) * 1e-4
+    recording = np.concatenate([silence, TONE, silence]).astype(np.float32)
+    features = trimming.compute([recording])[0]
+    # The tone touches 11 frames, and one more is kept on each side.
+    assert 10 <= len(features) <= 13 < len(FORMAT.compute([recording])[0])
 
 
 def test_another_sample_rate_is_rejected_or_resampled(tmp_path):
@@ -210,6 +220,7 @@ def test_a_recording_shorter_than_a_frame_is_named():
         ({"num_filters": 500}, "lies between two"),
         ({"features": "mfcc", "num_coefficients": 9}, "num_coefficients"),
         ({"max_frames": 0}, "max_frames"),
+        ({"trim": 0.0}, "width must be greater than 0"),
         ({"max_range": 0.0}, "width must be greater than 0"),
         ({"floor": -1.0}, "floor"),
         ({"fft_size": 128}, "fft_size"),
