@@ -84,8 +84,9 @@ def learn_series(
     errors = jnp.zeros((config.num_seeds, *weight.shape), jnp.float32)
     checkpoints = Checkpoints(directory.path / "checkpoints")
     first = 0
-    if checkpoints.steps():
-        first, (states, errors), _ = checkpoints.restore((states, errors))
+    restored = checkpoints.restore((states, errors))
+    if restored is not None:
+        first, (states, errors), _ = restored
         print(f"continued from step {first}", flush=True)
     program = jax.jit(jax.vmap(learn, (0, None)))
     errors = np.array(errors)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxnet.nn.initializers import SCALES, draw, scale_kernel
@@ -91,7 +91,7 @@ def _draw(
         kernel_key, _ = jax.random.split(jax.random.fold_in(key, index))
         return draw(kernel_key, max(sizes))
 
-    drawn = jax.vmap(draw_at)(np.array(indices, np.uint32))
+    drawn = jax.vmap(draw_at)(jnp.array(indices, jnp.uint32))
     return [
         scale_kernel(drawn[row, :size], shape, scale)
         for row, (size, shape, scale) in enumerate(zip(sizes, shapes, scales, strict=True))

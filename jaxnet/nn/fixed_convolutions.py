@@ -134,10 +134,13 @@ def random_convolutions(
         channels_key, examples_key = jax.random.split(key)
         params = _draw_channels(channels_key, dilations, in_channels)
         chosen = jax.random.randint(examples_key, (len(dilations), _NUM_KERNELS), 0, len(x.length))
+
+        def quantiles(part: tuple[_Places, Array, Array, Array]) -> Array:
+            place, channels, rows, levels = part
+            return _quantiles(place, channels, jax.tree.map(lambda leaf: leaf[rows], x), levels)
+
         thresholds = jax.lax.map(
-            lambda part: _quantiles(
-                *part[:2], jax.tree.map(lambda leaf: leaf[part[2]], x), part[3]
-            ),
+            quantiles,
             (
                 _places(dilations),
                 jnp.stack([params[dilation.name]["channels"] for dilation in dilations]),
@@ -169,9 +172,12 @@ def random_convolutions(
             groups.append((_places(group), jax.lax.stop_gradient(stacked)))
 
         def features(example: tuple[Array, Array]) -> Array:
-            parts = [
-                jax.lax.map(lambda part: _fractions(*part, *example), group) for group in groups
-            ]
+            steps, num_steps = example
+
+            def fractions(part: tuple[_Places, Params]) -> Array:
+                return _fractions(part[0], part[1], steps, num_steps)
+
+            parts = [jax.lax.map(fractions, group) for group in groups]
             return jnp.concatenate([part.reshape(-1) for part in parts])
 
         found = jax.lax.map(
