@@ -121,7 +121,7 @@ def _named(dataset: str, model: str) -> dict[str, Any]:
             model_options = Mlp(hidden_dims=(32,), dropout=0.0)
             return {"model": model_options, "batch_size": 16, "learning_rate": 1e-2}
         case "JapaneseVowels", "rnn":
-            model_options = Rnn(hidden_dims=(64,), bidirectional=True, dropout=0.5)
+            model_options = Rnn(hidden_dims=(64, 64), bidirectional=True, dropout=0.3)
             options = {"learning_rate": 3e-3, "schedule": "warmup_cosine", "batch_size": 32}
             options |= {"num_epochs": 40, "num_seeds": 10, "validation_fraction": 0.0}
             return {"model": model_options} | options

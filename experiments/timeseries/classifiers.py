@@ -14,7 +14,7 @@ import jaxnet as jn
 from experiments.classification.config import Config as Network
 from experiments.classification.config import Linear
 from experiments.classification.network import build_learner, build_network
-from experiments.data import Dataset, fit_standardization, standardize, take
+from experiments.data import Dataset, fit_standardization, standardize_inputs, take, valid_steps
 from experiments.timeseries.config import Config
 from experiments.training import network_keys, train_options
 from jaxnet import runs
@@ -48,11 +48,9 @@ def divide(dataset: Dataset) -> Parts:
     assert isinstance(inputs, jn.Sequences)
     rows = np.split(np.arange(len(dataset.y)), [-dataset.num_official_test])
     train = take(inputs, rows[0])
-    fitted = fit_standardization(np.asarray(train.values)[np.asarray(jn.nn.time_mask(train))])
-    scaled = jn.nn.zero_padding(
-        jn.Sequences(standardize(fitted, np.asarray(inputs.values)), np.asarray(inputs.length))
-    )
-    scaled = jax.tree.map(np.asarray, scaled)
+    scaled = standardize_inputs(fit_standardization(valid_steps(train)), inputs)
+    assert isinstance(scaled, jn.Sequences)
+    scaled = jax.tree.map(np.asarray, jn.nn.zero_padding(scaled))
     return Parts(
         dataset, *(take(scaled, part) for part in rows), *(dataset.y[part] for part in rows)
     )

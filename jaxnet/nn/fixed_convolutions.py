@@ -223,7 +223,7 @@ def _draw_channels(key: Array, dilations: list[_Dilation], in_channels: int) -> 
         most = min(in_channels, _SIZE)
         exponent = jax.random.uniform(size_key, (_NUM_KERNELS,), maxval=math.log2(most + 1))
         order = jax.random.uniform(order_key, (in_channels, _NUM_KERNELS)).argsort(0).argsort(0)
-        channels = order < jnp.floor(2**exponent)
+        channels = order < jnp.floor(2**exponent).astype(order.dtype)[None]
         params[dilation.name] = {"channels": channels.astype(jnp.float32)}
     return params
 

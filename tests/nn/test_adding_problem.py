@@ -50,12 +50,13 @@ class AddingProblem:
         return {"x": jnp.stack([numbers, marker], axis=-1), "y": (numbers * marker).sum(axis=-1)}
 
 
-def errors(time: int, *, num_seeds: int, num_steps: int, batch_size: int = 32) -> np.ndarray:
+def errors(time: int, *, hidden_dim: int, num_steps: int, num_seeds: int) -> np.ndarray:
     """Mean squared errors of networks of several seeds, trained in one program."""
-    problem = AddingProblem(time, batch_size, num_steps)
+    problem = AddingProblem(time, 32, num_steps)
     # The state of a layer without training changes over a fifth of the steps.
     gate_bias = -math.log(time / 5)
-    network = nn.rnn([2, 64, 64, 1], cell=lambda *dims: nn.min_gru(*dims, gate_bias=gate_bias))
+    dims = [2, hidden_dim, hidden_dim, 1]
+    network = nn.rnn(dims, cell=lambda *sizes: nn.min_gru(*sizes, gate_bias=gate_bias))
     objective = jn.regression(network)
     rate = optax.warmup_cosine_decay_schedule(0.0, 0.01, num_steps // 20, num_steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
@@ -78,8 +79,10 @@ def test_the_mean_has_an_error_of_one_sixth():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("time", "num_steps"), ((100, 2000), (400, 2500)))
-def test_the_adding_problem_is_learned(time, num_steps):
-    found = errors(time, num_seeds=3, num_steps=num_steps)
+@pytest.mark.parametrize(
+    ("time", "hidden_dim", "num_steps", "num_seeds"), ((100, 64, 2000, 3), (400, 32, 2500, 2))
+)
+def test_the_adding_problem_is_learned(time, hidden_dim, num_steps, num_seeds):
+    found = errors(time, hidden_dim=hidden_dim, num_steps=num_steps, num_seeds=num_seeds)
     print(f"\nT = {time}, {num_steps} steps: mean squared errors {found}")
     assert (found < 1e-3).all()

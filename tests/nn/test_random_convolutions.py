@@ -45,13 +45,19 @@ def test_features_are_fractions_of_outputs_above_thresholds(series, params):
     names = [f"dilation_{step}" for step in (1, 2, 4)]
     assert sorted(params) == names
     for row, length in enumerate(LENGTHS):
-        x, expected = np.asarray(series.values)[row, :length], []
+        x, bounds = np.asarray(series.values)[row, :length], []
         for index, (name, step) in enumerate(zip(names, (1, 2, 4), strict=True)):
             pads = np.arange(84) % 2 == index % 2
             above = outputs(x, step, params[name]["channels"], pads)
             for threshold in np.asarray(params[name]["threshold"]):
-                expected += [(y > b).mean() for y, b in zip(above, threshold, strict=True)]
-        np.testing.assert_allclose(features[row], expected, atol=1e-6)
+                # Outputs that equal a threshold, but for rounding, are on either side.
+                bounds += [
+                    ((y > b + 1e-4).mean(), (y > b - 1e-4).mean())
+                    for y, b in zip(above, threshold, strict=True)
+                ]
+        low, high = np.transpose(bounds)
+        assert (low == high).mean() > 0.95
+        assert (features[row] >= low - 1e-6).all() and (features[row] <= high + 1e-6).all()
 
 
 def test_thresholds_are_quantiles_of_the_outputs_on_one_series(key):
@@ -75,8 +81,8 @@ def test_kernels_read_subsets_of_channels(params):
 
 
 def test_thresholds_that_are_drawn_are_exceeded_by_half_of_white_noise(key):
-    network = nn.random_convolutions(3, 200, num_features=840)
-    x = jax.random.normal(key, (20, 200, 3))
+    network = nn.random_convolutions(3, 100, num_features=168)
+    x = jax.random.normal(key, (4, 100, 3))
     features = jax.jit(network.apply)(jax.jit(network.init)(key), x)
     assert abs(float(features.mean()) - 0.5) < 0.05 and float(features.std()) > 0.2
 
