@@ -35,9 +35,24 @@ class Online(Options):
     """Learning rate."""
     scale_steps: PositiveInt = 2000
     """Steps over which mean and deviation of a series are averaged, exponentially."""
-    short_windows: tuple[PositiveInt, ...] = (1, 4, 12, 36)
+    short_windows: tuple[PositiveInt, ...] = (1,)
     """Numbers of recent errors whose means are compared with earlier ones; the scores are added."""
-    rest_steps: NonNegativeInt = 250
+    rest_steps: NonNegativeInt = 150
+    """An alarm is a score above those of this number of steps before it; 0 keeps every score."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Level(Options):
+    """Deviation of each value from the mean of the values before it, without a network: what
+    online networks are compared with."""
+
+    name: Annotated[Literal["level"], tyro.conf.Suppress] = "level"
+    scale_steps: PositiveInt = 2000
+    """Steps over which mean and deviation of a series are averaged, exponentially."""
+    short_windows: tuple[PositiveInt, ...] = (1, 1, 4, 16)
+    """Numbers of recent deviations whose means are compared with earlier ones; the scores are
+    added, and a number that stands twice counts twice."""
+    rest_steps: NonNegativeInt = 150
     """An alarm is a score above those of this number of steps before it; 0 keeps every score."""
 
 
@@ -54,6 +69,8 @@ class Autoencoder(_Windows):
     """An autoencoder of the windows of each series; scores are errors of the reconstruction."""
 
     name: Annotated[Literal["autoencoder"], tyro.conf.Suppress] = "autoencoder"
+    num_points: Annotated[int, pydantic.Field(ge=2)] = 16
+    """Numbers in a window, which are means of its steps."""
     hidden_dims: tuple[PositiveInt, ...] = (24,)
     """Sizes of the hidden layers of the encoder; the decoder has them in reverse order."""
     code_dim: PositiveInt = 4
@@ -92,7 +109,7 @@ class Distance(_Windows):
     """Compare the shapes of windows: subtract the mean of each and divide by its deviation."""
 
 
-Method = Online | Autoencoder | Pca | Distance
+Method = Online | Level | Autoencoder | Pca | Distance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,11 @@ import numpy as np
 from jaxtyping import Float
 
 # Steps between two estimates of the tail, and errors at the start that are not part of it.
-_PIECE, _BURN_IN = 50, 50
+_PIECE, _BURN_IN = 100, 50
+# A tail of few errors is taken for one of this many more, of this index.
+_PRIOR_SIZE, _PRIOR_INDEX = 8, 0.3
+# Added to errors, so that rounding errors of an exact forecast have no tail.
+_SMALL = 0.02
 # Where nothing is known yet: no alarm.
 NO_ALARM = -1e3
 
@@ -34,7 +38,7 @@ def tail_score(
 
     With the threshold `u` that a fraction of the errors exceed, and the Hill estimator
     `xi = mean log(e / u)` over these: `-log P(E >= e) = -log fraction + log(e / u) / xi`. Both are
-    estimated every 50 steps from all errors before.
+    estimated every 100 steps from all errors before; `xi` as if there were 8 errors more, of 0.3.
 
     Args:
         errors: positive numbers in the order of time.
@@ -42,7 +46,7 @@ def tail_score(
         min_index: the least `xi`.
 
     Returns:
-        Scores; 0 for the first 50 steps.
+        Scores; 0 for the first 100 steps.
 
     >>> errors = np.random.default_rng(0).pareto(2.0, 4000) + 1
     >>> scores = tail_score(errors)
@@ -60,7 +64,8 @@ def tail_score(
         size = min(max(int(len(before) * fraction), 8), len(before) - 1)
         tail = np.partition(before, len(before) - size)[len(before) - size :]
         threshold = max(tail.min(), tiny)
-        index = max(np.mean(np.log(np.maximum(tail, threshold) / threshold)), min_index)
+        excess = np.log(np.maximum(tail, threshold) / threshold).sum()
+        index = max((excess + _PRIOR_SIZE * _PRIOR_INDEX) / (size + _PRIOR_SIZE), min_index)
         piece = np.maximum(errors[start : start + _PIECE], tiny)
         scores[start : start + _PIECE] = (
             np.log(len(before) / size) + np.log(piece / threshold) / index
@@ -100,6 +105,5 @@ def online_scores(
     Returns:
         Scores; none depends on a later step.
     """
-    # Errors of a series that is forecast exactly are rounding errors: not a tail.
-    total = sum(tail_score(recent_mean(errors, window) + 1e-2) for window in short_windows)
+    total = sum(tail_score(recent_mean(errors, window) + _SMALL) for window in short_windows)
     return rested(np.asarray(total), rest_steps)

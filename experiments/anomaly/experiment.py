@@ -6,9 +6,10 @@
     python -m experiments.anomaly --data load.csv --time when
 
 `online` forecasts each step of each series by a network that has learned from the steps before, and
-scores it by how rare its error is among earlier ones: no score depends on a later step. The other
-methods compare windows of the whole series. Labelled windows only evaluate. `alarms.csv` lists the
-alarms with the rows of the file that they were computed from, `scores.npz` holds all scores.
+scores it by how rare its error is among earlier ones: no score depends on a later step. `level`
+does the same with the values themselves, without a network. The other methods compare windows of
+the whole series. Labelled windows only evaluate. `alarms.csv` lists the alarms with the rows of the
+file that they were computed from, `scores.npz` holds all scores.
 
 For labelled series the threshold is the one of the highest NAB score over all series, as in that
 benchmark; without labels it is the lowest with at most --max-alarms alarms.
@@ -26,15 +27,16 @@ import jax
 import numpy as np
 
 from experiments.anomaly import alarms, figures
-from experiments.anomaly.config import Autoencoder, Config, Online
+from experiments.anomaly.config import Autoencoder, Config, Level, Online
 from experiments.anomaly.detection import online_scores
 from experiments.anomaly.evaluation import nab_metrics, step_metrics
+from experiments.anomaly.features import forecast_data
 from experiments.anomaly.online_scores import learn_series
 from experiments.anomaly.recipes import recipe
 from experiments.anomaly.user_series import load_user_series
 from experiments.anomaly.window_scores import check_windows, score_windows
 from experiments.command import finish, statistics, stopwatch
-from experiments.data.labelled_series import SeriesCollection
+from experiments.data.labelled_series import Series, SeriesCollection
 from experiments.data.named.nab import load_nab
 from experiments.facts import Facts
 from experiments.prepare import resolve
@@ -87,7 +89,7 @@ def check(config: Config, collection: SeriesCollection) -> None:
         ValueError: series that are too short for windows; several networks of a method without
             random numbers.
     """
-    if not isinstance(config.method, Online):
+    if not isinstance(config.method, Online | Level):
         check_windows(config.method, collection.series)
     if config.num_seeds > 1 and not isinstance(config.method, Online | Autoencoder):
         raise ValueError(
@@ -162,6 +164,8 @@ def _score(
 ) -> tuple[list[list[np.ndarray]], Any, Any]:
     """Scores by network and series, parameters, and the hash of the last state."""
     method = config.method
+    if isinstance(method, Level):
+        return [[_level_scores(method, each) for each in collection.series]], [], None
     if not isinstance(method, Online):
         result = score_windows(config, collection.series, directory)
         return result.scores, result.params, result.state_sha256
@@ -174,6 +178,14 @@ def _score(
         for network in learned.errors
     ]
     return scores, learned.params, learned.state_sha256
+
+
+def _level_scores(method: Level, series: Series) -> np.ndarray:
+    """Scores of the values themselves, standardized by those before."""
+    _, values = forecast_data(series, lags=(1,), seasonal=False, num_steps=method.scale_steps)
+    return online_scores(
+        np.abs(values), short_windows=method.short_windows, rest_steps=method.rest_steps
+    )
 
 
 def _evaluate(
@@ -206,7 +218,7 @@ def _reach(config: Config) -> tuple[int, int]:
 
     Of a method of windows, a window of the longest period on both sides.
     """
-    if isinstance(config.method, Online):
+    if isinstance(config.method, Online | Level):
         return max((*config.method.short_windows, 1)) - 1, 0
     return config.method.num_points, config.method.num_points
 

@@ -86,7 +86,7 @@ def learn_series(
     first = 0
     restored = checkpoints.restore((states, errors))
     if restored is not None:
-        first, (states, errors), _ = restored
+        first, (states, errors) = restored.step, restored.state
         print(f"continued from step {first}", flush=True)
     program = jax.jit(jax.vmap(learn, (0, None)))
     errors = np.array(errors)

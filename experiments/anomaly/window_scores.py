@@ -88,7 +88,9 @@ def _coarse(series: Series, num_points: int) -> _Coarse:
 def _step_scores(
     coarse: Float[np.ndarray, " points"], factor: int, num_steps: int, smooth: float
 ) -> Float[np.ndarray, " time"]:
+    """Scores of steps, divided by their mean, so that one threshold may serve several series."""
     scores = np.repeat(np.asarray(coarse, np.float64), factor)[:num_steps]
+    scores = scores / max(scores.mean(), np.finfo(np.float32).tiny)
     return uniform_filter1d(scores, max(1, round(smooth * num_steps))) if smooth else scores
 
 

@@ -93,7 +93,8 @@ def _user_recipe(config: Config, facts: Facts, given: Mapping[str, Any]) -> Conf
             options["weight_decay"] = 0.5
     elif isinstance(config.model, BagOfEmbeddings):
         # A schedule that ends where few epochs suffice needs no early stopping.
-        options |= _TEXTS | {"num_epochs": 15, "patience": None}
+        num_epochs = 60 if facts.num_examples < _FEW_ROWS else 15
+        options |= _TEXTS | {"num_epochs": num_epochs, "patience": None}
         if facts.num_classes == 2:
             options["label_smoothing"] = 0.0
     elif isinstance(config.model, Cnn):

@@ -10,6 +10,9 @@ from jaxnet._checks import require_integer, require_positive
 from jaxnet.anomaly.sliding import Reduce, overlap_mean, step_scores, windows
 from jaxnet.metrics.pairwise import map_blocks, squared_distances
 
+# On CPU, `top_k` of a long row takes longer than this number of passes over it.
+_MAX_PASSES = 16
+
 
 def reconstruction_scores(
     values: Float[Array, "windows length *dim"],
@@ -161,9 +164,19 @@ def _distance_scores(
         gap = position[:, None] - index[None, :]
         apart = gap >= length if causal else jnp.abs(gap) >= length
         squares = jnp.where(apart, squares, jnp.inf)
-        smallest = jnp.min(squares, axis=1) if k == 1 else -jax.lax.top_k(-squares, k)[0][:, -1]
+        smallest = _kth_smallest(squares, k)
         return jnp.where(jnp.isfinite(smallest), jnp.sqrt(smallest / cut.shape[1]), 0)
 
     scores = map_blocks(nearest, cut, index, block_size=block_size)
     reduce: Reduce = "last" if causal else "mean"
     return step_scores(scores, len(series), length=length, reduce=reduce)
+
+
+def _kth_smallest(rows: Array, k: int) -> Array:
+    """The k-th smallest number of each row; of equal numbers each counts."""
+    if k > _MAX_PASSES:
+        return -jax.lax.top_k(-rows, k)[0][:, -1]
+    for _ in range(k - 1):
+        lowest = jnp.argmin(rows, axis=1)
+        rows = jnp.where(jnp.arange(rows.shape[1]) == lowest[:, None], jnp.inf, rows)
+    return rows.min(axis=1)

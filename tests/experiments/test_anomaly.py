@@ -97,18 +97,18 @@ def test_a_run_is_replayed_and_resumed_bitwise(run_directory, monkeypatch):
     assert compare_runs(folder / "stopped", folder / "pieces") == ()
 
 
-@pytest.mark.parametrize("method", ["pca", "distance", "autoencoder"])
-def test_methods_of_windows_find_the_spike(tmp_path, method, monkeypatch):
+@pytest.mark.parametrize("method", ["level", "pca", "distance", "autoencoder"])
+def test_methods_find_the_spike(tmp_path, method, monkeypatch):
     # Figures, which another test looks at, take longer than all else.
     monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
     write_table(tmp_path / "load.csv")
-    small = {"num_epochs": 1, "num_windows": 50} if method == "autoencoder" else {}
+    small = {} if method == "level" else {"num_points": 8}
+    small |= {"num_epochs": 1, "num_windows": 50} if method == "autoencoder" else {}
     config = configure(
         experiment,
         method,
         data=tmp_path / "load.csv",
         time="when",
-        num_points=8,
         num_seeds=1,
         max_alarms=8,
         out=tmp_path / "run",

@@ -1,12 +1,13 @@
 """Texts from a user's table to predictions, and the comparison with linear classifiers."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import polars
 import pytest
 
-from experiments import predict, topics
+from experiments import predict, topic_clusters, topics
 from experiments.classification import experiment as classification
 from experiments.clustering import experiment as clustering
 from experiments.data import Dataset
@@ -44,7 +45,12 @@ def predicted(run, table, name):
 
 def test_classes_of_texts(table):
     given = {"data": table / "calls.csv", "text": "said", "label": "topic"}
-    sizes = {"num_seeds": 2, "num_epochs": 6, "embedding_dim": 8}
+    sizes: dict[str, Any] = {
+        "num_seeds": 2,
+        "num_epochs": 20,
+        "embedding_dim": 8,
+        "learning_rate": 3e-2,
+    }
     config = configure(classification, **given, **sizes, out=table / "classes")
     summary = classification.run(config)
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
@@ -55,8 +61,8 @@ def test_classes_of_texts(table):
 
 def test_clusters_of_texts(table):
     given = {"data": table / "calls.csv", "text": "said", "label": "topic"}
-    sizes = {"method": "kmeans", "num_seeds": 1, "num_clusters": 3, "num_restarts": 2}
-    config = configure(clustering, **given, **sizes, out=table / "clusters")
+    sizes: dict[str, Any] = {"num_seeds": 1, "num_clusters": 3, "num_restarts": 2}
+    config = configure(clustering, "kmeans", **given, **sizes, out=table / "clusters")
     summary = clustering.run(config)
     assert np.isfinite(summary["metrics"]["nmi"]["mean"])
     written = predicted(table / "clusters", table, "clusters.csv")
@@ -97,3 +103,21 @@ def test_peers_learn_from_the_rows_of_the_networks(table, monkeypatch):
     assert results["clinc150"]["linear SVM, words"]["out_of_scope_auc_decision_value"]["mean"] > 0.9
     with pytest.raises(ValueError, match="datasets: digits is not a data set of texts"):
         topics.run(topics.Config(datasets=("digits",)))
+
+
+def test_topics_are_found_without_labels(table, monkeypatch):
+    frame = calls(96)
+    labels = np.array([list(WORDS).index(topic) for topic in frame["topic"]], np.int32)
+    fitted = TextFormat(class_names=tuple(WORDS), num_tokens=512)
+    data = text_dataset("calls", frame["said"].to_list(), labels, fitted)
+    monkeypatch.setattr(topic_clusters, "load", lambda *_, **__: data)
+    config = topic_clusters.Config(
+        dataset="calls", embedding_dim=8, batch_size=32, num_seeds=2, num_epochs=2
+    )
+    codes = np.asarray(topic_clusters.learn_codes(config, data))
+    assert codes.shape == (2, 96, 8)
+    np.testing.assert_allclose(np.linalg.norm(codes, axis=-1), 1, rtol=1e-5)
+    targets = topic_clusters.word_distributions(data.titles)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="batch_size is 256 for 96 texts"):
+        topic_clusters.run(topic_clusters.Config(dataset="calls"))

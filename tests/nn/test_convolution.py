@@ -1,5 +1,7 @@
 """Convolution and pooling against XLA's own, whatever the algorithm."""
 
+import functools
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -62,14 +64,12 @@ def test_outputs_and_derivatives_are_those_of_xla(
             jax.vmap(gradient)(*runs),
         )
 
-    @jax.jit
-    def both(key):
-        keys = jax.random.split(key, 4)
-        params = [layers[0].init(one_key) for one_key in keys[:2]]
-        images = [jax.random.normal(one_key, (4, *size, in_dim)) for one_key in keys[2:]]
-        return [results(layer.apply, params, images) for layer in layers]
-
-    ours, expected = both(key)
+    random, shapes = np.random.default_rng(0), jax.eval_shape(layers[0].init, key)
+    params = [jax.tree.map(lambda leaf: random.normal(size=leaf.shape), shapes) for _ in range(2)]
+    images = [random.normal(size=(4, *size, in_dim)) for _ in range(2)]
+    ours, expected = (
+        jax.jit(functools.partial(results, layer.apply))(params, images) for layer in layers
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, expected
     )
