@@ -63,9 +63,9 @@ def test_dropout_keeps_the_mean_and_takes_a_traced_rate(key):
     [
         (lambda: jn.dense(0, 2), "in_dim must be at least 1, found 0"),
         (lambda: jn.dropout(1.0), r"rate must lie in \[0, 1\), found 1.0"),
-        (lambda: jn.conv(1, 1, (3,)), "kernel_size must be an integer, or a height and a width"),
+        (lambda: jn.conv(1, 1, (3, 3, 3)), "kernel_size must be an integer, a height and a width"),
         (lambda: jn.conv(1, 1, padding="CIRCLE"), "padding must be"),
-        (lambda: jn.max_pool((0, 2)), "window must be an integer, or a height"),
+        (lambda: jn.max_pool((0, 2)), "window must be an integer, a height"),
         (lambda: jn.flatten(0), "num_axes must be at least 1"),
         (lambda: jn.layer_norm(0), "dim must be at least 1"),
         (lambda: jn.mlp([3]), "dims must hold at least"),
