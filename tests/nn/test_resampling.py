@@ -23,7 +23,9 @@ def test_it_interpolates_as_numpy_does(num_steps):
 
 def test_the_same_number_of_steps_changes_nothing():
     values = np.random.default_rng(1).normal(size=(2, 6, 3)).astype(np.float32)
-    np.testing.assert_allclose(nn.resample(6).apply({}, jnp.asarray(values)), values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        nn.resample(6).apply({}, jnp.asarray(values)), values, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_padding_changes_no_output_and_no_gradient():
