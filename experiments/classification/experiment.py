@@ -6,6 +6,9 @@
     python -m experiments.classification --dataset emails --cross-validate 5 \\
         --max-false-positive-rate 0.003                     # spam or not
     python -m experiments.classification --data table.csv --label species
+    python -m experiments.classification --dataset JapaneseVowels       # series; or a .ts file
+    python -m experiments.classification --dataset fsdd --group speaker # recordings
+    python -m experiments.classification --data calls.csv --text said --label topic
 
 Published and measured figures, the commands and their times: docs/results.md.
 """

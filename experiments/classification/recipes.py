@@ -31,8 +31,7 @@ def recipe(
 
     Args:
         facts: sizes of the data set.
-        method: name of the model; None is rnn for series, bag_of_embeddings for texts as tokens,
-            and mlp for all others.
+        method: name of the model; None is `default_model`.
         given: options that are given; early stopping needs validation data.
 
     >>> from experiments.facts import named_facts
@@ -62,6 +61,8 @@ def default_model(facts: Facts) -> str:
     """The name of the model for data of a kind."""
     if facts.is_tokens:
         return "bag_of_embeddings"
+    if facts.name == "fsdd":
+        return "word_recognizer"
     return "rnn" if facts.is_series else "mlp"
 
 
