@@ -8,6 +8,7 @@ import numpy as np
 import pydantic
 
 from experiments.data.dataset import Dataset, NewRows
+from experiments.data.format import from_saved_json, to_saved_json
 from experiments.data.ts_files import LabeledSeries, read_ts
 from jaxnet.nn import pad_sequences
 from jaxnet.typing import Sequences
@@ -57,7 +58,7 @@ class SeriesFormat:
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
-        return pydantic.TypeAdapter(SeriesFormat).dump_json(self).decode()
+        return to_saved_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "SeriesFormat":
@@ -72,7 +73,7 @@ class SeriesFormat:
         Raises:
             ValueError: the text is not JSON, or a field is missing, unknown or of another type.
         """
-        return pydantic.TypeAdapter(SeriesFormat).validate_json(text)
+        return from_saved_json(SeriesFormat, text, what="a saved format of series")
 
 
 def series_dataset(name: str, series: LabeledSeries) -> Dataset:

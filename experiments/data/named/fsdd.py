@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from experiments.data.recordings.folder import File
 from experiments.data.recordings.load import recordings_dataset
 from experiments.data.recordings.recording_format import RecordingFormat
 from experiments.data.recordings.wav import read_wav_bytes
+from experiments.data.tables.zip_archive import DAMAGES
 
 SPEAKERS = ("jackson", "lucas", "nicolas", "theo", "yweweler")
 _URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
@@ -145,7 +145,7 @@ def read_downloaded(path: Path) -> dict[str, bytes]:
             for info in infos:
                 with archive.open(info) as file:
                     members[info.filename] = file.read(info.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except DAMAGES as error:
         raise ValueError(
             f"{path}: not an intact zip archive ({error}); delete it, so that it is downloaded "
             "again"

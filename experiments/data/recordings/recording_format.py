@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pydantic
 
 from experiments.data.dataset import NewRows
+from experiments.data.format import from_saved_json, to_saved_json
 from experiments.data.recordings.folder import find_wav_files
 from experiments.data.recordings.signals import Features, listed, resampled
 from experiments.data.recordings.wav import Recording, read_wav
@@ -268,7 +268,7 @@ class RecordingFormat:
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
-        return pydantic.TypeAdapter(RecordingFormat).dump_json(self, indent=2).decode()
+        return to_saved_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "RecordingFormat":
@@ -289,16 +289,7 @@ class RecordingFormat:
             ...
         ValueError: not a saved format of recordings: frame_size: Field required; ...
         """
-        try:
-            return pydantic.TypeAdapter(RecordingFormat).validate_json(text)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            problem = first["msg"].removeprefix("Value error, ")
-            raise ValueError(
-                f"not a saved format of recordings: {where}{': ' if where else ''}{problem}; "
-                "restore the file from the run, or train again"
-            ) from error
+        return from_saved_json(RecordingFormat, text, what="a saved format of recordings")
 
     def _bank(self) -> jax.Array:
         return audio.mel_filter_bank(

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import polars
-import pydantic
 from jaxtyping import Float32
 
 from experiments.config import TableOptions
+from experiments.data.format import from_saved_json, to_saved_json
 from experiments.data.tables.cells import listed, name_key, numbers
 from experiments.data.tables.columns import Category, Column, Date, Number
 from experiments.data.tables.fitting import fit_column
@@ -259,7 +259,7 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
-        return pydantic.TypeAdapter(Preprocessing).dump_json(self, indent=2).decode()
+        return to_saved_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Preprocessing":
@@ -280,16 +280,7 @@ class Preprocessing:
             ...
         ValueError: not a saved preprocessing: there is no column of features left; ...
         """
-        try:
-            return pydantic.TypeAdapter(Preprocessing).validate_json(text)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            problem = first["msg"].removeprefix("Value error, ")
-            raise ValueError(
-                f"not a saved preprocessing: {where}{': ' if where else ''}{problem}; "
-                "restore the file from the run, or train again"
-            ) from error
+        return from_saved_json(Preprocessing, text, what="a saved preprocessing")
 
 
 def _not_features(label: str | None, ignored: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What the standard library raises for damaged archives, at various depths; OSError for an offset
 # before the beginning of the file.
-_DAMAGES = (
+DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -54,7 +54,7 @@ def read_members(path: Path, *, max_bytes: int, suffix: str) -> dict[str, bytes]
                 members = archive.infolist()
                 _check_members(members, max_bytes, suffix)
                 return {member.filename: _read(archive, member) for member in members}
-        except _DAMAGES as error:
+        except DAMAGES as error:
             raise ValueError(
                 f"the file is not an intact zip archive ({error or type(error).__name__}); "
                 "write it again"

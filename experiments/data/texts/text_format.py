@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import pydantic
 
+from experiments.data.format import from_saved_json, to_saved_json
 from jaxnet.nn.sequences import pad_sequences
 from jaxnet.typing import Sequences
 
@@ -231,7 +231,7 @@ class TextFormat:
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
-        return pydantic.TypeAdapter(TextFormat).dump_json(self, indent=2).decode()
+        return to_saved_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "TextFormat":
@@ -252,13 +252,4 @@ class TextFormat:
             ...
         ValueError: not a saved format of texts: word_ngrams must be at least 1, found 0; ...
         """
-        try:
-            return pydantic.TypeAdapter(TextFormat).validate_json(text)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            problem = first["msg"].removeprefix("Value error, ")
-            raise ValueError(
-                f"not a saved format of texts: {where}{': ' if where else ''}{problem}; "
-                "restore the file from the run, or train again"
-            ) from error
+        return from_saved_json(TextFormat, text, what="a saved format of texts")

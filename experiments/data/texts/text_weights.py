@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pydantic
 from jaxtyping import Float32
 
 from experiments.config import TableOptions
 from experiments.data.dataset import Dataset, NewRows
+from experiments.data.format import from_saved_json, to_saved_json
 from experiments.data.named.term_weights import known_term_weights, min_documents, term_weights
 from experiments.data.texts.text_format import TextFormat, split_words
 
@@ -61,7 +61,7 @@ class TextWeights:
 
     def to_json(self) -> str:
         """JSON from which `from_json` restores an equal object."""
-        return pydantic.TypeAdapter(TextWeights).dump_json(self, indent=2).decode()
+        return to_saved_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "TextWeights":
@@ -70,15 +70,7 @@ class TextWeights:
         Raises:
             ValueError: the text is not JSON, or not that of weights of words.
         """
-        try:
-            return pydantic.TypeAdapter(TextWeights).validate_json(text)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            problem = first["msg"].removeprefix("Value error, ")
-            raise ValueError(
-                f"not saved weights of words: {problem}; restore the file from the run, or train "
-                "again"
-            ) from error
+        return from_saved_json(TextWeights, text, what="saved weights of words")
 
 
 def weights_dataset(dataset: Dataset) -> Dataset:
