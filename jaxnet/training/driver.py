@@ -300,12 +300,25 @@ def _advance(
     *,
     batches: Batches,
 ) -> tuple[TrainState, Metrics]:
-    # The bounds are the same for all runs of a batch, and so it stays one loop.
-    learner = Learner(_no_init, step)
-    run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
-    return over_runs(run, state.step.ndim, (0, 0, 0 if batches.per_run else None))(
-        state, metrics, data
-    )
+    # The bounds and the step are the same for all runs of a batch. So it stays one loop, and a plan
+    # that does not depend on the key of the run is made once for all of them.
+    learner, position = Learner(_no_init, step), state.step.ravel()[0]
+
+    def run(state: TrainState, metrics: Metrics, data: PyTree[Any]) -> tuple[TrainState, Metrics]:
+        state, metrics = run_steps(
+            learner,
+            state._replace(step=position),
+            metrics,
+            data,
+            batches=batches,
+            start=start,
+            stop=stop,
+        )
+        return state._replace(step=()), metrics
+
+    axes = (0, 0, 0 if batches.per_run else None)
+    new, metrics = over_runs(run, state.step.ndim, axes)(state._replace(step=()), metrics, data)
+    return new._replace(step=state.step + jnp.asarray(stop - start, state.step.dtype)), metrics
 
 
 def _no_init(key: Array) -> TrainState:
