@@ -24,7 +24,9 @@ from jaxnet.training.early_stopping import (
 )
 from jaxnet.training.evaluation import evaluate
 from jaxnet.training.host import HostData
+from jaxnet.training.index_shuffle import IndexShuffled, index_shuffled
 from jaxnet.training.learner import gradient_learner
+from jaxnet.training.permutation import permute_indices
 from jaxnet.training.prediction import predict
 from jaxnet.training.pure import fit, run_epoch, run_steps
 from jaxnet.training.sharding import (
@@ -46,6 +48,7 @@ __all__ = [
     "Best",
     "EarlyStopped",
     "HostData",
+    "IndexShuffled",
     "Learner",
     "Stage",
     "TrainState",
@@ -66,12 +69,14 @@ __all__ = [
     "fold_in_name",
     "gradient_learner",
     "in_order",
+    "index_shuffled",
     "init_best",
     "keep_best",
     "mean_metrics",
     "num_examples",
     "out_of_patience",
     "per_run",
+    "permute_indices",
     "predict",
     "replace_extra",
     "replicate",

@@ -1,0 +1,26 @@
+"""Data larger than memory: sources on disk, read in a shuffled order that takes no memory.
+
+A `Source` gives the examples of any numbers. `stream(source, batches, key)` reads its batches ahead
+of the training, for `jaxnet.epochs` and `jaxnet.runs.train`; with `jaxnet.training.index_shuffled`
+they are bitwise identical to those of the same data in memory.
+"""
+
+from jaxnet.streams.npy import npy_source
+from jaxnet.streams.reading import stream
+from jaxnet.streams.source import (
+    Source,
+    StreamError,
+    array_source,
+    grain_source,
+    mapped,
+)
+
+__all__ = [
+    "Source",
+    "StreamError",
+    "array_source",
+    "grain_source",
+    "mapped",
+    "npy_source",
+    "stream",
+]
