@@ -5,8 +5,13 @@ of the training, for `jaxnet.epochs` and `jaxnet.runs.train`; with `jaxnet.train
 they are bitwise identical to those of the same data in memory.
 """
 
+from jaxnet.streams._description import Column, Description, Shard
+from jaxnet.streams.images import ImageSource, image_source
 from jaxnet.streams.npy import npy_source
+from jaxnet.streams.packing import write_array_records
+from jaxnet.streams.parquet import parquet_source
 from jaxnet.streams.reading import stream
+from jaxnet.streams.records import ArrayRecordSource, array_record_source
 from jaxnet.streams.source import (
     Source,
     StreamError,
@@ -16,11 +21,20 @@ from jaxnet.streams.source import (
 )
 
 __all__ = [
+    "ArrayRecordSource",
+    "Column",
+    "Description",
+    "ImageSource",
+    "Shard",
     "Source",
     "StreamError",
+    "array_record_source",
     "array_source",
     "grain_source",
+    "image_source",
     "mapped",
     "npy_source",
+    "parquet_source",
     "stream",
+    "write_array_records",
 ]

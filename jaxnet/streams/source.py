@@ -22,12 +22,13 @@ class Source(abc.ABC):
     `grain.MapDataset.source(source)`.
 
     Attributes:
-        blocks: sizes of the blocks of consecutive examples that are read together, such as the row
-            groups of a Parquet file, for `index_shuffled(..., blocks=)`; None where any examples
+        blocks: sizes of the blocks of consecutive examples that are read together, for
+            `index_shuffled(..., blocks=)`: one number, such as that of the examples of a record;
+            one for each block, such as the row groups of a Parquet file; None where any examples
             can be read alone.
     """
 
-    blocks: tuple[int, ...] | None = None
+    blocks: int | tuple[int, ...] | None = None
 
     @abc.abstractmethod
     def __len__(self) -> int:

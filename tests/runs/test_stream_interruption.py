@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jaxnet.checkpoint import Checkpoints
-from jaxnet.runs import compare_runs
 
 pytestmark = pytest.mark.crash
 
@@ -57,10 +56,14 @@ def files(tmp_path_factory):
     return folder
 
 
-def test_kill_9_at_random_moments(files, scripts):
-    in_memory = scripts("SOURCE = 'memory'" + SCRIPT, files / "memory")
-    whole = scripts(ON_DISK, files / "whole")
-    assert state_line(whole) == state_line(in_memory)
+@pytest.fixture(scope="module")
+def whole(files, scripts):
+    """The hash of the run that nothing interrupted."""
+    return state_line(scripts(ON_DISK, files / "whole"))
+
+
+def test_kill_9_at_random_moments(files, whole, scripts):
+    assert whole == state_line(scripts("SOURCE = 'memory'" + SCRIPT, files / "memory"))
     generator, folder, interrupted = random.Random(0), files / "killed", set()
     for kill in range(10):
         before = steps(folder)[-1]
@@ -75,16 +78,15 @@ def test_kill_9_at_random_moments(files, scripts):
     assert len(interrupted) >= 4 and max(interrupted) < 750
     output = scripts(ON_DISK, folder)
     assert "resuming at step" in output
-    assert state_line(output) == state_line(whole)
-    assert compare_runs(files / "whole" / "run", folder / "run") == ()
+    assert state_line(output) == whole
 
 
-def test_a_signal_ends_the_threads(files, scripts):
+def test_a_signal_ends_the_threads(files, whole, scripts):
     process = scripts.start(ON_DISK, files / "signal")
     process.wait_until(lambda: steps(files / "signal")[-1] > 0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) != 0
     assert "interrupted at step" in process.output()
     output = scripts(ON_DISK, files / "signal")
-    assert compare_runs(files / "whole" / "run", files / "signal" / "run") == ()
     assert "resuming at step" in output
+    assert state_line(output) == whole
