@@ -26,6 +26,7 @@ from jaxnet.training.early_stopping import (
 from jaxnet.training.ensembles import ensemble_outputs, select_ensemble
 from jaxnet.training.evaluation import evaluate
 from jaxnet.training.host import HostData
+from jaxnet.training.index_shuffle import IndexShuffled, index_shuffled
 from jaxnet.training.learner import gradient_learner
 from jaxnet.training.members import (
     in_member_order,
@@ -34,6 +35,7 @@ from jaxnet.training.members import (
     select_members,
     take_members,
 )
+from jaxnet.training.permutation import permute_indices
 from jaxnet.training.population import Group, Population, init_population
 from jaxnet.training.population_fit import fit_population
 from jaxnet.training.prediction import predict
@@ -58,6 +60,7 @@ __all__ = [
     "EarlyStopped",
     "Group",
     "HostData",
+    "IndexShuffled",
     "Learner",
     "Member",
     "Population",
@@ -83,6 +86,7 @@ __all__ = [
     "gradient_learner",
     "in_member_order",
     "in_order",
+    "index_shuffled",
     "init_best",
     "init_population",
     "keep_best",
@@ -92,6 +96,7 @@ __all__ = [
     "num_examples",
     "out_of_patience",
     "per_run",
+    "permute_indices",
     "predict",
     "replace_extra",
     "replicate",

@@ -19,6 +19,7 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
+from jaxnet.training._host_steps import take_host_steps
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
@@ -33,7 +34,7 @@ from jaxnet.training.validation import (
     validate_runs,
     with_best,
 )
-from jaxnet.typing import Batch, Metrics
+from jaxnet.typing import Metrics
 
 
 def epochs(
@@ -235,11 +236,7 @@ def advance(
         if scheduled:
             raise ValueError("hooks see the whole data set, which HostData does not hold")
         require_metrics("advance", length, data.steps_per_epoch)
-        take = compiled_for(learner.step, _host_step)
-        for index in range(step, end):
-            batch = data.batch(index)
-            state, metrics = take(state, metrics, batch, index % length)
-        return state, metrics
+        return take_host_steps(learner, state, metrics, data, step, end)
     source, data = resolve_batches(batch_size, batches), as_arrays("advance", "data", data)
     data_of_run = _first_run(data) if source.per_run else data
     require_metrics("advance", length, source.num_steps(data_of_run))
@@ -328,21 +325,6 @@ def _no_init(key: Array) -> TrainState:
 def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
     apply = functools.partial(apply_hook, hook)
     return over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
-
-
-def _host_step(
-    step: Callable[..., Any],
-    state: TrainState,
-    metrics: Metrics,
-    batch: Batch,
-    index: Array | int,
-) -> tuple[TrainState, Metrics]:
-    state, values = over_runs(step, state.step.ndim, (0, None))(state, batch)
-
-    def fill(row: Array, value: Array) -> Array:
-        return row.at[index].set(value)
-
-    return state, jax.tree.map(over_runs(fill, state.step.ndim, (0, 0)), metrics, values)
 
 
 def _first_run(data: PyTree[Any]) -> PyTree[Any]:
