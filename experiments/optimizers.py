@@ -20,6 +20,7 @@ from experiments.command import finish, main, print_table, show, statistics, sto
 from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
+from experiments.precision import in_precision, scaled
 from experiments.prepare import require_vectors, resolve_threads
 from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
@@ -67,7 +68,8 @@ def run(config: Config) -> dict[str, Any]:
     inputs = standardize(fit_standardization(inputs[parts.train], per_feature=False), inputs)
     data = {"x": jax.device_put(inputs[parts.train]), "y": jax.device_put(dataset.y[parts.train])}
     test = jax.device_put(inputs[parts.test]), jax.device_put(dataset.y[parts.test])
-    network = jn.mlp([inputs.shape[1], 64, dataset.num_classes])
+    network = in_precision(config, jn.mlp([inputs.shape[1], 64, dataset.num_classes]))
+    objective = scaled(config, jn.classification(network))
 
     @jax.jit
     @jax.vmap
@@ -77,7 +79,7 @@ def run(config: Config) -> dict[str, Any]:
     def record(name: str) -> dict[str, Any]:
         """Train all seeds with one optimizer."""
         learner = jn.gradient_learner(
-            network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
+            network.init, objective, lambda key: jn.optimizer(name, key=key)
         )
 
         @jax.jit

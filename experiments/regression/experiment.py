@@ -24,6 +24,7 @@ from experiments.data import Dataset, Standardization, fit_standardization, stan
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.precision import in_precision, scaled
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
@@ -88,7 +89,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.l2_weight:
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, len(parts.train))
-    learner = jn.gradient_learner(network.init, objective, optimizer)
+    learner = jn.gradient_learner(network.init, scaled(config, objective), optimizer)
     check_memory(config, learner.init)
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
@@ -165,8 +166,9 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     """The network of a config, with one output."""
     model = config.model
     if isinstance(model, Linear):
-        return jn.mlp([*in_shape, 1])
-    return jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+        return in_precision(config, jn.mlp([*in_shape, 1]))
+    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+    return in_precision(config, network)
 
 
 def prediction_suffix(model: SavedModel) -> str:
