@@ -13,6 +13,7 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
+from jaxnet.training._placement import data_mesh, on_mesh
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -85,12 +86,13 @@ def fit(
     # `init` is not a part of the program, which may serve other first states.
     state = on_mesh_of(data, learner.init(key))
     if validation is None:
-        run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, None)
+        run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, None, data_mesh(data))
         return run(state, data)
     require_validation("fit", validation)
     examples = as_arrays("fit", "validation.data", validation.data), validation.key
     static = validation._replace(data=(), key=None)
-    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, static)
+    mesh = data_mesh(data, examples)
+    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, static, mesh)
     return run(state, data, examples)
 
 
@@ -100,6 +102,7 @@ def _fit(
     num_epochs: int,
     hooks: tuple[ScheduledHook, ...],
     validation: Validation | None,
+    mesh: Any,
     state: TrainState,
     data: PyTree[Any],
     validation_data: tuple[PyTree[Any], Array | None] = ((), None),
@@ -109,11 +112,12 @@ def _fit(
             return _epoch_with_hooks(step, batches, hooks, state, data, index)
         return _run_epoch(step, state, data, batches)
 
-    if validation is None:
-        return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
-    examples, key = validation_data
-    validation = validation._replace(data=examples, key=key)
-    return validated_epochs(epoch, validation, state, num_epochs)
+    with on_mesh(mesh):
+        if validation is None:
+            return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
+        examples, key = validation_data
+        validation = validation._replace(data=examples, key=key)
+        return validated_epochs(epoch, validation, state, num_epochs)
 
 
 def _epoch_with_hooks(

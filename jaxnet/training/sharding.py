@@ -10,6 +10,12 @@ A mesh has the axes `run` and `data`. Nothing else of a program changes: `fit`, 
   batch, and one all-reduce adds up the gradient. The data are replicated, which keeps every order
   of examples; or sharded, with `shard_examples(data, mesh)` and
   `shuffled(batch_size, num_shards=...)`, whose batches take as many examples from each shard.
+- *Both at once*: the mesh `device_mesh(run=4, data=2)` and all of the above.
+- *Parameters over* `data`: `data_parallel(learner, mesh, shard_params=True)`.
+
+`predict`, `evaluate`, validation, k-means, mixtures and the hooks of deep clustering spread their
+work over `data` where their examples are on a mesh, sharded or replicated. Inside of a `jax.jit` of
+the caller, where a trace does not see this, they do so under `jax.set_mesh(mesh)`.
 """
 
 from collections.abc import Sequence
@@ -21,11 +27,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
+from jaxnet.training._placement import DATA, RUN
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
-
-RUN, DATA = "run", "data"
-
 
 def device_mesh(*, run: int = 1, data: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of devices with the axes `run` and `data`.
@@ -49,8 +53,8 @@ def device_mesh(*, run: int = 1, data: int = 1, devices: Sequence[Any] | None = 
     if run * data > len(devices):
         raise ValueError(
             f"device_mesh: run={run} times data={data} needs {run * data} devices, found "
-            f"{len(devices)}; on CPU set XLA_FLAGS=--xla_force_host_platform_device_count=N "
-            "before Python starts"
+            f"{len(devices)}; on CPU call jax.config.update('jax_num_cpu_devices', "
+            f"{run * data}) before anything is computed"
         )
     grid = np.asarray(devices[: run * data]).reshape(run, data)
     return Mesh(grid, (RUN, DATA), axis_types=(AxisType.Auto, AxisType.Auto))
@@ -111,20 +115,29 @@ def shard_examples(data: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     return _shard(data, mesh, DATA, "examples")
 
 
-def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
+def data_parallel(
+    learner: Learner, mesh: Mesh, *, shard_params: bool = False, min_size: int = 2**14
+) -> Learner:
     """Compute each batch in parts, one on each device along `data`.
 
     The state is replicated; each device has its part of the batch; the loss, a mean over the whole
     batch, makes the gradient one all-reduce. What is computed is what one device computes, up to
     the order of sums.
 
+    With sharded parameters each device keeps its part of the parameters and of the optimizer state
+    (FSDP, ZeRO stage 3): a step gathers the parameters, and updates the part of each device. A leaf
+    is split along its longest axis that the devices divide; one that is small, or has no such axis,
+    is replicated.
+
     Args:
-        learner: any learner.
-        mesh: from `device_mesh`; in a batch of runs its axis `run` has size 1 or the runs are
-            mapped with `jax.vmap(..., spmd_axis_name="run")`.
+        learner: any learner; of a batch of runs, the learner of one run.
+        mesh: from `device_mesh`.
+        shard_params: whether parameters and optimizer state are split over `data`.
+        min_size: numbers in a leaf of one run from which on it is split.
 
     Returns:
-        A learner with the same states and metrics.
+        A learner with the same states and metrics. Its `init` places the state on the mesh, so that
+        under `jax.jit` no device needs the memory of all of it.
 
     Raises:
         ValueError: (of `step`) a batch whose size is not a multiple of the devices along `data`.
@@ -143,6 +156,19 @@ def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
     def constrain(tree: PyTree[Any], spec: PartitionSpec) -> PyTree[Any]:
         return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, spec))
 
+    def split(leaf: Array) -> Array:
+        return constrain(leaf, _split_spec(leaf, num_devices, min_size))
+
+    def place(state: TrainState) -> TrainState:
+        if not shard_params:
+            return constrain(state, PartitionSpec())
+        params, optimizer_state = jax.tree.map(split, (state.params, state.optimizer_state))
+        rest = constrain(state._replace(params=(), optimizer_state=()), PartitionSpec())
+        return rest._replace(params=params, optimizer_state=optimizer_state)
+
+    def init(key: Array) -> TrainState:
+        return place(learner.init(key))
+
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         lengths = {len(leaf) for leaf in jax.tree.leaves(batch)}
         if any(length % num_devices for length in lengths):
@@ -150,11 +176,22 @@ def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
                 f"data_parallel: batches of {sorted(lengths)} examples cannot be cut into equal "
                 f"parts for the {num_devices} devices along 'data'; choose a multiple of them"
             )
-        state = constrain(state, PartitionSpec())
-        state, metrics = learner.step(state, constrain(batch, PartitionSpec(DATA)))
-        return constrain(state, PartitionSpec()), metrics
+        state = place(state)
+        # The parameters are gathered, so that it is not the batch that moves.
+        gathered = state._replace(params=constrain(state.params, PartitionSpec()))
+        new, metrics = learner.step(gathered, constrain(batch, PartitionSpec(DATA)))
+        return place(new), constrain(metrics, PartitionSpec())
 
-    return Learner(learner.init, step)
+    return Learner(init, step)
+
+
+def _split_spec(leaf: Array, num_devices: int, min_size: int) -> PartitionSpec:
+    """How a leaf of sharded parameters is split: along the longest axis that the devices divide."""
+    axes = [axis for axis, size in enumerate(leaf.shape) if size and size % num_devices == 0]
+    if not axes or leaf.size < min_size:
+        return PartitionSpec()
+    longest = max(axes, key=lambda axis: leaf.shape[axis])
+    return PartitionSpec(*(DATA if axis == longest else None for axis in range(leaf.ndim)))
 
 
 def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
