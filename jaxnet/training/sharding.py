@@ -31,6 +31,7 @@ from jaxnet.training._placement import DATA, RUN
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
+
 def device_mesh(*, run: int = 1, data: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of devices with the axes `run` and `data`.
 
