@@ -175,7 +175,11 @@ class Placement(NamedTuple):
             data = jax.tree.map(jnp.asarray, data)
             is_per_run = getattr(batches, "per_run", False)
             data = self.over_runs(data) if is_per_run else self.everywhere(data)
-            states, learner = self.over_runs(states), self.learner(learner)
+            if len(states.step) % self.shape("run"):
+                states = training.replicate(states, self.mesh)
+            else:
+                states = training.shard_state(states, self.mesh, shard_params=self.shard_params)
+            learner = self.learner(learner)
         return runs.train(
             directory,
             learner,

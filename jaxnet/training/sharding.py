@@ -18,6 +18,8 @@ work over `data` where their examples are on a mesh, sharded or replicated. Insi
 the caller, where a trace does not see this, they do so under `jax.set_mesh(mesh)`.
 """
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +32,9 @@ from jaxnet._checks import require_positive
 from jaxnet.training._placement import DATA, RUN
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
+
+# The parts of a state that are split with sharded parameters.
+_SPLIT = ("params", "optimizer_state")
 
 
 def device_mesh(*, run: int = 1, data: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
@@ -116,6 +121,53 @@ def shard_examples(data: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     return _shard(data, mesh, DATA, "examples")
 
 
+def shard_state(
+    state: TrainState, mesh: Mesh, *, shard_params: bool = False, min_size: int = 2**14
+) -> TrainState:
+    """Place a state, or a batch of states, as the learner of `data_parallel` leaves it.
+
+    Args:
+        state: a training state, which is replicated over `run`; or a batch of states, whose runs,
+            the first axis, are spread over `run`.
+        mesh: from `device_mesh`.
+        shard_params: as in `data_parallel`.
+        min_size: as in `data_parallel`.
+
+    Returns:
+        The state, on the mesh.
+
+    Raises:
+        ValueError: a number of runs that is not a multiple of the devices along `run`; a state with
+            several axes of runs.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.dense(2, 1)
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> shard_state(learner.init(jax.random.key(0)), device_mesh()).step.sharding.spec
+    PartitionSpec()
+    """
+    num_axes = state.step.ndim
+    if num_axes > 1:
+        raise ValueError(
+            f"shard_state: the state has {num_axes} axes of runs, expected at most 1; reshape them "
+            "to one"
+        )
+    if num_axes:
+        _require_divided(len(state.step), mesh, RUN, "runs")
+
+    def place(leaf: Array, *, is_split: bool) -> Array:
+        spec = _split_spec(leaf.shape[num_axes:], mesh.shape[DATA], min_size) if is_split else ()
+        spec = PartitionSpec(*(RUN,) * num_axes, *spec)
+        return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+    return TrainState(
+        *(
+            jax.tree.map(functools.partial(place, is_split=shard_params and name in _SPLIT), part)
+            for name, part in state._asdict().items()
+        )
+    )
+
+
 def data_parallel(
     learner: Learner, mesh: Mesh, *, shard_params: bool = False, min_size: int = 2**14
 ) -> Learner:
@@ -138,7 +190,8 @@ def data_parallel(
 
     Returns:
         A learner with the same states and metrics. Its `init` places the state on the mesh, so that
-        under `jax.jit` no device needs the memory of all of it.
+        under `jax.jit` no device needs the memory of all of it; `shard_state` places states that
+        are there already. A batch of runs is that of `jax.vmap(init, spmd_axis_name="run")`.
 
     Raises:
         ValueError: (of `step`) a batch whose size is not a multiple of the devices along `data`.
@@ -158,14 +211,14 @@ def data_parallel(
         return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, spec))
 
     def split(leaf: Array) -> Array:
-        return constrain(leaf, _split_spec(leaf, num_devices, min_size))
+        return constrain(leaf, PartitionSpec(*_split_spec(leaf.shape, num_devices, min_size)))
 
     def place(state: TrainState) -> TrainState:
         if not shard_params:
             return constrain(state, PartitionSpec())
-        params, optimizer_state = jax.tree.map(split, (state.params, state.optimizer_state))
+        parts = {name: jax.tree.map(split, getattr(state, name)) for name in _SPLIT}
         rest = constrain(state._replace(params=(), optimizer_state=()), PartitionSpec())
-        return rest._replace(params=params, optimizer_state=optimizer_state)
+        return rest._replace(**parts)
 
     def init(key: Array) -> TrainState:
         return place(learner.init(key))
@@ -186,24 +239,26 @@ def data_parallel(
     return Learner(init, step)
 
 
-def _split_spec(leaf: Array, num_devices: int, min_size: int) -> PartitionSpec:
+def _split_spec(shape: tuple[int, ...], num_devices: int, min_size: int) -> tuple[str | None, ...]:
     """How a leaf of sharded parameters is split: along the longest axis that the devices divide."""
-    axes = [axis for axis, size in enumerate(leaf.shape) if size and size % num_devices == 0]
-    if not axes or leaf.size < min_size:
-        return PartitionSpec()
-    longest = max(axes, key=lambda axis: leaf.shape[axis])
-    return PartitionSpec(*(DATA if axis == longest else None for axis in range(leaf.ndim)))
+    axes = [axis for axis, size in enumerate(shape) if size and size % num_devices == 0]
+    if not axes or math.prod(shape) < min_size:
+        return ()
+    longest = max(axes, key=lambda axis: shape[axis])
+    return tuple(DATA if axis == longest else None for axis in range(len(shape)))
+
+
+def _require_divided(length: int, mesh: Mesh, axis: str, what: str) -> None:
+    if length % mesh.shape[axis]:
+        raise ValueError(
+            f"{length} {what} cannot be spread evenly over the {mesh.shape[axis]} devices "
+            f"along {axis!r}; choose a multiple of them"
+        )
 
 
 def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
-    num_devices = mesh.shape[axis]
-
     def place(leaf: Any) -> Array:
-        if leaf.shape[0] % num_devices:
-            raise ValueError(
-                f"{leaf.shape[0]} {what} cannot be spread evenly over the {num_devices} devices "
-                f"along {axis!r}; choose a multiple of them"
-            )
+        _require_divided(leaf.shape[0], mesh, axis, what)
         return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(axis)))
 
     return jax.tree.map(place, tree)

@@ -23,6 +23,7 @@ from jaxnet.training.sharding import (
     replicate,
     shard_examples,
     shard_runs,
+    shard_state,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,12 +85,16 @@ def check_runs_and_data(run, data, *, shard_params=False):
     learner = data_parallel(LEARNER, mesh, shard_params=shard_params, min_size=16)
     states = shard_runs(start, mesh)
     if shard_params:
-        states = jax.jit(jax.vmap(learner.init))(shard_runs(start.key, mesh))
-        kernel = states.optimizer_state[0].mu["dense_0"]["kernel"]
-        # The 16 units, and not the 6 inputs, are split.
-        assert kernel.addressable_shards[0].data.shape == (NUM_RUNS // run, 6, 16 // data)
+        states = shard_state(start, mesh, shard_params=True, min_size=16)
+        init = jax.jit(jax.vmap(learner.init, spmd_axis_name="run"))
+        for state in (states, init(shard_runs(start.key, mesh))):
+            kernel = state.optimizer_state[0].mu["dense_0"]["kernel"]
+            # The 16 units, and not the 6 inputs, are split.
+            assert kernel.addressable_shards[0].data.shape == (NUM_RUNS // run, 6, 16 // data)
     on_mesh = replicate(jax.device_put(examples(48)), mesh)
     whole, metrics, text, _ = train_epoch(learner, states, on_mesh, [6])
+    for leaf, before in zip(jax.tree.leaves(whole), jax.tree.leaves(states), strict=True):
+        assert leaf.sharding.is_equivalent_to(before.sharding, leaf.ndim)
     pieces, _, _, num_programs = train_epoch(learner, states, on_mesh, [1, 3, 2])
     assert_close(whole.params, expected.params)
     assert_close(metrics, expected_metrics)
