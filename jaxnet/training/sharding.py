@@ -143,8 +143,9 @@ def shard_state(
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(2, 1)
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    >>> shard_state(learner.init(jax.random.key(0)), device_mesh()).step.sharding.spec
-    PartitionSpec()
+    >>> state = shard_state(learner.init(jax.random.key(0)), device_mesh())
+    >>> state.step.sharding.is_fully_replicated
+    True
     """
     num_axes = state.step.ndim
     if num_axes > 1:
