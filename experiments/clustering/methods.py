@@ -24,6 +24,7 @@ from experiments.clustering.config import (
     Vade,
 )
 from experiments.placement import Placement
+from experiments.precision import autoencoder_in_precision, scaled, scaling
 from experiments.training import batch_size, network_at
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
@@ -97,10 +98,12 @@ def build_method(
         network = jn.autoencoders.mlp_variational_autoencoder(
             dims, activation=activation, likelihood=likelihood
         )
+        network = autoencoder_in_precision(config, network)
         prior = _prior(options, num_clusters)
         find, recluster = _of_codes(network, prior), _of_drawn_codes(network, prior)
     else:
         network = jn.autoencoders.mlp_autoencoder(dims, activation=activation)
+        network = autoencoder_in_precision(config, network)
         find = _of_codes(network, _centers(options.num_restarts, num_clusters))
         recluster = find
     change = _changing(options.augment, in_shape)
@@ -110,7 +113,7 @@ def build_method(
     pretraining = _without_key(reconstruction) if variational else reconstruction
 
     def pretrain(optimizer: Optimizer) -> jn.Learner:
-        return change(jn.gradient_learner(network.init, pretraining, optimizer))
+        return change(jn.gradient_learner(network.init, scaled(config, pretraining), optimizer))
 
     def start(key: Array, params: Any, x: Array) -> Any:
         return {"autoencoder": params} | find(key, params, x)
@@ -125,7 +128,7 @@ def build_method(
     def learner(
         optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]
     ) -> jn.Learner:
-        objective = (options, network, reconstruction)
+        objective = (config, options, network, reconstruction)
         return change(_build_learner(*objective, init, optimizer, num_examples))
 
     def hooks(num_examples: int) -> Hooks:
@@ -247,6 +250,7 @@ def _hooks(options: Deep, network: Any, recluster: Find, num_examples: int) -> H
 
 
 def _build_learner(
+    config: Config,
     options: Deep,
     network: Any,
     reconstruction: Objective,
@@ -257,11 +261,16 @@ def _build_learner(
     """The learner of network and clusters together."""
     if isinstance(options, Dcn):
         return clustering.deep_clustering_network_learner(
-            init, network, reconstruction, optimizer, strength=options.clustering_weight
+            init,
+            network,
+            reconstruction,
+            optimizer,
+            strength=options.clustering_weight,
+            transform=scaling(config),
         )
     if isinstance(options, Vade):
         objective = clustering.variational_deep_embedding(network)
-        return jn.gradient_learner(init, objective, optimizer)
+        return jn.gradient_learner(init, scaled(config, objective), optimizer)
     if isinstance(options, Idec):
         objective = clustering.improved_deep_embedded_clustering(
             network, reconstruction, strength=options.clustering_weight
@@ -270,16 +279,10 @@ def _build_learner(
         assert isinstance(options, Dec)
         objective = clustering.deep_embedded_clustering(network)
     objective = clustering.with_targets(objective, num_examples=num_examples)
-    return jn.gradient_learner(init, objective, optimizer)
+    return jn.gradient_learner(init, scaled(config, objective), optimizer)
 
 
-def start_all(
-    method: Method,
-    keys: Array,
-    params: Any,
-    x: Float[Array, "n features"],
-    placement: Placement,
-) -> Any:
+def start_all(method: Method, keys: Array, params: Any, x: Array, placement: Placement) -> Any:
     """The parameters with which the clustering of each network starts, stacked.
 
     One network after the other, so that memory is needed for one only; with several devices along
@@ -289,7 +292,7 @@ def start_all(
         method: the method.
         keys: one for each network.
         params: of the trained autoencoders, stacked; None where there are none.
-        x: the examples.
+        x: the examples, `(n, features)`.
         placement: how the networks are spread over devices.
     """
     width = 1 if method.on_host else placement.shape("run")

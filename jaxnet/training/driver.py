@@ -18,8 +18,9 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
-from jaxnet.training._pieces import take_hook, take_host_step, take_steps
+from jaxnet.training._host_steps import take_host_steps
 from jaxnet.training._placement import data_mesh, sharding_of, shardings_of
+from jaxnet.training._programs import apply_hook_to_runs, take_steps_of_runs
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hooks, ScheduledHook, schedule_hooks
@@ -238,26 +239,22 @@ def advance(
         if scheduled:
             raise ValueError("hooks see the whole data set, which HostData does not hold")
         require_metrics("advance", length, data.steps_per_epoch)
-        take = compiled_for(learner.step, take_host_step, shardings=shardings_of((state, metrics)))
-        for index in range(step, end):
-            batch = data.batch(index)
-            state, metrics = take(state, metrics, batch, index % length)
-        return state, metrics
+        return take_host_steps(learner, state, metrics, data, step, end)
     source, data = resolve_batches(batch_size, batches), as_arrays("advance", "data", data)
     data_of_run = _first_run(data) if source.per_run else data
     require_metrics("advance", length, source.num_steps(data_of_run))
     state, metrics = on_mesh_of(data, (state, metrics))
     places = shardings_of((state, metrics))
-    take_piece = compiled_for(learner.step, take_steps, batches=source, shardings=places)
+    take_steps = compiled_for(learner.step, take_steps_of_runs, batches=source, shardings=places)
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
                 options = {"per_run": source.per_run, "mesh": data_mesh(data)}
                 options["shardings"] = shardings_of(state)
-                state = compiled_for(hook.apply, take_hook, **options)(state, data)
+                state = compiled_for(hook.apply, apply_hook_to_runs, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
-        state, metrics = take_piece(state, metrics, data, first, first + stop - step)
+        state, metrics = take_steps(state, metrics, data, first, first + stop - step)
         step = stop
     return state, metrics
 

@@ -15,8 +15,8 @@ import pytest
 
 import jaxnet as jn
 from jaxnet._compiled import compiled_for
-from jaxnet.training._pieces import take_steps
 from jaxnet.training._placement import shardings_of
+from jaxnet.training._programs import take_steps_of_runs
 from jaxnet.training.sharding import (
     data_parallel,
     device_mesh,
@@ -62,7 +62,7 @@ def train_epoch(learner, states, data, pieces):
     batches = jn.training.shuffled(BATCH_SIZE)
     metrics = jn.training.begin_epoch(learner, states, data, batches=batches)
     places = shardings_of((states, metrics))
-    program = compiled_for(learner.step, take_steps, batches=batches, shardings=places)
+    program = compiled_for(learner.step, take_steps_of_runs, batches=batches, shardings=places)
     text = program.lower(states, metrics, data, 0, sum(pieces)).compile().as_text()
     for num_steps in pieces:
         states, metrics = jn.training.advance(
