@@ -22,16 +22,18 @@ def take_steps_of_runs(
     data: PyTree[Any],
     start: Array | int,
     stop: Array | int,
+    position: Array | int,
     *,
     batches: Batches,
     shardings: Shardings | None,
 ) -> tuple[TrainState, Metrics]:
-    """`run_steps` of a state, or of a batch of states that have taken the same number of steps.
+    """`run_steps` of a state, or of a batch of states that have taken `position` steps.
 
     The bounds and the step are the same for all runs. So it stays one loop, and a plan that does
-    not depend on the key of the run is made once for all of them.
+    not depend on the key of the run is made once for all of them. The step is an argument, since
+    that of a run would have to be sent to the devices of the others.
     """
-    learner, position = Learner(_no_init, step), state.step.ravel()[0]
+    learner, position = Learner(_no_init, step), jnp.asarray(position, state.step.dtype)
 
     def run(state: TrainState, metrics: Metrics, data: PyTree[Any]) -> tuple[TrainState, Metrics]:
         piece = functools.partial(run_steps, batches=batches, start=start, stop=stop)
