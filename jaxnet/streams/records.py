@@ -47,15 +47,20 @@ class ArrayRecordSource(Source):
         return out
 
     def read_range(self, start: int, stop: int) -> Examples:
-        out, first = self._empty(stop - start), start // self._per_record
+        out = self._empty(stop - start)
+        self.read_into(start, stop, out, 0)
+        return out
+
+    def read_into(self, start: int, stop: int, out: Examples, place: int) -> None:
+        first = start // self._per_record
         for number, record in enumerate(
             self._read_records(first, -(-stop // self._per_record)), first
         ):
-            place = number * self._per_record
-            low, high = max(start, place), min(stop, place + self._per_record)
+            begin = number * self._per_record
+            low, high = max(start, begin), min(stop, begin + self._per_record)
+            target = slice(place + low - start, place + high - start)
             for name, column in self._decoded(number, record).items():
-                out[name][low - start : high - start] = column[low - place : high - place]
-        return out
+                out[name][target] = column[low - begin : high - begin]
 
     def _empty(self, length: int) -> Examples:
         return {
@@ -124,7 +129,7 @@ class ArrayRecordSource(Source):
         for name, column in columns.items():
             size = length * column.num_bytes()
             dtype = np.dtype(column.dtype).newbyteorder("<")
-            values = np.frombuffer(record[place : place + size], dtype)
+            values = np.frombuffer(record, dtype, size // dtype.itemsize, place)
             examples[name] = values.reshape(length, *column.shape)
             place += size
         return examples
