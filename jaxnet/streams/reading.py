@@ -1,7 +1,7 @@
 """Batches of a source in a shuffled order, read ahead by threads of the host."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
@@ -22,6 +22,7 @@ def stream(
     batches: Batches,
     key: Key[Array, ""],
     *,
+    function: Callable[[Examples], Examples] | None = None,
     prefetch: int = 2,
     steps_per_item: int | None = None,
 ) -> HostData:
@@ -42,6 +43,8 @@ def stream(
             `blocks=source.blocks` where the source has them.
         key: decides the order. The runs of a batch of runs see the same batches; in memory, each
             shuffles by its own key.
+        function: from examples `(..., *shape)` of any leading axes to what the learner takes, on
+            the host; it runs in the thread that reads ahead, after the examples were shuffled.
         prefetch: items that are read ahead.
         steps_per_item: batches in an item; None is at most 64, in about 4 MB.
 
@@ -78,7 +81,8 @@ def stream(
     def iterate(step: int) -> Iterator[Examples]:
         with _OrderedReader(source, batches, key) as reader:
             while True:
-                yield reader.read_steps(step, steps_per_item)
+                item = reader.read_steps(step, steps_per_item)
+                yield item if function is None else function(item)
                 step += steps_per_item
 
     return HostData(

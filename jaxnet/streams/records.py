@@ -1,5 +1,6 @@
 """Examples packed into ArrayRecord files: records of consecutive examples, and a description."""
 
+import importlib
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -100,12 +101,12 @@ class ArrayRecordSource(Source):
         return records
 
     def _reader(self, shard: int) -> Any:
-        from array_record.python import array_record_module
-
+        # A compiled module without types.
+        module = importlib.import_module("array_record.python.array_record_module")
         with self._lock:
             if shard not in self._readers:
                 file = self._folder / self.description.shards[shard].file
-                reader = array_record_module.ArrayRecordReader(str(file), _READER_OPTIONS)
+                reader = module.ArrayRecordReader(str(file), _READER_OPTIONS)
                 expected = int(self._starts[shard + 1] - self._starts[shard])
                 if reader.num_records() != expected:
                     raise StreamError(
