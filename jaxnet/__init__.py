@@ -45,6 +45,7 @@ from jaxnet.objectives import (
     with_augmentation,
     with_l1,
     with_l2,
+    with_loss_scale,
     with_noise,
 )
 from jaxnet.optim import optimizer, optimizer_names, schedule
@@ -149,6 +150,7 @@ __all__ = [
     "with_augmentation",
     "with_l1",
     "with_l2",
+    "with_loss_scale",
     "with_noise",
 ]
 

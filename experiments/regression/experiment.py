@@ -24,6 +24,8 @@ from experiments.data import Dataset, Standardization, fit_standardization, stan
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import place
+from experiments.precision import in_precision, scaled
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
@@ -37,7 +39,7 @@ from experiments.training import (
     seed_keys,
     train_options,
 )
-from jaxnet import metrics, runs
+from jaxnet import metrics
 from jaxnet.runs import RunDirectory
 
 MAX_COEFFICIENTS = 30
@@ -88,20 +90,22 @@ def run(config: Config) -> dict[str, Any]:
     if config.l2_weight:
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, len(parts.train))
-    learner = jn.gradient_learner(network.init, objective, optimizer)
+    learner = jn.gradient_learner(network.init, scaled(config, objective), optimizer)
     check_memory(config, learner.init)
+    num_train = len(parts.train)
+    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
     evaluate = jax.jit(jax.vmap(_learning_metrics, (0, None)))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": x[parts.train], "y": y[parts.train]},
-                batches=batch_size(config, len(parts.train)),
+                batches=batch_size(config, num_train),
                 options=options,
                 evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )
@@ -165,8 +169,9 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     """The network of a config, with one output."""
     model = config.model
     if isinstance(model, Linear):
-        return jn.mlp([*in_shape, 1])
-    return jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+        return in_precision(config, jn.mlp([*in_shape, 1]))
+    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+    return in_precision(config, network)
 
 
 def prediction_suffix(model: SavedModel) -> str:

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxnet import metrics, training
+from jaxnet import metrics, objectives, training
 from jaxnet.training.hooks import schedule_hooks
 from tests.ranges.calls import (
     BEST,
@@ -17,10 +17,16 @@ from tests.ranges.calls import (
     spread,
     traced,
     trivial,
+    zero,
 )
 
 # (function, argument) -> (call, a number inside the range, a number outside).
 COUNTS = {
+    (objectives.with_loss_scale, "growth_interval"): (
+        spread(objectives.with_loss_scale, "growth_interval", zero),
+        2,
+        0,
+    ),
     (metrics.confusion_matrix, "num_classes"): (
         traced(metrics.confusion_matrix, "num_classes", LABELS, LABELS),
         2,
