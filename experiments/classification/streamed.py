@@ -183,6 +183,9 @@ def _check(config: Config, dataset: PackedDataset) -> None:
     given += [name for name in ("resample", "cross_validate") if getattr(config, name)]
     if config.max_false_positive_rate is not None:
         given.append("max_false_positive_rate")
+    # Items of the stream are sent to one device.
+    given += [name for name in ("num_devices", "mesh") if getattr(config, name) is not None]
+    given += ["shard_params"] if config.shard_params else []
     if given:
         raise ValueError(f"{given[0]} is not for packed data, found {config.data}; leave it out")
     if config.batch_size == "all":
