@@ -1,6 +1,5 @@
 """Classification of packed data, which are read while networks are trained on them."""
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -8,12 +7,11 @@ import jax
 import numpy as np
 
 import jaxnet as jn
-from experiments.baselines import class_baseline
+from experiments.baselines import class_baseline, compare
 from experiments.classification import evaluation
 from experiments.classification.config import Cnn, Config, Linear, Mlp
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.command import finish, stopwatch
-from experiments.config import TableOptions
 from experiments.data.streams.packed import (
     PackedDataset,
     load_packed,
@@ -25,18 +23,17 @@ from experiments.data.streams.packed import (
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.prepare import resolve
+from experiments.streamed import check_packed, describe_packed, stream_batches
 from experiments.summary import summarize
 from experiments.training import (
-    batch_size,
     check_directory,
     open_directory,
     seed_keys,
     train_options,
 )
 from jaxnet import runs, streams
-from jaxnet.training import fold_in_name, index_shuffled
+from jaxnet.training import fold_in_name
 
-_BYTES_OF_A_BLOCK, _BYTES_OF_A_WINDOW = 1 << 20, 1 << 26
 _EXAMPLES_SHOWN = 5_000
 
 
@@ -67,7 +64,7 @@ def run(config: Config) -> dict[str, Any]:
     learner = build_learner(config, network, num_classes, num_train)
     check_memory(config, learner.init)
     options = train_options(config)
-    batches = _batches(config, dataset, parts.train)
+    batches = stream_batches(config, dataset, parts.train)
     found = pass_over(dataset, parts)
     scale = scaler(found.inputs, dataset.examples.description.columns["x"].dtype)
 
@@ -127,42 +124,27 @@ def run(config: Config) -> dict[str, Any]:
             state_sha256=trained.state_sha256,
             seconds=seconds,
         ) | {"best_epochs": trained.best_epochs.tolist()}
-        summary |= _described(dataset, found.class_counts, labels)
+        summary |= _described(dataset, found.class_counts, labels, metrics)
         classes = evaluation.class_table(np.asarray(tested), labels, dataset.class_names)
         summary["tables"] = {"Classes": classes}
         return finish(directory, config, summary, captions)
 
 
-def _batches(config: Config, dataset: PackedDataset, train: streams.Source) -> Any:
-    """The order of the batches: blocks of about 1 MB, and windows of about 64 MB."""
-    columns = dataset.examples.description.columns.values()
-    size = max(1, sum(column.num_bytes() for column in columns))
-    assert isinstance(train.blocks, int)
-    block = max(train.blocks, _BYTES_OF_A_BLOCK // size)
-    window = max(1, _BYTES_OF_A_WINDOW // (block * size))
-    return index_shuffled(batch_size(config, len(train)), blocks=block, window=window)
-
-
 def _described(
-    dataset: PackedDataset, class_counts: np.ndarray, labels: np.ndarray
+    dataset: PackedDataset,
+    class_counts: np.ndarray,
+    labels: np.ndarray,
+    metrics: dict[str, Any],
 ) -> dict[str, Any]:
-    source = dataset.examples
     # In proportion, for as many labels as fit anywhere.
     shares = np.maximum(1, np.round(class_counts / class_counts.sum() * 1e6)).astype(int)
     baseline = class_baseline(
         np.repeat(np.arange(len(shares)), shares), labels, dataset.class_names
     )
-    content = "image" if dataset.is_image else "features"
-    sizes = {
-        "rows": len(source),
-        content: " x ".join(map(str, dataset.in_shape)),
-        "classes": dataset.num_classes,
-        "files": len(source.description.shards),
-    }
     return {
-        "data": sizes,
+        "data": describe_packed(dataset),
         "baseline": {"name": baseline.name, "metrics": baseline.metrics},
-        "notes": [],
+        "notes": compare(baseline, metrics),
     }
 
 
@@ -173,23 +155,7 @@ def _check(config: Config, dataset: PackedDataset) -> None:
         raise ValueError(f"model {model.name} takes sequences, and packed data are not; use mlp")
     if isinstance(model, Cnn) and not dataset.is_image:
         raise ValueError(f"model cnn takes images, and {dataset.name} holds a table; use mlp")
-    given = [name for name in ("label", "text", "group") if getattr(config, name) is not None]
-    defaults = TableOptions()
-    given += [
-        field.name
-        for field in dataclasses.fields(TableOptions)
-        if getattr(config, field.name) != getattr(defaults, field.name)
-    ]
-    given += [name for name in ("resample", "cross_validate") if getattr(config, name)]
-    if config.max_false_positive_rate is not None:
-        given.append("max_false_positive_rate")
-    # Items of the stream are sent to one device.
-    given += [name for name in ("num_devices", "mesh") if getattr(config, name) is not None]
-    given += ["shard_params"] if config.shard_params else []
-    if given:
-        raise ValueError(f"{given[0]} is not for packed data, found {config.data}; leave it out")
-    if config.batch_size == "all":
-        raise ValueError("batch_size all needs the data in memory; name a number of examples")
+    check_packed(config)
     if config.label_smoothing > 0 and dataset.num_classes == 2:
         raise ValueError(
             "label_smoothing needs more than two classes, since two have one logistic output, "

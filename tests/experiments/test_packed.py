@@ -14,6 +14,7 @@ from experiments.classification import experiment as classification
 from experiments.command import main
 from experiments.data.streams.packed import load_packed, pass_over, scaler, split_packed, unscaled
 from experiments.protocol import configure
+from experiments.regression import experiment as regression
 from jaxnet import streams
 from jaxnet.runs import Interrupted, compare_runs
 
@@ -128,7 +129,7 @@ def test_a_run_resumes_replays_and_predicts(folder, config, tmp_path, monkeypatc
     monkeypatch.setattr(streams.ArrayRecordSource, "read_into", interrupted)
     options = {"data": whole.data, "num_seeds": 2, "num_epochs": 3, "batch_size": 64}
     broken = configure(classification, **options, out=tmp_path / "run", checkpoint_every=10)
-    monkeypatch.setattr("experiments.classification.streamed._BYTES_OF_A_WINDOW", 1 << 20)
+    monkeypatch.setattr("experiments.streamed._BYTES_OF_A_WINDOW", 1 << 20)
     try:
         classification.run(broken)
         pytest.fail("not interrupted")
@@ -219,5 +220,29 @@ def test_arrays_are_packed_by_class_and_by_number(tmp_path):
     np.save(tmp_path / "arrays" / "y.npy", np.arange(300) % 4 * 2)
     assert main(pack, [str(tmp_path / "arrays"), str(tmp_path / "b")]) == 2
     assert main(pack, [str(tmp_path / "arrays"), str(tmp_path / "b"), "--regression"]) == 0
-    with pytest.raises(ValueError, match="holds no classes"):
+    with pytest.raises(ValueError, match="holds targets, for another experiment"):
         load_packed(tmp_path / "b")
+
+
+def test_a_number_is_predicted(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2000, 2))
+    columns = {"a": x[:, 0], "b": x[:, 1], "price": 1e4 + 30 * x[:, 0] - 20 * x[:, 1]}
+    polars.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
+    arguments = [str(tmp_path / "t.parquet"), str(tmp_path / "t"), "--label", "price"]
+    assert main(pack, [*arguments, "--regression"]) == 0
+    command = ["--data", str(tmp_path / "t"), "--out", str(tmp_path / "run"), "--num-seeds", "2"]
+    assert main(regression, command) == 2
+    assert "batch_size all needs the data in memory" in capsys.readouterr().err
+    options = ["--batch-size", "64", "--optimizer", "adam", "--learning-rate", "0.05"]
+    command += [*options, "--num-epochs", "5"]
+    assert main(regression, command) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["metrics"]["r2"]["mean"] > 0.999
+    assert summary["baseline"]["metrics"]["r2"] < 0.01
+    assert main(replay, [str(tmp_path / "run")]) == 0
+    polars.DataFrame(columns).head(9).drop("price").write_csv(tmp_path / "new.csv")
+    config = predict.Config(run=tmp_path / "run", data=tmp_path / "new.csv")
+    np.testing.assert_allclose(predict.run(config)["prediction"], columns["price"][:9], atol=3)
+    with pytest.raises(ValueError, match="holds targets, for another experiment"):
+        classification.load_data(configure(regression, data=tmp_path / "t"))

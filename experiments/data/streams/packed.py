@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -55,12 +55,14 @@ class Pass(NamedTuple):
 
     Attributes:
         inputs: mean and scale of the training examples.
-        class_counts: training examples of each class.
+        targets: mean and scale of the training targets of a regression; None for classes.
+        class_counts: training examples of each class; none for a regression.
         validation: `x` and `y` of the validation part, as they are packed.
         test: `x` and `y` of the test part.
     """
 
     inputs: Standardization
+    targets: Standardization | None
     class_counts: np.ndarray
     validation: dict[str, np.ndarray]
     test: dict[str, np.ndarray]
@@ -81,15 +83,18 @@ def is_packed(path: Path | None) -> bool:
     )
 
 
-def load_packed(path: Path) -> PackedDataset:
+def load_packed(
+    path: Path, *, task: Literal["classification", "regression"] = "classification"
+) -> PackedDataset:
     """Open packed examples.
 
     Args:
         path: as for `is_packed`.
+        task: what is predicted.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it is damaged, or was not packed for a classification.
+        ValueError: it is damaged, or was packed for another task.
     """
     try:
         source = streams.array_record_source(path)
@@ -101,10 +106,13 @@ def load_packed(path: Path) -> PackedDataset:
     if "x" not in columns:
         raise ValueError(f"{path} has no column x, found {', '.join(columns)}; pack it again")
     class_names = tuple(str(name) for name in metadata.get("class_names", ()))
-    if "y" not in columns or not class_names:
-        raise ValueError(
-            f"{path} holds no classes; pack it again with --label, or with subfolders of images"
-        )
+    if "y" not in columns or bool(class_names) != (task == "classification"):
+        found = "labels" if "y" not in columns else "classes" if class_names else "targets"
+        found = f"no {found}" if found == "labels" else f"{found}, for another experiment"
+        remedy = "--label and --regression" if task == "regression" else "--label"
+        raise ValueError(f"{path} holds {found}; pack the data again, with {remedy}")
+    if columns["y"].shape:
+        raise ValueError(f"{path}: y has shape {columns['y'].shape}, expected one number each")
     shape = columns["x"].shape
     fitted = restore_format(metadata.get("preprocessing"))
     if len(shape) not in (1, 3):
@@ -119,9 +127,10 @@ def load_packed(path: Path) -> PackedDataset:
     return PackedDataset(
         folder.absolute().name,
         np.zeros((0, *shape), np.float32),
-        np.zeros(0, np.int32),
+        np.zeros(0, np.int32 if class_names else np.float32),
         feature_names=names,
         class_names=class_names,
+        unit=str(metadata.get("unit") or ""),
         preprocessing=fitted,
         source=source,
     )
@@ -146,11 +155,55 @@ def split_packed(
     return streams.split_source(source, key, validation=validation, test=test)
 
 
+class Moments:
+    """Mean and standard deviation of numbers that come in pieces, in float64.
+
+    Chan, Golub and LeVeque (1979), "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances": with `n` numbers of mean `m` and sum of squared deviations `s`, and `n'`, `m'`, `s'`
+    of another piece, `s'' = s + s' + (m' - m)^2 n n' / (n + n')`.
+
+    Args:
+        axis: 0 for one mean and scale for each feature, None for one for all.
+
+    >>> moments = Moments(0)
+    >>> for piece in (np.array([[1.0], [2.0]]), np.array([[6.0]])):
+    ...     moments.add(piece)
+    >>> [value.tolist() for value in moments.result()]
+    [[3.0], [2.160246849060059]]
+    """
+
+    def __init__(self, axis: int | None) -> None:
+        self._axis, self._total = axis, 0
+        self._mean = self._deviation = self._low = self._high = np.zeros(())
+
+    def add(self, x: np.ndarray) -> None:
+        """Add a piece, which must not be empty."""
+        x, axis = np.asarray(x, np.float64), self._axis
+        number, mean = x.size if axis is None else len(x), x.mean(axis=axis)
+        total, difference = self._total + number, mean - self._mean
+        deviation = ((x - mean) ** 2).sum(axis=axis) + difference**2 * (
+            self._total * number / total
+        )
+        low, high = x.min(axis=axis), x.max(axis=axis)
+        if self._total:
+            low, high = np.minimum(low, self._low), np.maximum(high, self._high)
+        self._mean = self._mean + difference * (number / total)
+        self._deviation, self._low, self._high = self._deviation + deviation, low, high
+        self._total = total
+
+    def result(self) -> Standardization:
+        """Mean and scale; what varies by no more than float32 rounds is constant."""
+        scale, low, high = np.sqrt(self._deviation / self._total), self._low, self._high
+        constant = high - low <= np.finfo(np.float32).eps * np.maximum(abs(low), abs(high))
+        constant |= scale < np.finfo(np.float32).tiny
+        return Standardization(
+            np.where(constant, low, self._mean).astype(np.float32),
+            np.where(constant, 1.0, scale).astype(np.float32),
+        )
+
+
 def pass_over(dataset: PackedDataset, parts: streams.SourceParts) -> Pass:
     """Mean and scale of the training examples, their classes, and the examples of the other parts.
-
-    Moments are merged piece by piece in float64 (Chan, Golub and LeVeque, 1979, "Updating Formulae
-    and a Pairwise Algorithm for Computing Sample Variances").
 
     Args:
         dataset: the data.
@@ -159,46 +212,28 @@ def pass_over(dataset: PackedDataset, parts: streams.SourceParts) -> Pass:
     Raises:
         ValueError: a number that is not finite, a label out of range, a class without an example.
     """
-    axis = None if dataset.is_image else 0
-    counts, total = np.zeros(dataset.num_classes, np.int64), 0
-    mean = deviation = low = high = np.zeros(())
+    inputs, targets = Moments(None if dataset.is_image else 0), Moments(None)
+    counts = np.zeros(dataset.num_classes, np.int64)
     content: dict[str, list[dict[str, np.ndarray]]] = {"validation": [], "test": []}
     for pieces in _side_by_side(parts):
         for name, others in content.items():
-            others.append(pieces[name])
-        piece = pieces["train"]
-        counts += _counts(dataset, piece["y"])
-        x = unscaled(piece["x"]).astype(np.float64)
-        if not np.isfinite(x).all():
-            raise ValueError(f"{dataset.name}: x holds nan or an infinite number; correct it")
-        number = x.size if axis is None else len(x)
-        new_mean, new_total = x.mean(axis=axis), total + number
-        difference = new_mean - mean
-        mean = mean + difference * (number / new_total)
-        deviation = deviation + ((x - new_mean) ** 2).sum(axis=axis)
-        deviation = deviation + difference**2 * (total * number / new_total)
-        first = total == 0
-        low = x.min(axis=axis) if first else np.minimum(low, x.min(axis=axis))
-        high = x.max(axis=axis) if first else np.maximum(high, x.max(axis=axis))
-        total = new_total
-    scale = np.sqrt(deviation / total)
-    # As `fit_standardization`: what varies by the rounding of float32 alone is constant.
-    constant = high - low <= np.finfo(np.float32).eps * np.maximum(abs(low), abs(high))
-    constant |= scale < np.finfo(np.float32).tiny
-    inputs = Standardization(
-        np.where(constant, low, mean).astype(np.float32),
-        np.where(constant, 1.0, scale).astype(np.float32),
-    )
-    if (counts == 0).any():
+            others.append(_checked(dataset, pieces[name]))
+        piece = _checked(dataset, pieces["train"])
+        inputs.add(unscaled(piece["x"]))
+        if dataset.num_classes:
+            counts += np.bincount(piece["y"], minlength=dataset.num_classes)
+        else:
+            targets.add(piece["y"])
+    if dataset.num_classes and (counts == 0).any():
         name = dataset.class_names[int(np.argmin(counts))]
         raise ValueError(f"class {name!r} of {dataset.name} has no training example; add examples")
     joined = {
         name: {column: np.concatenate([p[column] for p in pieces]) for column in pieces[0]}
         for name, pieces in content.items()
     }
-    for part in joined.values():
-        _counts(dataset, part["y"])
-    return Pass(inputs, counts, **joined)
+    return Pass(
+        inputs.result(), None if dataset.num_classes else targets.result(), counts, **joined
+    )
 
 
 def unscaled(x: np.ndarray) -> np.ndarray:
@@ -232,11 +267,18 @@ def _side_by_side(parts: streams.SourceParts) -> Iterator[dict[str, dict[str, np
         yield pieces
 
 
-def _counts(dataset: PackedDataset, labels: np.ndarray) -> np.ndarray:
+def _checked(dataset: PackedDataset, piece: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A piece whose numbers are finite and whose labels are classes."""
+    labels = piece["y"]
+    for name, values in piece.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"{dataset.name}: {name} holds nan or an infinite number; correct it")
+    if not dataset.num_classes:
+        return piece
     wrong = (labels < 0) | (labels >= dataset.num_classes)
     if wrong.any():
         raise ValueError(
             f"{dataset.name}: label {labels[wrong][0]}, expected 0 to {dataset.num_classes - 1}; "
             "pack the data again"
         )
-    return np.bincount(labels, minlength=dataset.num_classes)
+    return piece
