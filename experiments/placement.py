@@ -14,6 +14,7 @@ mesh of the run, which `config.json` records. Without these options a run comput
 import contextlib
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -98,6 +99,7 @@ def start_devices(config: Any) -> None:
     needed = num_devices(config)
     if needed == 1:
         return
+    _require_threads(config.num_threads, needed)
     # A backend that runs already keeps the devices that it has. Without effect on other platforms.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", needed)
@@ -112,6 +114,22 @@ def start_devices(config: Any) -> None:
         raise ValueError(
             f"num_devices {needed} are more than the {present} devices of platform {kind!r}; "
             f"{remedy}"
+        )
+
+
+def _require_threads(num_threads: int | None, num_devices: int) -> None:
+    """Make the thread pool of the CPU backend large enough for its devices.
+
+    A device that waits for the others in a sum holds a thread, and one that computes a product
+    waits for threads that compute parts of it: with as many threads as devices, all may wait.
+    """
+    needed = 2 * num_devices
+    if num_threads is None:
+        os.environ["NPROC"] = str(max(runs.available_threads(), needed))
+    elif num_threads < needed:
+        raise ValueError(
+            f"num_threads must be at least {needed} for {num_devices} devices, found "
+            f"{num_threads}: devices that wait for each other hold threads; leave it out"
         )
 
 
@@ -281,8 +299,12 @@ def recorded_options(options: dict[str, Any], path: Any) -> dict[str, Any]:
         Options that agree with `config.json` in what concerns devices.
     """
     recorded = read_hashed_json(path / "config.json")
-    others = {name: value for name, value in options.items() if name not in OPTIONS}
-    return others | {name: recorded[name] for name in OPTIONS if name in recorded}
+    names = OPTIONS
+    if any(options[name] != recorded.get(name) for name in ("num_devices", "mesh")):
+        # The pool of threads depends on the devices.
+        names = (*OPTIONS, "num_threads")
+    others = {name: value for name, value in options.items() if name not in names}
+    return others | {name: recorded[name] for name in names if name in recorded}
 
 
 def resumed_on(recorded: Any, config: Any) -> Any:
@@ -297,6 +319,8 @@ def resumed_on(recorded: Any, config: Any) -> Any:
         return config
     # The one that was not given is that of the other mesh.
     others = {name: None for name, is_given in given.items() if not is_given}
+    if config.num_threads == recorded.num_threads:
+        others["num_threads"] = None
     print(
         f"warning: the run began on {recorded.mesh or 'one device'}, so its result will be equal "
         "within rounding, and not bitwise identical",

@@ -20,19 +20,31 @@ def take_steps_of_runs(
     state: TrainState,
     metrics: Metrics,
     data: PyTree[Any],
-    start: Array | int,
-    stop: Array | int,
-    position: Array | int,
+    span: tuple[Array | int, Array | int, Array | int],
     *,
     batches: Batches,
     shardings: Shardings | None,
 ) -> tuple[TrainState, Metrics]:
-    """`run_steps` of a state, or of a batch of states that have taken `position` steps.
+    """`run_steps` of a state, or of a batch of states that have taken the same number of steps.
 
     The bounds and the step are the same for all runs. So it stays one loop, and a plan that does
     not depend on the key of the run is made once for all of them. The step is an argument, since
     that of a run would have to be sent to the devices of the others.
+
+    Args:
+        step: of a learner.
+        state: the states.
+        metrics: of the epoch so far.
+        data: arrays that share their first axis.
+        span: the first step and the one to stop before, counted from the beginning of the epoch,
+            and the steps that the states have taken.
+        batches: the source of batches.
+        shardings: those of states and metrics.
+
+    Returns:
+        States and metrics.
     """
+    start, stop, position = span
     learner, position = Learner(_no_init, step), jnp.asarray(position, state.step.dtype)
 
     def run(state: TrainState, metrics: Metrics, data: PyTree[Any]) -> tuple[TrainState, Metrics]:

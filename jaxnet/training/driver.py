@@ -254,7 +254,8 @@ def advance(
                 state = compiled_for(hook.apply, apply_hook_to_runs, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
-        state, metrics = take_steps(state, metrics, data, first, first + stop - step, step)
+        span = first, first + stop - step, step
+        state, metrics = take_steps(state, metrics, data, span)
         step = stop
     return state, metrics
 

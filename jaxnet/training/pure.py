@@ -86,15 +86,23 @@ def fit(
     # `init` is not a part of the program, which may serve other first states.
     state = on_mesh_of(data, learner.init(key))
     if validation is None:
-        options: dict[str, Any] = {"hooks": scheduled, "mesh": data_mesh(data)}
-        run = compiled_for(learner.step, fit_state, source, num_epochs, None, **options)
+        static = data_mesh(data), source, num_epochs, None
+        run = compiled_for(learner.step, _fit_on_mesh, *static, hooks=scheduled)
         return run(state, data)
     require_validation("fit", validation)
     examples = as_arrays("fit", "validation.data", validation.data)
-    static = validation._replace(data=(), key=None)
-    options = {"hooks": scheduled, "mesh": data_mesh(data, examples)}
-    run = compiled_for(learner.step, fit_state, source, num_epochs, static, **options)
+    without_data = validation._replace(data=(), key=None)
+    static = data_mesh(data, examples), source, num_epochs, without_data
+    run = compiled_for(learner.step, _fit_on_mesh, *static, hooks=scheduled)
     return run(state, data, examples, validation.key)
+
+
+def _fit_on_mesh(
+    step: Callable[..., Any], mesh: Any, *arguments: Any, hooks: tuple[ScheduledHook, ...]
+) -> tuple[TrainState, Metrics]:
+    """`fit_state`, whose hooks and validation spread their examples over the devices of a mesh."""
+    with on_mesh(mesh):
+        return fit_state(step, *arguments, hooks=hooks)
 
 
 def fit_state(
@@ -106,7 +114,6 @@ def fit_state(
     data: PyTree[Any],
     *validation_data: Any,
     hooks: tuple[ScheduledHook, ...] = (),
-    mesh: Any = None,
 ) -> tuple[TrainState, Metrics]:
     """Train from a state: the program of `fit`.
 
@@ -119,7 +126,6 @@ def fit_state(
         data: arrays that share their first axis.
         validation_data: the data and the key of the validation.
         hooks: scheduled hooks, for a state at step 0.
-        mesh: devices over which hooks and validation spread their examples.
 
     Returns:
         As `fit`.
@@ -139,12 +145,11 @@ def fit_state(
             return _epoch_with_hooks(step, batches, hooks, state, data, index)
         return _run_epoch(step, state, data, batches)
 
-    with on_mesh(mesh):
-        if validation is None:
-            return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
-        examples, key = validation_data
-        validation = validation._replace(data=examples, key=key)
-        return validated_epochs(epoch, validation, state, num_epochs)
+    if validation is None:
+        return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
+    examples, key = validation_data
+    validation = validation._replace(data=examples, key=key)
+    return validated_epochs(epoch, validation, state, num_epochs)
 
 
 def _epoch_with_hooks(

@@ -1,6 +1,7 @@
 """Commands on several devices: options, the numbers of one device, resuming on another mesh."""
 
 import json
+import os
 import re
 
 import jax
@@ -13,7 +14,7 @@ from experiments.classification import experiment as classification
 from experiments.classification.config import Config
 from experiments.clustering import experiment as clustering
 from experiments.command import main
-from experiments.placement import num_devices, place
+from experiments.placement import num_devices, place, start_devices
 
 QUICK = ["linear", "--num-seeds", "2", "--dataset", "iris", "--batch-size", "32"]
 needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
@@ -117,6 +118,16 @@ def test_clusters_are_those_of_one_device(tmp_path):
     assert (one / "clusters.csv").read_text() == (two / "clusters.csv").read_text()
     for found, expected in zip(params_of(two), params_of(one), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_two_devices
+def test_the_pool_has_threads_for_all_devices(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("NPROC", "1")
+    start_devices(Config(num_devices=2))
+    assert os.environ["NPROC"] == "4"
+    options = ["--num-devices", "2", "--num-threads", "3", "--out", tmp_path / "run"]
+    assert run(*QUICK, *options) == 2
+    assert "num_threads must be at least 4 for 2 devices, found 3" in capsys.readouterr().err
 
 
 @needs_two_devices

@@ -63,7 +63,7 @@ def train_epoch(learner, states, data, pieces):
     metrics = jn.training.begin_epoch(learner, states, data, batches=batches)
     places = shardings_of((states, metrics))
     program = compiled_for(learner.step, take_steps_of_runs, batches=batches, shardings=places)
-    text = program.lower(states, metrics, data, 0, sum(pieces), 0).compile().as_text()
+    text = program.lower(states, metrics, data, (0, sum(pieces), 0)).compile().as_text()
     for num_steps in pieces:
         states, metrics = jn.training.advance(
             learner, states, metrics, data, num_steps=num_steps, batches=batches

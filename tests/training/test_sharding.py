@@ -38,7 +38,7 @@ def program_text(learner, state, metrics, data, batches):
     places = shardings_of((state, metrics))
     advance = compiled_for(learner.step, take_steps_of_runs, batches=batches, shardings=places)
     num_steps = metrics["loss"].shape[-1]
-    return advance.lower(state, metrics, data, 0, num_steps, 0).compile().as_text()
+    return advance.lower(state, metrics, data, (0, num_steps, 0)).compile().as_text()
 
 
 def train(num_devices, num_shards, data, key):
