@@ -20,7 +20,7 @@ from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
 from jaxnet.checkpoint.leaves import Container, Leaf, first_repeated, summarize
 
 _FORMAT = 2
-_SUMS = "SHA256SUMS"
+SUMS = "SHA256SUMS"
 _INDEX = "checkpoint.json"
 _MAX_BYTES = 64 << 20
 # Errors of the machine, not of the checkpoint.
@@ -79,7 +79,7 @@ def write_index(directory: Path, index: Index) -> None:
     }
     (directory / _INDEX).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
     sums = "".join(f"{sha256}  {name}\n" for name, sha256 in _file_sums(directory).items())
-    (directory / _SUMS).write_bytes(sums.encode())
+    (directory / SUMS).write_bytes(sums.encode())
 
 
 def read_index(path: Path) -> Index:
@@ -202,15 +202,15 @@ def _read(path: Path) -> bytes:
 
 
 def _read_sums(path: Path) -> dict[str, str]:
-    *lines, end = _read(path / _SUMS).decode().split("\n")
+    *lines, end = _read(path / SUMS).decode().split("\n")
     sums = {}
     for line in lines:
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if match is None or match[2] in sums:
-            raise ValueError(f"{_SUMS} is not what was saved")
+            raise ValueError(f"{SUMS} is not what was saved")
         sums[match[2]] = match[1]
     if end:
-        raise ValueError(f"{_SUMS} is not what was saved")
+        raise ValueError(f"{SUMS} is not what was saved")
     return sums
 
 
@@ -232,7 +232,7 @@ def _file_sums(directory: Path) -> dict[str, str]:
                 sums[path.relative_to(directory).as_posix()] = hashlib.file_digest(
                     file, "sha256"
                 ).hexdigest()
-    sums.pop(_SUMS, None)
+    sums.pop(SUMS, None)
     return dict(sorted(sums.items()))
 
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Key, PyTree, Shaped
+
+from jaxnet._placement import is_spread, place
 
 _NUMPY = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
@@ -154,9 +155,7 @@ def require_whole(function: str, tree: PyTree[Any]) -> None:
     >>> require_whole("save", {"bias": jnp.zeros(2)})
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if isinstance(leaf, jax.Array) and not (
-            leaf.is_fully_addressable or leaf.is_fully_replicated
-        ):
+        if is_spread(leaf):
             raise ValueError(
                 f"{function}: leaf {jax.tree_util.keystr(path)} is sharded over several processes "
                 f"({leaf.sharding}); gather it on all of them with "
@@ -196,17 +195,15 @@ def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool 
         return values[()]
     if isinstance(like, np.ndarray):
         return values
-    array = jax.device_put(values)
+    array: Any = values
     if is_key(like):
-        array = jax.random.wrap_key_data(array, impl=_key_impl(like))
-        if not getattr(like, "is_fully_addressable", True):
-            return _replicated_key(values, like)
+        array = jax.random.wrap_key_data(jax.device_put(values), impl=_key_impl(like))
     elif weak_type:
-        array = _weakly_typed(array)
+        array = _weakly_typed(jax.device_put(values))
     # An array that JAX placed by default is not committed to a device.
     if like.sharding is not None and getattr(like, "committed", True):
-        array = jax.device_put(array, like.sharding)
-    return array
+        return place(array, like.sharding)
+    return jax.device_put(array)
 
 
 def unavailable(tree: PyTree[Any]) -> list[str]:
@@ -303,17 +300,6 @@ def _is_number(dtype: Any) -> bool:
     """Whether this is a type of numbers in the byte order of this machine."""
     dtype = np.dtype(dtype)
     return _DTYPES.get(dtype.name) == dtype
-
-
-def _replicated_key(values: Shaped[np.ndarray, "..."], like: Any) -> Any:
-    """A key on the devices of several processes, to which `jax.device_put` does not send keys."""
-    mesh = like.sharding.mesh
-    replicated = NamedSharding(mesh, PartitionSpec())
-    data = jax.make_array_from_callback(values.shape, replicated, lambda index: values[index])
-    impl = _key_impl(like)
-    return jax.jit(
-        lambda data: jax.random.wrap_key_data(data, impl=impl), out_shardings=like.sharding
-    )(data)
 
 
 def _key_impl(like: Key[Any, "..."]) -> Any:

@@ -1,6 +1,7 @@
 """The checkpoints of one run: the newest and the best are kept, the newest good one is restored."""
 
 import contextlib
+import hashlib
 import math
 import operator
 import os
@@ -15,7 +16,7 @@ from jaxtyping import PyTree, Shaped
 from jaxnet._files import discard, remove, tidy
 from jaxnet.checkpoint.directory import read, restore, write
 from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
-from jaxnet.checkpoint.index import read_index
+from jaxnet.checkpoint.index import SUMS, read_index
 
 
 class Restored(NamedTuple):
@@ -173,6 +174,20 @@ class Checkpoints:
             CorruptCheckpointError: a byte differs from what was saved, or is missing.
         """
         return read(self.path(operator.index(step)))
+
+    def digest(self, step: SupportsIndex) -> str:
+        """SHA-256 of the file of hashes of one step, which is that of all its content.
+
+        Args:
+            step: one of `steps()`.
+
+        Returns:
+            64 hexadecimal digits.
+
+        Raises:
+            OSError: there is no checkpoint of this step.
+        """
+        return hashlib.sha256((self.path(operator.index(step)) / SUMS).read_bytes()).hexdigest()
 
     def _put_aside(self, step: int, reason: str) -> str:
         path = self.path(step)

@@ -2,8 +2,6 @@
 
 import contextlib
 import contextvars
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -76,7 +74,7 @@ class Processes:
 
         Args:
             name: what the value is.
-            value: anything that JSON holds.
+            value: anything that JSON holds; of a dict, the entry that differs is named.
             remedy: what to do.
 
         Raises:
@@ -85,15 +83,25 @@ class Processes:
 
         >>> Processes().require_same("seed", 3, remedy="give the same to all")
         """
-        text = json.dumps(value, sort_keys=True)
-        # Long values, such as tables of options, travel as hashes.
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        parts = self.gather(name, text if len(text) <= 200 else f"SHA-256 {digest[:16]}")
-        for process, part in enumerate(parts):
-            if part != parts[0]:
+        values = self.gather(name, value)
+        for process, other in enumerate(values):
+            if (different := _difference(name, values[0], other)) is not None:
+                part, expected, found = different
                 raise ValueError(
-                    f"{name}: process {process} has {part}, and process 0 has {parts[0]}; {remedy}"
+                    f"{part}: process {process} has {found}, and process 0 has {expected}; {remedy}"
                 )
+
+
+def _difference(name: str, expected: Any, found: Any) -> tuple[str, Any, Any] | None:
+    """Name of the first part that differs, what is expected and what is found."""
+    if expected == found:
+        return None
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in [*expected, *found]:
+            parts = expected.get(key, "nothing"), found.get(key, "nothing")
+            if (different := _difference(key, *parts)) is not None:
+                return different
+    return name, expected, found
 
 
 _ALONE = Processes()

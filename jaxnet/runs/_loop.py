@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet import training
+from jaxnet._placement import fetch, gather
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.interruption import Deferred, Interrupted
@@ -19,6 +20,7 @@ from jaxnet.runs.options import TrainOptions, TrainResult
 from jaxnet.runs.phases import TrainingRecord, describe_batches
 from jaxnet.runs.progress import Progress
 from jaxnet.runs.records import metrics_record
+from jaxnet.runs.shared import restore_shared
 from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.training import Batches, Learner, TrainState
 from jaxnet.training.hooks import Hooks
@@ -46,6 +48,14 @@ class RunState(NamedTuple):
     metrics: Metrics
     history: dict[str, dict[str, np.ndarray]]
     best: training.Best | None
+
+
+class _Piece(NamedTuple):
+    """What happens next: a checkpoint where one is due, and steps unless there was a signal."""
+
+    num_steps: int
+    is_save_due: bool
+    signal_number: int | None
 
 
 @dataclasses.dataclass
@@ -87,10 +97,11 @@ class TrainingLoop:
     ) -> None:
         self._options = options
         self._directory = directory
+        self._processes = directory.processes
         identity = {
             "batches": describe_batches(data if batches is None else batches),
             "patience": options.patience,
-            "keys_sha256": params_sha256(states.key),
+            "keys_sha256": params_sha256(gather(states.key)),
         }
         self._record = TrainingRecord(directory, options.num_epochs, identity)
         self._evaluate = evaluate or (lambda params, extra: {})
@@ -113,7 +124,7 @@ class TrainingLoop:
         parts = {
             "train": jax.eval_shape(training.mean_metrics, metrics),
             # Not only traced: it may compute on the host.
-            "validation": jax.tree.map(np.asarray, self._evaluate(*evaluated)),
+            "validation": fetch(self._evaluate(*evaluated)),
         }
         if options.patience is not None and "loss" not in parts["validation"]:
             raise ValueError(
@@ -133,13 +144,14 @@ class TrainingLoop:
         self._state = RunState(states, metrics, self._empty_history(1), best)
         self._step = self._saved = 0
         self._last_save = time.monotonic()
-        self.events = EventWriter(directory.path, enabled=options.tensorboard)
+        is_written = options.tensorboard and directory.is_writer
+        self.events = EventWriter(directory.path, enabled=is_written)
 
     def restore(self) -> None:
         """Continue from the newest good checkpoint, if there is one."""
         if self._record.exists:
             try:
-                restored = self._checkpoints.restore(like=self._at)
+                restored = restore_shared(self._checkpoints, self._at, self._processes)
             except CheckpointError as error:
                 raise ValueError(f"resume: {error}") from error
             if restored is not None:
@@ -148,7 +160,7 @@ class TrainingLoop:
                 self._state = restored.state
                 self._step = self._saved = restored.step
             self._record.extend(is_done=self._is_done)
-            if not self._is_done(self._options.num_epochs):
+            if self._directory.is_writer and not self._is_done(self._options.num_epochs):
                 print(f"resuming at step {self._step}", flush=True)
         done = self._step // self._length
         self._directory.write_log([self._metrics_of(epoch) for epoch in range(1, done + 1)])
@@ -161,17 +173,24 @@ class TrainingLoop:
         if self._batch_size is not None:
             examples = int(np.prod(self._runs)) * self._batch_size
         with Progress(
-            self._options.num_epochs, self._length, examples, start=self._step
+            self._options.num_epochs,
+            self._length,
+            examples,
+            start=self._step,
+            is_shown=self._directory.is_writer,
         ) as progress:
             while not self._is_done(self._options.num_epochs):
-                if interruption.signal_number is not None:
+                piece = self._agree(pace, interruption)
+                if piece.signal_number is not None:
                     self._save()
                     raise Interrupted(
-                        interruption.signal_number,
+                        piece.signal_number,
                         f"interrupted at step {self._step}",
                         self._directory.run_path,
                     )
-                num_steps = self._next_piece(pace.num_steps)
+                if piece.is_save_due:
+                    self._save()
+                num_steps = piece.num_steps
                 start = time.monotonic()
                 self._take(num_steps)
                 pace.measure(num_steps, time.monotonic() - start)
@@ -179,8 +198,6 @@ class TrainingLoop:
                     progress.epoch(self._step, self._end_epoch())
                 else:
                     progress.step(self._step)
-                if self._is_due():
-                    self._save()
             self._save()
 
     def result(self) -> TrainResult:
@@ -192,11 +209,11 @@ class TrainingLoop:
                 history.setdefault(name, {})[part] = np.asarray(curve)[:num_epochs]
         best = self._state.best
         if best is None:
-            params, extra = _evaluated(self._state.states)
+            params, extra = gather(_evaluated(self._state.states))
             epochs = np.full(self._runs, num_epochs)
         else:
-            (params, extra), epochs = best.params, np.asarray(best.epoch)
-        return TrainResult(params, extra, history, params_sha256(self._state), epochs)
+            (params, extra), epochs = gather(best.params), fetch(best.epoch)
+        return TrainResult(params, extra, history, params_sha256(gather(self._state)), epochs)
 
     def _at(self, step: int) -> RunState:
         """Structure, shapes and dtypes of the state at a step."""
@@ -211,6 +228,16 @@ class TrainingLoop:
             for part, shapes in self._shapes.items()
         }
 
+    def _agree(self, pace: "_Pace", interruption: Deferred) -> "_Piece":
+        """What all processes do next: process 0 has the clock, and any of them the signal."""
+        values = self._processes.gather(
+            f"step {self._step}",
+            [self._next_piece(pace.num_steps), self._is_due(), interruption.signal_number],
+        )
+        num_steps, is_due, _ = values[0]
+        signals = [signal for _, _, signal in values if signal is not None]
+        return _Piece(num_steps, is_due, signals[0] if signals else None)
+
     def _next_piece(self, num_steps: int) -> int:
         """At most this number of steps, and not beyond the epoch or the next checkpoint."""
         limits = [num_steps, self._length - self._step % self._length]
@@ -223,7 +250,7 @@ class TrainingLoop:
             state=self._state.states, metrics=self._state.metrics, num_steps=num_steps
         )
         offset = self._step % self._length
-        losses = np.asarray(metrics["loss"])[..., offset : offset + num_steps]
+        losses = fetch(metrics["loss"])[..., offset : offset + num_steps]
         losses = losses.reshape(-1, num_steps)
         finite = np.isfinite(losses)
         if not finite.all():
@@ -245,7 +272,7 @@ class TrainingLoop:
         epoch = self._step // self._length
         evaluated = _evaluated(self._state.states)
         validation = self._evaluate(*evaluated)
-        parts = jax.device_get(
+        parts = fetch(
             {"train": training.mean_metrics(self._state.metrics), "validation": validation}
         )
         history = {
@@ -257,7 +284,7 @@ class TrainingLoop:
         }
         best = self._state.best
         if best is not None and self._options.patience is not None:
-            loss = jnp.asarray(validation["loss"])
+            loss = jnp.asarray(parts["validation"]["loss"])
             best = _keep_best(best, evaluated, loss, epoch, self._options.patience)
         self._state = self._state._replace(history=history, best=best)
         self._directory.log(self._metrics_of(epoch))
@@ -280,7 +307,7 @@ class TrainingLoop:
         best, patience = self._state.best, self._options.patience
         if best is None or patience is None:
             return False
-        return bool(jnp.all(training.out_of_patience(best, epoch, patience=patience)))
+        return bool(np.all(fetch(training.out_of_patience(best, epoch, patience=patience))))
 
     def _is_due(self) -> bool:
         every = self._options.checkpoint_every
@@ -292,14 +319,16 @@ class TrainingLoop:
         """Save a checkpoint, unless the parameters are not finite."""
         if self._step == self._saved:
             return
-        finite = np.ravel(_are_finite(self._state.states))
+        finite = np.ravel(fetch(_are_finite(self._state.states)))
         if not finite.all():
             run = int(np.argmin(finite))
             self._diverged("parameters", run, "infinite or nan", self._step)
         loss = self._state.history["validation"].get("loss")
         epoch, offset = divmod(self._step, self._length)
         metric = None if loss is None or offset else float(np.mean(loss[epoch - 1]))
-        self._checkpoints.save(self._step, self._state, metric=metric)
+        state = gather(self._state)
+        if self._directory.is_writer:
+            self._checkpoints.save(self._step, state, metric=metric)
         self._saved, self._last_save = self._step, time.monotonic()
 
 

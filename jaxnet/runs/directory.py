@@ -2,10 +2,12 @@
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import re
 import sys
+import time
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
+from jaxnet.hosts import Processes, current
 from jaxnet.runs._lock import LOCK, PID, acquire_lock
 from jaxnet.runs.environment import cache_folder, differences, manifest
 from jaxnet.runs.integrity import file_hashes, verify_run
@@ -20,6 +23,7 @@ from jaxnet.runs.records import HASH, add_hash, flatten, json_values, read_hashe
 
 # A run that ended before its `config.json` was written has left nothing else.
 _BEGINNINGS = {LOCK, PID, "figures", "manifest.json"}
+_SECONDS_TO_APPEAR = 20.0
 _RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -29,7 +33,8 @@ class RunDirectory:
     `manifest.json` (environment) and `config.json` (options) are written when it is made,
     `metrics.jsonl` line by line and `checkpoints/` during training, `summary.json` when the run
     is finished. Use it as a context: it holds a lock, which the operating system releases when the
-    process ends. Made by `RunDirectory.open`.
+    process ends. Made by `RunDirectory.open`. Of several processes (`jaxnet.hosts`) process 0 alone
+    writes; the others see the same directory, and what they write is left out.
 
     Attributes:
         path: the directory, or that of a stage in it.
@@ -39,6 +44,8 @@ class RunDirectory:
         resumed: whether it holds an interrupted or finished run that is continued.
         phases: the values of the option `num_epochs` in the earlier phases of a run that was
             continued for more epochs.
+        processes: the processes that share the run.
+        is_writer: whether this process writes its files.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +66,7 @@ class RunDirectory:
         lock: Any,
         run_path: Path | None = None,
         phases: tuple[int, ...] = (),
+        processes: Processes | None = None,
     ) -> None:
         self.path = path
         self.run_path = path if run_path is None else run_path
@@ -66,6 +74,8 @@ class RunDirectory:
         self.config = dict(config)
         self.resumed = resumed
         self.phases = phases
+        self.processes = current() if processes is None else processes
+        self.is_writer = self.processes.is_first
         self._lock = lock
 
     @classmethod
@@ -103,6 +113,7 @@ class RunDirectory:
         """Make the directory of a new run, or open that of an interrupted or finished one.
 
         The backend is checked first (`jaxnet.doctor`): one that computes wrong sums trains nothing.
+        Inside of `jaxnet.hosts.connect` all processes call it, with the same arguments.
 
         Args:
             path: the directory; None makes `runs/NAME-TIME`.
@@ -128,7 +139,24 @@ class RunDirectory:
             if reserved in options:
                 raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
-        current = manifest(data_sha256)
+        processes = current()
+        _require_same(processes, path, resume, {"experiment": name} | options, data_sha256)
+        if not processes.is_first:
+            return _of_first(processes, name, options)
+        directory = cls._open(path, name, options, manifest(data_sha256), resume)
+        with _released_on_error(directory):
+            processes.gather("directory", _identity(directory))
+        return directory
+
+    @classmethod
+    def _open(
+        cls,
+        path: str | os.PathLike[str] | None,
+        name: str,
+        options: dict[str, Any],
+        environment: dict[str, Any],
+        resume: bool | None,
+    ) -> "RunDirectory":
         if resume is None:
             resume = path is not None and (Path(path) / "config.json").exists()
         if resume and path is None:
@@ -138,7 +166,7 @@ class RunDirectory:
             read_hashed_json(path / "config.json")
             directory = cls(path, name, options, resumed=True, lock=acquire_lock(path))
             with _released_on_error(directory):
-                directory._continue(current)
+                directory._continue(environment)
             return directory
         cls.check(path)
         path = new_directory(name) if path is None else Path(path)
@@ -149,7 +177,7 @@ class RunDirectory:
             raise ValueError(f"{path} cannot be made: {error.strerror or error}") from error
         with _released_on_error(directory):
             _require_empty(path)
-            directory.write_json("manifest.json", current | {"started": _now()})
+            directory.write_json("manifest.json", environment | {"started": _now()})
             # Last: a directory with a config is one that can be resumed.
             directory.write_json("config.json", add_hash({"experiment": name} | options))
         return directory
@@ -167,6 +195,8 @@ class RunDirectory:
 
     def close(self) -> None:
         """Release the lock."""
+        if self._lock is None:
+            return
         (self.run_path / PID).unlink(missing_ok=True)
         self._lock.release()
 
@@ -188,7 +218,8 @@ class RunDirectory:
                 f"{', '.join(sorted(_RESERVED_STAGES))}, found {name!r}"
             )
         path = self.path / name
-        path.mkdir(exist_ok=True)
+        if self.is_writer:
+            path.mkdir(exist_ok=True)
         return RunDirectory(
             path,
             self.name,
@@ -197,6 +228,7 @@ class RunDirectory:
             lock=self._lock,
             run_path=self.run_path,
             phases=self.phases,
+            processes=self.processes,
         )
 
     def write_log(self, records: list[dict[str, Any]]) -> None:
@@ -205,12 +237,16 @@ class RunDirectory:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to `metrics.jsonl`."""
+        if not self.is_writer:
+            return
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
 
     def save_figure(self, name: str, figure: Any) -> None:
         """Write a Matplotlib figure to `figures/NAME.png`."""
+        if not self.is_writer:
+            return
         (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
@@ -223,7 +259,8 @@ class RunDirectory:
         Returns:
             The summary with `files_sha256`, which `jaxnet.runs.verify_run` checks.
         """
-        summary = {**summary, "files_sha256": file_hashes(self.path)}
+        hashes = self.processes.from_first("files", lambda: file_hashes(self.path))
+        summary = {**summary, "files_sha256": hashes}
         self.write_json("summary.json", add_hash(summary))
         return summary
 
@@ -233,6 +270,8 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write text to the file of this name, whole or not at all."""
+        if not self.is_writer:
+            return
         with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -281,6 +320,54 @@ class RunDirectory:
             f"resume: the run in {self.path} has {option} {values[0]}, found {values[1]}; give the "
             "options of that run, or name another directory"
         )
+
+
+def _require_same(
+    processes: Processes, path: Any, resume: bool | None, options: dict[str, Any], data: str
+) -> None:
+    """Raise where processes begin another run than process 0."""
+    where = {"path": None if path is None else os.fspath(path), "resume": resume}
+    processes.require_same("run", where, remedy="name the same directory on all processes")
+    processes.require_same("options", options, remedy="give all processes the same options")
+    processes.require_same("data", data, remedy="give all processes the same data")
+
+
+def _identity(directory: RunDirectory) -> dict[str, Any]:
+    """What the other processes need to know of a directory that process 0 has opened."""
+    return {
+        "path": str(directory.path.absolute()),
+        "resumed": directory.resumed,
+        "phases": list(directory.phases),
+        "sha256": hashlib.sha256((directory.path / "config.json").read_bytes()).hexdigest(),
+    }
+
+
+def _of_first(processes: Processes, name: str, options: Mapping[str, Any]) -> RunDirectory:
+    """The directory that process 0 has opened, on another process, which must see it too."""
+    found = processes.gather("directory", None)[0]
+    path = Path(found["path"])
+    # Network file systems show new files after some seconds.
+    deadline = time.monotonic() + _SECONDS_TO_APPEAR
+    while True:
+        with contextlib.suppress(OSError):
+            content = (path / "config.json").read_bytes()
+            if hashlib.sha256(content).hexdigest() == found["sha256"]:
+                break
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"{path}: process {processes.index} does not see the run that process 0 has there; "
+                "name a directory that all processes share"
+            )
+        time.sleep(0.1)
+    return RunDirectory(
+        path,
+        name,
+        options,
+        resumed=found["resumed"],
+        lock=None,
+        phases=tuple(found["phases"]),
+        processes=processes,
+    )
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """Several devices: runs of a batch spread over one mesh axis, examples of a batch over another.
 
 A mesh has the axes `run` and `data`. Nothing else of a program changes: `fit`, `epochs` and
-`predict` compute where their arrays are. One device is the mesh of size one, and several hosts are
-`jax.distributed` with the devices of all of them.
+`predict` compute where their arrays are. One device is the mesh of size one. Of several processes
+(`jaxnet.hosts`) the mesh has the devices of all; each process has all data, places the parts of its
+own devices, and computes what one process with all these devices computes, to the bit.
 
 - *Runs over* `run`: `shard_runs(states, mesh)` and `replicate(data, mesh)`. Each device trains its
   part of the runs, without communication.
@@ -21,6 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
+from jaxnet._placement import place
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
@@ -69,7 +71,8 @@ def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     >>> replicate(np.ones(3), device_mesh()).sharding.is_fully_replicated
     True
     """
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda leaf: place(leaf, replicated), tree)
 
 
 def shard_runs(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
@@ -166,6 +169,6 @@ def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
                 f"{leaf.shape[0]} {what} cannot be spread evenly over the {num_devices} devices "
                 f"along {axis!r}; choose a multiple of them"
             )
-        return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(axis)))
+        return place(leaf, NamedSharding(mesh, PartitionSpec(axis)))
 
     return jax.tree.map(place, tree)
