@@ -129,8 +129,10 @@ def connect(
         # Not a normal end, at which JAX would wait for the others.
         leave.exit_status = status
         earlier = link.fail(_line(error), status)
-        if earlier is not None and not isinstance(error, HostError) and _line(error) not in str(
-            earlier
+        if (
+            earlier is not None
+            and not isinstance(error, HostError)
+            and _line(error) not in str(earlier)
         ):
             leave.exit_status = earlier.exit_status
             raise earlier from error

@@ -5,8 +5,6 @@ raises an error that names a connection. So the processes keep one TCP connectio
 over which they agree on values, tell each other their errors, and notice at once when one ends: the
 operating system closes the connections of a process that dies, also by `kill -9`. A machine that is
 cut off is noticed by its silence.
-
-Messages are JSON with their length in front of them.
 """
 
 import contextlib
@@ -14,13 +12,13 @@ import json
 import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_MAX_BYTES = 64 << 20
+from jaxnet.hosts.frames import pack, unpack
+
 _SECONDS_BETWEEN_SIGNS = 2.0
 # Below the 60 s within which the others end. A busy process sends signs of life from a thread.
 _SECONDS_OF_SILENCE = 40.0
@@ -323,49 +321,6 @@ class Link:
         if self.index == 0:
             for peer in set(self._connections) - self._gone - {process}:
                 self._send(peer, message)
-
-
-def pack(message: dict[str, Any]) -> bytes:
-    """A message as bytes.
-
-    >>> list(unpack(bytearray(pack({"kind": "alive"}))))
-    [{'kind': 'alive'}]
-    """
-    content = json.dumps(message).encode()
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"a message of {len(content)} bytes is longer than {_MAX_BYTES}")
-    return struct.pack(">I", len(content)) + content
-
-
-def unpack(buffer: bytearray) -> list[dict[str, Any]]:
-    """Take the complete messages from the beginning of a buffer.
-
-    Raises:
-        ValueError: bytes that are not a message.
-    """
-    messages = []
-    while len(buffer) >= 4 and len(buffer) >= (end := frame_length(buffer)):
-        message = json.loads(bytes(buffer[4:end]))
-        del buffer[:end]
-        if not isinstance(message, dict):
-            raise ValueError("not a JSON object")
-        messages.append(message)
-    return messages
-
-
-def frame_length(frame: bytes | bytearray) -> int:
-    """Bytes of a message with its length, from its first four bytes.
-
-    Raises:
-        ValueError: longer than a message may be.
-
-    >>> frame_length(pack({})) == len(pack({}))
-    True
-    """
-    (length,) = struct.unpack(">I", frame[:4])
-    if length > _MAX_BYTES:
-        raise ValueError("its length is out of range")
-    return 4 + length
 
 
 def _combine(values: dict[int, tuple[str, Any]]) -> dict[str, Any]:

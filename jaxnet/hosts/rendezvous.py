@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jaxnet.hosts.link import frame_length, pack, unpack
+from jaxnet.hosts.frames import frame_length, pack, unpack
 
 _PROTOCOL = 1
 _SECONDS_BETWEEN_TRIES = 0.1

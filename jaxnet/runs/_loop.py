@@ -1,6 +1,5 @@
 """The loop of a watched training: pieces of epochs, checkpoints, early stopping, failures."""
 
-import dataclasses
 import functools
 import sys
 import time
@@ -14,6 +13,7 @@ import numpy as np
 from jaxnet import training
 from jaxnet._placement import fetch, gather
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
+from jaxnet.runs._pace import Pace
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.interruption import Deferred, Interrupted
 from jaxnet.runs.options import TrainOptions, TrainResult
@@ -28,8 +28,6 @@ from jaxnet.training.state import over_runs
 from jaxnet.typing import Metrics, Params
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
-# After each piece of an epoch the run looks for signals and non-finite numbers.
-_SECONDS_OF_A_PIECE = 0.5
 
 Evaluate = Callable[[Params, Any], Metrics]
 
@@ -56,29 +54,6 @@ class _Piece(NamedTuple):
     num_steps: int
     is_save_due: bool
     signal_number: int | None
-
-
-@dataclasses.dataclass
-class _Pace:
-    """Number of steps in a piece, from the time that the last pieces took.
-
-    Each piece computes the order of its epoch again, which takes longer than many steps where the
-    examples are many. So pieces grow beyond their usual time for as long as longer pieces are
-    clearly faster, up to ten times that time.
-    """
-
-    num_steps: int = 1
-    rate: float = 0.0
-
-    def measure(self, num_steps: int, seconds: float) -> None:
-        rate = num_steps / max(seconds, 1e-6)
-        usual = max(1, int(rate * _SECONDS_OF_A_PIECE))
-        if rate > 1.2 * self.rate and seconds < 5 * _SECONDS_OF_A_PIECE:
-            usual = max(usual, 2 * num_steps)
-        elif seconds < 10 * _SECONDS_OF_A_PIECE:
-            # Growing has ended; the length at which it did is kept.
-            usual = max(usual, min(num_steps, self.num_steps))
-        self.num_steps, self.rate = usual, rate
 
 
 class TrainingLoop:
@@ -168,7 +143,7 @@ class TrainingLoop:
 
     def train(self, interruption: Deferred) -> None:
         """Train up to the last epoch, the end of patience, or a signal."""
-        pace = _Pace()
+        pace = Pace()
         examples = None
         if self._batch_size is not None:
             examples = int(np.prod(self._runs)) * self._batch_size
@@ -228,7 +203,7 @@ class TrainingLoop:
             for part, shapes in self._shapes.items()
         }
 
-    def _agree(self, pace: "_Pace", interruption: Deferred) -> "_Piece":
+    def _agree(self, pace: Pace, interruption: Deferred) -> "_Piece":
         """What all processes do next: process 0 has the clock, and any of them the signal."""
         values = self._processes.gather(
             f"step {self._step}",

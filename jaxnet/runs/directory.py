@@ -2,12 +2,10 @@
 
 import contextlib
 import datetime
-import hashlib
 import json
 import os
 import re
 import sys
-import time
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,11 +17,12 @@ from jaxnet.hosts import Processes, current
 from jaxnet.runs._lock import LOCK, PID, acquire_lock
 from jaxnet.runs.environment import cache_folder, differences, manifest
 from jaxnet.runs.integrity import file_hashes, verify_run
+from jaxnet.runs.names import new_directory
 from jaxnet.runs.records import HASH, add_hash, flatten, json_values, read_hashed_json, read_json
+from jaxnet.runs.shared import find_run, require_same_run, tell_run
 
 # A run that ended before its `config.json` was written has left nothing else.
 _BEGINNINGS = {LOCK, PID, "figures", "manifest.json"}
-_SECONDS_TO_APPEAR = 20.0
 _RESERVED_STAGES = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -140,12 +139,15 @@ class RunDirectory:
                 raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
         processes = current()
-        _require_same(processes, path, resume, {"experiment": name} | options, data_sha256)
+        require_same_run(processes, path, resume, {"experiment": name} | options, data_sha256)
         if not processes.is_first:
-            return _of_first(processes, name, options)
+            found = find_run(processes)
+            path, facts = Path(found["path"]), {"resumed": found["resumed"]}
+            return cls(path, name, options, lock=None, phases=tuple(found["phases"]), **facts)
         directory = cls._open(path, name, options, manifest(data_sha256), resume)
         with _released_on_error(directory):
-            processes.gather("directory", _identity(directory))
+            facts = {"resumed": directory.resumed, "phases": list(directory.phases)}
+            tell_run(processes, directory.path, facts)
         return directory
 
     @classmethod
@@ -322,54 +324,6 @@ class RunDirectory:
         )
 
 
-def _require_same(
-    processes: Processes, path: Any, resume: bool | None, options: dict[str, Any], data: str
-) -> None:
-    """Raise where processes begin another run than process 0."""
-    where = {"path": None if path is None else os.fspath(path), "resume": resume}
-    processes.require_same("run", where, remedy="name the same directory on all processes")
-    processes.require_same("options", options, remedy="give all processes the same options")
-    processes.require_same("data", data, remedy="give all processes the same data")
-
-
-def _identity(directory: RunDirectory) -> dict[str, Any]:
-    """What the other processes need to know of a directory that process 0 has opened."""
-    return {
-        "path": str(directory.path.absolute()),
-        "resumed": directory.resumed,
-        "phases": list(directory.phases),
-        "sha256": hashlib.sha256((directory.path / "config.json").read_bytes()).hexdigest(),
-    }
-
-
-def _of_first(processes: Processes, name: str, options: Mapping[str, Any]) -> RunDirectory:
-    """The directory that process 0 has opened, on another process, which must see it too."""
-    found = processes.gather("directory", None)[0]
-    path = Path(found["path"])
-    # Network file systems show new files after some seconds.
-    deadline = time.monotonic() + _SECONDS_TO_APPEAR
-    while True:
-        with contextlib.suppress(OSError):
-            content = (path / "config.json").read_bytes()
-            if hashlib.sha256(content).hexdigest() == found["sha256"]:
-                break
-        if time.monotonic() > deadline:
-            raise ValueError(
-                f"{path}: process {processes.index} does not see the run that process 0 has there; "
-                "name a directory that all processes share"
-            )
-        time.sleep(0.1)
-    return RunDirectory(
-        path,
-        name,
-        options,
-        resumed=found["resumed"],
-        lock=None,
-        phases=tuple(found["phases"]),
-        processes=processes,
-    )
-
-
 @contextlib.contextmanager
 def _released_on_error(directory: RunDirectory) -> Iterator[None]:
     try:
@@ -387,35 +341,6 @@ def _require_empty(path: Path) -> None:
             f"{path} already holds {others[0]}, perhaps another run; name a new or empty "
             "directory, or continue an interrupted run (resume)"
         )
-
-
-def new_directory(name: str) -> Path:
-    """Make a new directory `runs/NAME-TIME`; a number is appended where it exists.
-
-    Args:
-        name: what it begins with.
-
-    Returns:
-        Its path, relative to the working directory.
-
-    Raises:
-        ValueError: it cannot be made.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-    ...     new_directory("example").name.startswith("example-")
-    True
-    """
-    base = Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    candidate, number = base, 2
-    while True:
-        try:
-            candidate.mkdir(parents=True)
-            return candidate
-        except FileExistsError:
-            candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
-        except OSError as error:
-            raise ValueError(f"{candidate} cannot be made: {error.strerror}") from error
 
 
 def _now() -> str:

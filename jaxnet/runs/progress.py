@@ -45,7 +45,9 @@ class Progress:
         self._examples_per_step = examples_per_step or 1
         self._unit = "examples" if examples_per_step else "steps"
         self._metrics = ""
-        self._bar = _bar(num_epochs * steps_per_epoch, start) if is_shown and sys.stdout.isatty() else None
+        self._bar = (
+            _bar(num_epochs * steps_per_epoch, start) if is_shown and sys.stdout.isatty() else None
+        )
         self._last_line = time.monotonic()
         # The first report includes compilation, and predicts nothing about later ones.
         self._first: tuple[int, float] | None = None

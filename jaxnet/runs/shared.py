@@ -1,10 +1,81 @@
-"""Checkpoints of a run that several processes share."""
+"""The directory and the checkpoints of a run that several processes share."""
 
-from collections.abc import Callable
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from jaxnet.checkpoint import CheckpointError, Checkpoints, Restored, restore
 from jaxnet.hosts import Processes
+
+_SECONDS_TO_APPEAR = 20.0
+
+
+def require_same_run(
+    processes: Processes, path: Any, resume: bool | None, options: Mapping[str, Any], data: str
+) -> None:
+    """Raise, on all processes, where one begins another run than process 0.
+
+    Args:
+        processes: which share the run.
+        path: its directory, or None.
+        resume: whether it is continued.
+        options: its options.
+        data: hash of its data.
+
+    Raises:
+        ValueError: another directory, option or hash.
+
+    >>> require_same_run(Processes(), "runs/first", False, {"rate": 0.1}, "abc")
+    """
+    where = {"path": None if path is None else os.fspath(path), "resume": resume}
+    processes.require_same("run", where, remedy="name the same directory on all processes")
+    processes.require_same("options", dict(options), remedy="give all processes the same options")
+    processes.require_same("data", data, remedy="give all processes the same data")
+
+
+def tell_run(processes: Processes, path: Path, facts: Mapping[str, Any]) -> None:
+    """Tell the other processes which directory process 0 has opened; they call `find_run`.
+
+    Args:
+        processes: which share the run.
+        path: the directory.
+        facts: what else they need to know.
+    """
+    digest = hashlib.sha256((path / "config.json").read_bytes()).hexdigest()
+    told = {"path": str(path.absolute()), "sha256": digest} | dict(facts)
+    processes.gather("directory", told)
+
+
+def find_run(processes: Processes) -> dict[str, Any]:
+    """The directory that process 0 has opened, as another process sees it.
+
+    Args:
+        processes: which share the run.
+
+    Returns:
+        `path`, and what `tell_run` was given.
+
+    Raises:
+        ValueError: this process does not see it.
+    """
+    told = processes.gather("directory", None)[0]
+    # Network file systems show new files after some seconds.
+    deadline = time.monotonic() + _SECONDS_TO_APPEAR
+    while True:
+        with contextlib.suppress(OSError):
+            content = Path(told["path"], "config.json").read_bytes()
+            if hashlib.sha256(content).hexdigest() == told["sha256"]:
+                return told
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"{told['path']}: process {processes.index} does not see the run that process 0 "
+                "has there; name a directory that all processes share"
+            )
+        time.sleep(0.1)
 
 
 def restore_shared(

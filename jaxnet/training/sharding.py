@@ -163,7 +163,7 @@ def data_parallel(learner: Learner, mesh: Mesh) -> Learner:
 def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
     num_devices = mesh.shape[axis]
 
-    def place(leaf: Any) -> Array:
+    def spread(leaf: Any) -> Array:
         if leaf.shape[0] % num_devices:
             raise ValueError(
                 f"{leaf.shape[0]} {what} cannot be spread evenly over the {num_devices} devices "
@@ -171,4 +171,4 @@ def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
             )
         return place(leaf, NamedSharding(mesh, PartitionSpec(axis)))
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(spread, tree)
