@@ -42,10 +42,10 @@ from experiments.data import (
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import place
 from experiments.prepare import load_labelled, prepare
 from experiments.summary import describe, summarize_split
 from experiments.training import batch_size, open_directory, seed_keys, train_options
-from jaxnet import runs
 
 __all__ = [
     "Config",
@@ -98,6 +98,8 @@ def run(config: Config) -> dict[str, Any]:
     network = build_network(config, dataset.in_shape, num_classes)
     learner = build_learner(config, network, num_classes, len(parts.train))
     check_memory(config, learner.init)
+    num_train = len(parts.train)
+    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation, test = (
         jax.device_put((take(x, rows), dataset.y[rows])) for rows in (parts.validation, parts.test)
@@ -109,12 +111,12 @@ def run(config: Config) -> dict[str, Any]:
 
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": take(x, parts.train), "y": dataset.y[parts.train]},
-                batches=batch_size(config, len(parts.train)),
+                batches=batch_size(config, num_train),
                 options=options,
                 evaluate=evaluate if len(parts.validation) else None,
             )

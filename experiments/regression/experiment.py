@@ -24,6 +24,7 @@ from experiments.data import Dataset, Standardization, fit_standardization, stan
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import place
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
@@ -37,7 +38,7 @@ from experiments.training import (
     seed_keys,
     train_options,
 )
-from jaxnet import metrics, runs
+from jaxnet import metrics
 from jaxnet.runs import RunDirectory
 
 MAX_COEFFICIENTS = 30
@@ -90,18 +91,20 @@ def run(config: Config) -> dict[str, Any]:
     optimizer = config_optimizer(config, len(parts.train))
     learner = jn.gradient_learner(network.init, objective, optimizer)
     check_memory(config, learner.init)
+    num_train = len(parts.train)
+    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
     evaluate = jax.jit(jax.vmap(_learning_metrics, (0, None)))
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": x[parts.train], "y": y[parts.train]},
-                batches=batch_size(config, len(parts.train)),
+                batches=batch_size(config, num_train),
                 options=options,
                 evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )

@@ -19,6 +19,7 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
+from jaxnet.training._placement import Shardings, keep_shardings, sharding_of, shardings_of
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
@@ -178,7 +179,9 @@ def begin_epoch(
     def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
         return jnp.zeros((*leaf.shape[:runs], num_steps, *leaf.shape[runs:]), leaf.dtype)
 
-    return jax.tree.map(zeros, shapes)
+    metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
+    # The axes of runs are spread as those of the state are.
+    return metrics if sharding is None else jax.device_put(metrics, sharding)
 
 
 def advance(
@@ -235,7 +238,7 @@ def advance(
         if scheduled:
             raise ValueError("hooks see the whole data set, which HostData does not hold")
         require_metrics("advance", length, data.steps_per_epoch)
-        take = compiled_for(learner.step, _host_step)
+        take = compiled_for(learner.step, _host_step, shardings=shardings_of((state, metrics)))
         for index in range(step, end):
             batch = data.batch(index)
             state, metrics = take(state, metrics, batch, index % length)
@@ -244,12 +247,13 @@ def advance(
     data_of_run = _first_run(data) if source.per_run else data
     require_metrics("advance", length, source.num_steps(data_of_run))
     state, metrics = on_mesh_of(data, (state, metrics))
-    take_steps = compiled_for(learner.step, _advance, batches=source)
+    places = shardings_of((state, metrics))
+    take_steps = compiled_for(learner.step, _advance, batches=source, shardings=places)
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
-                apply = compiled_for(hook.apply, _apply_hook, per_run=source.per_run)
-                state = apply(state, data)
+                options = {"per_run": source.per_run, "shardings": shardings_of(state)}
+                state = compiled_for(hook.apply, _apply_hook, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
         state, metrics = take_steps(state, metrics, data, first, first + stop - step)
@@ -299,22 +303,25 @@ def _advance(
     stop: Array | int,
     *,
     batches: Batches,
+    shardings: Shardings | None,
 ) -> tuple[TrainState, Metrics]:
     # The bounds are the same for all runs of a batch, and so it stays one loop.
     learner = Learner(_no_init, step)
     run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
-    return over_runs(run, state.step.ndim, (0, 0, 0 if batches.per_run else None))(
-        state, metrics, data
-    )
+    axes = (0, 0, 0 if batches.per_run else None)
+    return keep_shardings(over_runs(run, state.step.ndim, axes)(state, metrics, data), shardings)
 
 
 def _no_init(key: Array) -> TrainState:
     raise NotImplementedError("a state is given")
 
 
-def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
+def _apply_hook(
+    hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool, shardings: Shardings | None
+) -> TrainState:
     apply = functools.partial(apply_hook, hook)
-    return over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
+    changed = over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
+    return keep_shardings(changed, shardings)
 
 
 def _host_step(
@@ -323,13 +330,16 @@ def _host_step(
     metrics: Metrics,
     batch: Batch,
     index: Array | int,
+    *,
+    shardings: Shardings | None,
 ) -> tuple[TrainState, Metrics]:
     state, values = over_runs(step, state.step.ndim, (0, None))(state, batch)
 
     def fill(row: Array, value: Array) -> Array:
         return row.at[index].set(value)
 
-    return state, jax.tree.map(over_runs(fill, state.step.ndim, (0, 0)), metrics, values)
+    metrics = jax.tree.map(over_runs(fill, state.step.ndim, (0, 0)), metrics, values)
+    return keep_shardings((state, metrics), shardings)
 
 
 def _first_run(data: PyTree[Any]) -> PyTree[Any]:
