@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
-from jaxnet._placement import is_spread, place
+from jaxnet._global_arrays import is_spread, place
 
 _NUMPY = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "

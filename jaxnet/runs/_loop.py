@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet import training
-from jaxnet._placement import fetch, gather
+from jaxnet._global_arrays import fetch, gather
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
 from jaxnet.runs._pace import Pace
 from jaxnet.runs.directory import RunDirectory

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Key, PyTree
 
-from jaxnet._placement import gather
+from jaxnet._global_arrays import gather
 from jaxnet.checkpoint import export_params, params_sha256
 from jaxnet.runs._loop import Evaluate
 from jaxnet.runs.directory import RunDirectory

@@ -7,6 +7,8 @@ from jax.core import Tracer
 from jax.sharding import AxisType, NamedSharding
 from jaxtyping import PyTree
 
+from jaxnet._global_arrays import place
+
 # One sharding for each leaf, None where the compiler chooses; hashable, for compiled functions.
 Shardings = tuple[NamedSharding | None, ...]
 
@@ -79,8 +81,8 @@ def placed_like(tree: PyTree[Any], like: PyTree[Any]) -> Any:
     {'x': 1.0}
     """
 
-    def place(leaf: Any, other: Any) -> Any:
+    def put(leaf: Any, other: Any) -> Any:
         sharding = sharding_of(other)
-        return leaf if sharding is None else jax.device_put(leaf, sharding)
+        return leaf if sharding is None else place(leaf, sharding)
 
-    return jax.tree.map(place, tree, like)
+    return jax.tree.map(put, tree, like)

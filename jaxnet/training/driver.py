@@ -17,6 +17,7 @@ from jaxtyping import Array, PyTree
 from jaxnet._checks import require_integer
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
+from jaxnet._global_arrays import place
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training._placement import Shardings, keep_shardings, sharding_of, shardings_of
@@ -181,7 +182,9 @@ def begin_epoch(
 
     metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
     # The axes of runs are spread as those of the state are.
-    return metrics if sharding is None else jax.device_put(metrics, sharding)
+    if sharding is None:
+        return metrics
+    return jax.tree.map(lambda leaf: place(leaf, sharding), metrics)
 
 
 def advance(

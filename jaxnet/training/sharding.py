@@ -22,7 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
-from jaxnet._placement import place
+from jaxnet._global_arrays import place
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
