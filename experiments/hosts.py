@@ -91,10 +91,7 @@ def require_same_options(config: Any) -> None:
     processes = hosts.current()
     if processes.count == 1:
         return
-    options = {name: value for name, value in vars(config).items() if name not in OPTIONS}
-    options = {
-        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-        for name, value in options.items()
-    }
+    options = dataclasses.asdict(config)
+    options = {name: value for name, value in options.items() if name not in OPTIONS}
     remedy = "give all processes the same options"
     processes.require_same("options", json_values(options), remedy=remedy)

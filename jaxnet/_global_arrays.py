@@ -37,6 +37,25 @@ def place(array: Any, sharding: Any) -> jax.Array:
     return place_values(np.asarray(array), sharding)
 
 
+def place_all(tree: PyTree[Any], sharding: Any) -> Any:
+    """As `place`, of each array of a pytree.
+
+    >>> device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    >>> place_all({"x": np.ones(3)}, device)["x"].shape
+    (3,)
+    """
+    return jax.tree.map(lambda leaf: place(leaf, sharding), tree)
+
+
+def local_part(array: Any) -> np.ndarray:
+    """The values of an array, or those on the first device of this process.
+
+    >>> local_part(jnp.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    return np.asarray(array.addressable_data(0) if is_spread(array) else array)
+
+
 def place_values(values: np.ndarray, sharding: Any) -> jax.Array:
     """As `place`, for values that each process has on its host.
 

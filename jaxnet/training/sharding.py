@@ -22,7 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
-from jaxnet._global_arrays import place
+from jaxnet._global_arrays import place, place_all
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
 
@@ -71,8 +71,7 @@ def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     >>> replicate(np.ones(3), device_mesh()).sharding.is_fully_replicated
     True
     """
-    replicated = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda leaf: place(leaf, replicated), tree)
+    return place_all(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def shard_runs(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:

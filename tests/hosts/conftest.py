@@ -1,0 +1,88 @@
+"""Programs of several processes on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Group:
+    """The processes of one program, each with its output in a file."""
+
+    def __init__(self, arguments, folder, environment):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.outputs = [folder / f"output-{index}" for index in range(len(arguments))]
+        self.processes = []
+        for each, output in zip(arguments, self.outputs, strict=True):
+            with open(output, "w", encoding="utf-8") as file:
+                self.processes.append(
+                    subprocess.Popen(
+                        [sys.executable, *map(str, each)],
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                        env=environment,
+                    )
+                )
+
+    def output(self, index):
+        """What a process has printed, without the lines of the library of JAX's collectives."""
+        lines = self.outputs[index].read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if not line.startswith("[Gloo]")]
+
+    def wait_until(self, condition, seconds=100):
+        """Wait until a condition holds, while all processes run."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert all(process.poll() is None for process in self.processes), self
+            assert time.monotonic() < deadline, self
+            time.sleep(0.002)
+
+    def wait(self, seconds=100):
+        """The exit statuses of all processes."""
+        try:
+            return [process.wait(timeout=seconds) for process in self.processes]
+        finally:
+            self.end()
+
+    def end(self):
+        """Kill those that run."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    def __repr__(self):
+        return "\n".join(
+            f"process {index}, exit status {process.poll()}:\n{output.read_text()}"
+            for index, (process, output) in enumerate(
+                zip(self.processes, self.outputs, strict=True)
+            )
+        )
+
+
+def free_address():
+    """An address of this machine whose port is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def start(tmp_path_factory, user_flags):
+    """`start(arguments, folder, ...)` starts a process for each list of arguments of Python."""
+    groups = []
+
+    def make(arguments, folder, **environment):
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        base = os.environ | {"PYTHONPATH": path, "XLA_FLAGS": user_flags, "NPROC": "1"}
+        groups.append(Group(arguments, folder, base | environment))
+        return groups[-1]
+
+    yield make
+    for group in groups:
+        group.end()
