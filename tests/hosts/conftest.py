@@ -65,15 +65,20 @@ class Group:
         )
 
 
+@pytest.fixture
 def free_address():
-    """An address of this machine whose port is free."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    """`free_address()` is an address of this machine whose port is free."""
+
+    def address():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return f"127.0.0.1:{free.getsockname()[1]}"
+
+    return address
 
 
 @pytest.fixture
-def start(tmp_path_factory, user_flags):
+def start(user_flags):
     """`start(arguments, folder, ...)` starts a process for each list of arguments of Python."""
     groups = []
 

@@ -8,7 +8,6 @@ import signal
 import time
 
 import pytest
-from conftest import free_address
 
 from jaxnet.checkpoint import Checkpoints, read
 from jaxnet.runs import compare_runs
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.crash
 # For the bar of 5 kills: JAXNET_TEST_KILLS=5.
 NUM_KILLS = int(os.environ.get("JAXNET_TEST_KILLS", "2"))
 SCRIPT = """
-import contextlib, sys
+import sys
 import jax, optax
 import jaxnet as jn
 from jaxnet import hosts, training
@@ -41,11 +40,9 @@ with hosts.connect(address, count, index):
         run.save_params(result.params)
         run.finish(loss=result.history["loss"]["train"][-1])
 """
-STEPS_PER_EPOCH = 28
 
 
-def arguments(folder, count, epochs=40):
-    address = free_address()
+def arguments(folder, address, count, epochs=400):
     script = SCRIPT.replace("EPOCHS", str(epochs))
     return [["-c", script, folder / "run", index, count, address] for index in range(count)]
 
@@ -54,14 +51,14 @@ def steps(folder):
     return Checkpoints(folder / "run" / "checkpoints").steps() or [0]
 
 
-def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, tmp_path):
+def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, free_address, tmp_path):
     whole = tmp_path / "whole"
-    one = start(arguments(whole, 1, 400), whole)
+    one = start(arguments(whole, free_address(), 1), whole)
     assert one.wait() == [0], one
     generator = random.Random(1)
     for kill in range(NUM_KILLS):
         before = steps(tmp_path)[-1]
-        group = start(arguments(tmp_path, 2, 400), tmp_path / f"kill-{kill}")
+        group = start(arguments(tmp_path, free_address(), 2), tmp_path / f"kill-{kill}")
         group.wait_until(lambda before=before: steps(tmp_path)[-1] > before)
         time.sleep(generator.uniform(0.0, 1.0))
         dead = kill % 2
@@ -69,7 +66,7 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, tmp_p
         killed = time.monotonic()
         statuses = group.wait(60)
         assert time.monotonic() - killed < 60
-        assert statuses == [-signal.SIGKILL, 1] if dead == 0 else [1, -signal.SIGKILL], group
+        assert (statuses[dead], statuses[1 - dead]) == (-signal.SIGKILL, 1), group
         errors = [line for line in group.output(1 - dead) if "error" in line]
         assert errors == [
             f"error: process {dead} ended without a message, perhaps killed or out of memory; "
@@ -80,7 +77,7 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, tmp_p
         assert read(Checkpoints(tmp_path / "run" / "checkpoints").path(steps(tmp_path)[-1]))
     shutil.copytree(tmp_path / "run", tmp_path / "alone" / "run")
     for folder, count in ((tmp_path, 2), (tmp_path / "alone", 1)):
-        group = start(arguments(folder, count, 400), folder / "end")
+        group = start(arguments(folder, free_address(), count), folder / "end")
         assert group.wait() == [0] * count, group
         assert any(line.startswith("resuming at step ") for line in group.output(0)), group
         assert all(not group.output(index) for index in range(1, count)), "only process 0 prints"
@@ -88,8 +85,10 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, tmp_p
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143)])
-def test_a_signal_to_one_process_stops_all_at_the_same_step(number, status, start, tmp_path):
-    group = start(arguments(tmp_path, 2, 4000), tmp_path)
+def test_a_signal_to_one_process_stops_all_at_the_same_step(
+    number, status, start, free_address, tmp_path
+):
+    group = start(arguments(tmp_path, free_address(), 2, 4000), tmp_path)
     group.wait_until(lambda: steps(tmp_path)[-1] > 0)
     group.processes[1].send_signal(number)
     assert group.wait() == [status, status], group
@@ -114,7 +113,7 @@ except (ValueError, RuntimeError) as error:
 """
 
 
-def test_a_mistake_on_one_process_ends_all(start, tmp_path):
+def test_a_mistake_on_one_process_ends_all(start, free_address, tmp_path):
     address = free_address()
     group = start([["-c", MISTAKES, index, address] for index in (0, 1)], tmp_path)
     assert group.wait() == [2, 2], group
