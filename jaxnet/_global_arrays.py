@@ -1,5 +1,6 @@
 """Arrays on devices of several processes: placed without communication, fetched as a whole."""
 
+import functools
 from typing import Any
 
 import jax
@@ -29,11 +30,8 @@ def place(array: Any, sharding: Any) -> jax.Array:
         # Already of several processes: moved by a collective operation.
         return jax.jit(_same, out_shardings=sharding)(array)
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        impl = jax.random.key_impl(array)
-        data = place_values(np.asarray(jax.random.key_data(array)), sharding)
-        return jax.jit(
-            lambda data: jax.random.wrap_key_data(data, impl=impl), out_shardings=sharding
-        )(data)
+        values = np.asarray(jax.random.key_data(array))
+        return place_values(values, sharding, key_impl=jax.random.key_impl(array))
     return place_values(np.asarray(array), sharding)
 
 
@@ -56,14 +54,23 @@ def local_part(array: Any) -> np.ndarray:
     return np.asarray(array.addressable_data(0) if is_spread(array) else array)
 
 
-def place_values(values: np.ndarray, sharding: Any) -> jax.Array:
+def place_values(values: Any, sharding: Any, *, key_impl: Any = None) -> jax.Array:
     """As `place`, for values that each process has on its host.
+
+    Args:
+        values: an array, or anything with `shape` and boxes of values by slices.
+        sharding: where its parts are.
+        key_impl: of typed keys, whose data the values are.
 
     >>> device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     >>> place_values(np.ones(3, np.float32), device).shape
     (3,)
     """
-    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+    array = jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+    if key_impl is None:
+        return array
+    wrap = functools.partial(jax.random.wrap_key_data, impl=key_impl)
+    return jax.jit(wrap, out_shardings=sharding)(array)
 
 
 def is_spread(leaf: Any) -> bool:

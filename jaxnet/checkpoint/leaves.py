@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
-from jaxnet._global_arrays import is_spread, place
+from jaxnet._global_arrays import is_spread, place, place_values
 
 _NUMPY = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
@@ -180,17 +180,24 @@ def numpy_dtype(name: str) -> np.dtype:
     return _DTYPES[name]
 
 
-def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool = False) -> Any:
+def from_numpy(values: Any, like: Any, *, weak_type: bool = False) -> Any:
     """The values as an array of the kind of `like`: NumPy, JAX or keys, on the same devices.
 
     Args:
-        values: as `to_numpy` gives them.
+        values: as `to_numpy` gives them; or anything with `shape`, `dtype` and boxes of values by
+            slices, of which the parts for the devices of this process are taken.
         like: an array, or a `jax.ShapeDtypeStruct`, of that shape and dtype.
         weak_type: whether a JAX array yields to others when types are promoted.
 
     >>> from_numpy(np.array([0, 7], np.uint32), jax.random.key(0)) == jax.random.key(7)
     Array(True, dtype=bool)
     """
+    if not isinstance(values, np.ndarray):
+        sharding = getattr(like, "sharding", None)
+        if sharding is not None and not sharding.is_fully_addressable:
+            impl = _key_impl(like) if is_key(like) else None
+            return place_values(values, sharding, key_impl=impl)
+        values = values[...]
     if isinstance(like, np.generic):
         return values[()]
     if isinstance(like, np.ndarray):

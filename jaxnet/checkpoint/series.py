@@ -41,6 +41,7 @@ class Checkpoints:
     Args:
         directory: where they are; it is made when the first is saved.
         keep_last: number of the newest checkpoints to keep.
+        is_writer: False for a process that only reads while another one may write.
 
     Raises:
         ValueError: `keep_last` is below 1.
@@ -55,12 +56,15 @@ class Checkpoints:
     ([20, 30, 40], [40, 40])
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, keep_last: int = 2) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], *, keep_last: int = 2, is_writer: bool = True
+    ) -> None:
         if keep_last < 1:
             raise ValueError(f"keep_last must be at least 1, found {keep_last}")
         self._directory = Path(directory).absolute()
         self._keep_last = keep_last
-        tidy(self._directory)
+        if is_writer:
+            tidy(self._directory)
 
     def steps(self) -> list[int]:
         """The steps with a checkpoint, in ascending order; complete, but not verified."""
@@ -108,9 +112,17 @@ class Checkpoints:
                 f"directory: {self._directory} cannot be made: {error.strerror}"
             ) from error
         write(path, state, metric=value, replace=True)
+        self.prune(number)
+
+    def prune(self, step: int) -> None:
+        """Remove those that are neither this one, nor among the newest, nor the best.
+
+        Args:
+            step: the step whose checkpoint has just been written.
+        """
         # This step has a good checkpoint again, which supersedes the rejected one.
-        remove(_rejected_name(path))
-        kept = {*self.steps()[-self._keep_last :], number, self.best()}
+        remove(_rejected_name(self.path(step)))
+        kept = {*self.steps()[-self._keep_last :], step, self.best()}
         for old in set(self.steps()) - kept:
             with contextlib.suppress(OSError):
                 discard(self.path(old))

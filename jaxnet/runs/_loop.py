@@ -20,7 +20,7 @@ from jaxnet.runs.options import TrainOptions, TrainResult
 from jaxnet.runs.phases import TrainingRecord, describe_batches
 from jaxnet.runs.progress import Progress
 from jaxnet.runs.records import metrics_record
-from jaxnet.runs.shared import restore_shared
+from jaxnet.runs.shared import SharedSaver, restore_shared
 from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.training import Batches, Learner, TrainState
 from jaxnet.training._placement import placed_like
@@ -90,7 +90,9 @@ class TrainingLoop:
         self._advance = functools.partial(
             training.advance, learner, data=data, hooks=hooks, **source
         )
-        self._checkpoints = Checkpoints(directory.path / "checkpoints")
+        folder = directory.path / "checkpoints"
+        self._checkpoints = Checkpoints(folder, is_writer=directory.is_writer)
+        self._saver = SharedSaver(self._checkpoints, self._processes)
         metrics = training.begin_epoch(learner, states, data, **source)
         self._length = metrics["loss"].shape[-1]
         self._runs = states.step.shape
@@ -159,6 +161,7 @@ class TrainingLoop:
                 piece = self._agree(pace, interruption)
                 if piece.signal_number is not None:
                     self._save()
+                    self._saver.wait()
                     raise Interrupted(
                         piece.signal_number,
                         f"interrupted at step {self._step}",
@@ -175,6 +178,7 @@ class TrainingLoop:
                 else:
                     progress.step(self._step)
             self._save()
+            self._saver.wait()
 
     def result(self) -> TrainResult:
         """The result, a function of the content of a checkpoint."""
@@ -206,6 +210,7 @@ class TrainingLoop:
 
     def _agree(self, pace: Pace, interruption: Deferred) -> "_Piece":
         """What all processes do next: process 0 has the clock, and any of them the signal."""
+        self._saver.check()
         values = self._processes.gather(
             f"step {self._step}",
             [self._next_piece(pace.num_steps), self._is_due(), interruption.signal_number],
@@ -302,9 +307,7 @@ class TrainingLoop:
         loss = self._state.history["validation"].get("loss")
         epoch, offset = divmod(self._step, self._length)
         metric = None if loss is None or offset else float(np.mean(loss[epoch - 1]))
-        state = gather(self._state)
-        if self._directory.is_writer:
-            self._checkpoints.save(self._step, state, metric=metric)
+        self._saver.save(self._step, self._state, metric=metric)
         self._saved, self._last_save = self._step, time.monotonic()
 
 

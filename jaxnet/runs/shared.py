@@ -2,13 +2,17 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxnet.checkpoint import CheckpointError, Checkpoints, Restored, restore
+import jax
+
+from jaxnet._global_arrays import is_spread
+from jaxnet.checkpoint import BackgroundSaver, CheckpointError, Checkpoints, Restored, restore
 from jaxnet.hosts import Processes
 
 _SECONDS_TO_APPEAR = 20.0
@@ -76,6 +80,50 @@ def find_run(processes: Processes) -> dict[str, Any]:
                 "has there; name a directory that all processes share"
             )
         time.sleep(0.1)
+
+
+class SharedSaver:
+    """Saves the states of a run: process 0 alone, or all together what spans processes.
+
+    Together they save in the background, while they train on.
+
+    Args:
+        checkpoints: of the run, in a directory that all processes see.
+        processes: which share the run.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, processes: Processes) -> None:
+        self._checkpoints, self._processes = checkpoints, processes
+        self._background = BackgroundSaver(processes)
+
+    def save(self, step: int, state: Any, *, metric: float | None) -> None:
+        """Save a state; all processes call it.
+
+        Args:
+            step: number of the step.
+            state: a pytree of arrays.
+            metric: as of `Checkpoints.save`.
+
+        Raises:
+            OSError: it cannot be written, or the one before could not.
+        """
+        if not any(is_spread(leaf) for leaf in jax.tree.leaves(state)):
+            if self._processes.is_first:
+                self._checkpoints.save(step, state, metric=metric)
+            return
+        path = self._checkpoints.path(step)
+        if self._processes.is_first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        value = None if metric is None or not math.isfinite(metric) else metric
+        self._background.save(path, state, metric=value, then=lambda: self._checkpoints.prune(step))
+
+    def check(self) -> None:
+        """Raise the error of a save in the background, if there was one."""
+        self._background.check()
+
+    def wait(self) -> None:
+        """Wait until all that was saved is written; raises as `check`."""
+        self._background.wait()
 
 
 def restore_shared(
