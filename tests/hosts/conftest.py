@@ -4,15 +4,18 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from jaxnet.hosts.link import Link
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Group:
+class Programs:
     """The processes of one program, each with its output in a file."""
 
     def __init__(self, arguments, folder, environment):
@@ -85,9 +88,65 @@ def start(user_flags):
     def make(arguments, folder, **environment):
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         base = os.environ | {"PYTHONPATH": path, "XLA_FLAGS": user_flags, "NPROC": "1"}
-        groups.append(Group(arguments, folder, base | environment))
+        groups.append(Programs(arguments, folder, base | environment))
         return groups[-1]
 
     yield make
     for group in groups:
         group.end()
+
+
+class Links:
+    """Links of some processes in one process; `ends` records what would have ended each."""
+
+    def __init__(self, count, silence=60.0):
+        pairs = {peer: socket.socketpair() for peer in range(1, count)}
+        self.ends = {index: [] for index in range(count)}
+        self.sockets = {peer: pair[1] for peer, pair in pairs.items()}
+        connections = [{peer: pair[0] for peer, pair in pairs.items()}]
+        connections += [{0: pairs[peer][1]} for peer in range(1, count)]
+        self.links = [
+            Link(index, count, each, end=self._recorder(index), silence=silence)
+            for index, each in enumerate(connections)
+        ]
+
+    def _recorder(self, index):
+        return lambda message, status: self.ends[index].append((message, status))
+
+    def everywhere(self, function):
+        """The results, or the errors, of a function called with each link at the same time."""
+        results = {}
+
+        def call(link):
+            try:
+                results[link.index] = function(link)
+            except Exception as error:
+                results[link.index] = error
+
+        threads = [threading.Thread(target=call, args=(link,)) for link in self.links]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        return [results[index] for index in range(len(self.links))]
+
+    def wait_for_ends(self, indices):
+        deadline = time.monotonic() + 30
+        while not all(self.ends[index] for index in indices):
+            assert time.monotonic() < deadline, self.ends
+            time.sleep(0.01)
+        return [self.ends[index] for index in indices]
+
+
+@pytest.fixture
+def group():
+    groups = []
+
+    def make(count, **options):
+        groups.append(Links(count, **options))
+        return groups[-1]
+
+    yield make
+    for made in groups:
+        for link in made.links:
+            link.stop()

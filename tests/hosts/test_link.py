@@ -1,6 +1,7 @@
 """Agreement among processes, played by threads with real connections."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -8,65 +9,9 @@ import time
 import pytest
 
 from jaxnet.hosts.connection import check_process, exit_status
-from jaxnet.hosts.link import HostError, Link
+from jaxnet.hosts.link import HostError
 from jaxnet.hosts.processes import Processes, current, entered
 from jaxnet.hosts.rendezvous import join, listen, meet, parse_address
-
-
-class Group:
-    """Links of some processes in one process; `ends` records what would have ended each."""
-
-    def __init__(self, count, silence=60.0):
-        pairs = {peer: socket.socketpair() for peer in range(1, count)}
-        self.ends = {index: [] for index in range(count)}
-        self.sockets = {peer: pair[1] for peer, pair in pairs.items()}
-        connections = [{peer: pair[0] for peer, pair in pairs.items()}]
-        connections += [{0: pairs[peer][1]} for peer in range(1, count)]
-        self.links = [
-            Link(index, count, each, end=self._recorder(index), silence=silence)
-            for index, each in enumerate(connections)
-        ]
-
-    def _recorder(self, index):
-        return lambda message, status: self.ends[index].append((message, status))
-
-    def everywhere(self, function):
-        """The results, or the errors, of a function called with each link at the same time."""
-        results = {}
-
-        def call(link):
-            try:
-                results[link.index] = function(link)
-            except Exception as error:
-                results[link.index] = error
-
-        threads = [threading.Thread(target=call, args=(link,)) for link in self.links]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        return [results[index] for index in range(len(self.links))]
-
-    def wait_for_ends(self, indices):
-        deadline = time.monotonic() + 30
-        while not all(self.ends[index] for index in indices):
-            assert time.monotonic() < deadline, self.ends
-            time.sleep(0.01)
-        return [self.ends[index] for index in indices]
-
-
-@pytest.fixture
-def group():
-    groups = []
-
-    def make(count, **options):
-        groups.append(Group(count, **options))
-        return groups[-1]
-
-    yield make
-    for made in groups:
-        for link in made.links:
-            link.stop()
 
 
 def test_all_get_the_values_of_all_in_their_order(group):
@@ -253,8 +198,6 @@ def test_processes_meet():
     ],
 )
 def test_mistakes_are_errors_on_all(hellos, message):
-    import re
-
     for result in meeting(hellos, timeout=20.0 if hellos else 0.1):
         assert re.search(message, result)
 
