@@ -145,6 +145,12 @@ def connect(
 def exit_status(error: BaseException) -> int:
     """The exit status of a program that ends with an error.
 
+    Args:
+        error: the error.
+
+    Returns:
+        Its `exit_status` or `code` where it has one; 2 for a mistake, 1 for others.
+
     >>> exit_status(ValueError("rate must be positive")), exit_status(SystemExit(3))
     (2, 3)
     """

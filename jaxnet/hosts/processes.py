@@ -111,6 +111,9 @@ _current: contextvars.ContextVar[Processes] = contextvars.ContextVar("processes"
 def current() -> Processes:
     """The processes of the innermost `jaxnet.hosts.connect`; outside of one, this process alone.
 
+    Returns:
+        The processes.
+
     >>> current().count
     1
     """
@@ -120,6 +123,12 @@ def current() -> Processes:
 @contextlib.contextmanager
 def entered(processes: Processes) -> Iterator[Processes]:
     """Make processes the current ones inside the context.
+
+    Args:
+        processes: such as those of a test.
+
+    Yields:
+        The processes.
 
     >>> with entered(Processes()) as processes:
     ...     current() is processes
