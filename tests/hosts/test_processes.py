@@ -27,14 +27,19 @@ folder, index, count, address = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]),
 if count == 1:
     jax.config.update("jax_num_cpu_devices", 2)
 with hosts.connect(address, count, index):
-    mesh = training.device_mesh(data=2)
+    mesh = training.device_mesh(AXIS=2)
     x, y = load_digits(return_X_y=True)
     data = {"x": x[:896].astype("float32") / 16, "y": y[:896].astype("int32")}
     network = jn.mlp([64, 16, 10], dropout=0.2)
     learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-3))
-    learner = training.data_parallel(learner, mesh)
     with jn.runs.open_run(folder, config={}, data=data, checkpoint_every=50) as run:
-        state = training.replicate(jax.jit(learner.init)(jax.random.key(0)), mesh)
+        if "AXIS" == "data":
+            learner = training.data_parallel(learner, mesh)
+            state = training.replicate(jax.jit(learner.init)(jax.random.key(0)), mesh)
+        else:
+            # Each process has one of the two networks.
+            keys = jax.random.split(jax.random.key(0), 2)
+            state = training.shard_runs(jax.jit(jax.vmap(learner.init))(keys), mesh)
         placed = training.replicate(data, mesh)
         result = run.train(learner, state, placed, num_epochs=EPOCHS, batches=32)
         run.save_params(result.params)
@@ -42,8 +47,8 @@ with hosts.connect(address, count, index):
 """
 
 
-def arguments(folder, address, count, epochs=400):
-    script = SCRIPT.replace("EPOCHS", str(epochs))
+def arguments(folder, address, count, *, axis="data", epochs=400):
+    script = SCRIPT.replace("EPOCHS", str(epochs)).replace("AXIS", axis)
     return [["-c", script, folder / "run", index, count, address] for index in range(count)]
 
 
@@ -51,14 +56,21 @@ def steps(folder):
     return Checkpoints(folder / "run" / "checkpoints").steps() or [0]
 
 
-def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, free_address, tmp_path):
+@pytest.mark.parametrize(
+    ("axis", "num_kills"), [("data", NUM_KILLS), ("run", max(1, NUM_KILLS // 2))]
+)
+def test_two_processes_equal_one_with_two_devices_and_survive_kills(
+    axis, num_kills, start, free_address, tmp_path
+):
+    """Replicated over `data`, saved by process 0; split over `run`, saved by both together."""
     whole = tmp_path / "whole"
-    one = start(arguments(whole, free_address(), 1), whole)
+    one = start(arguments(whole, free_address(), 1, axis=axis), whole)
     assert one.wait() == [0], one
     generator = random.Random(1)
-    for kill in range(NUM_KILLS):
+    for kill in range(num_kills):
         before = steps(tmp_path)[-1]
-        group = start(arguments(tmp_path, free_address(), 2), tmp_path / f"kill-{kill}")
+        each = arguments(tmp_path, free_address(), 2, axis=axis)
+        group = start(each, tmp_path / f"kill-{kill}")
         group.wait_until(lambda before=before: steps(tmp_path)[-1] > before)
         time.sleep(generator.uniform(0.0, 1.0))
         dead = kill % 2
@@ -74,10 +86,12 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, free_
         ], group
         assert not (tmp_path / "run" / "summary.json").exists()
         # Its hashes are those of its content.
-        assert read(Checkpoints(tmp_path / "run" / "checkpoints").path(steps(tmp_path)[-1]))
+        newest = Checkpoints(tmp_path / "run" / "checkpoints").path(steps(tmp_path)[-1])
+        assert read(newest)
+        assert len([*newest.glob("shards-*")]) == (2 if axis == "run" else 0)
     shutil.copytree(tmp_path / "run", tmp_path / "alone" / "run")
     for folder, count in ((tmp_path, 2), (tmp_path / "alone", 1)):
-        group = start(arguments(folder, free_address(), count), folder / "end")
+        group = start(arguments(folder, free_address(), count, axis=axis), folder / "end")
         assert group.wait() == [0] * count, group
         assert any(line.startswith("resuming at step ") for line in group.output(0)), group
         assert all(not group.output(index) for index in range(1, count)), "only process 0 prints"
@@ -88,7 +102,7 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(start, free_
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
     number, status, start, free_address, tmp_path
 ):
-    group = start(arguments(tmp_path, free_address(), 2, 4000), tmp_path)
+    group = start(arguments(tmp_path, free_address(), 2, epochs=4000), tmp_path)
     group.wait_until(lambda: steps(tmp_path)[-1] > 0)
     group.processes[1].send_signal(number)
     assert group.wait() == [status, status], group
