@@ -116,11 +116,16 @@ def connect(
             yield processes
         return
     link = _connect(coordinator, num_processes, process_id, timeout)
-    leave = _Leave()
+    leave, normal_end = _Leave(), None
     atexit.register(leave)
     try:
         with entered(Processes(link)) as processes:
-            yield processes
+            try:
+                yield processes
+            except SystemExit as end:
+                if end.code not in (None, 0):
+                    raise
+                normal_end = end
         link.close()
         jax.distributed.shutdown()
         link.stop()
@@ -140,6 +145,8 @@ def connect(
     finally:
         if leave.exit_status is None:
             atexit.unregister(leave)
+    if normal_end is not None:
+        raise normal_end
 
 
 def exit_status(error: BaseException) -> int:
@@ -157,6 +164,8 @@ def exit_status(error: BaseException) -> int:
     status = getattr(error, "exit_status", getattr(error, "code", None))
     if isinstance(status, int):
         return status
+    if isinstance(error, KeyboardInterrupt):
+        return 130
     return 2 if isinstance(error, ValueError | OSError) else 1
 
 
@@ -176,8 +185,6 @@ class _Leave:
 def _connect(
     coordinator: str, num_processes: int | None, process_id: int | None, timeout: float
 ) -> Link:
-    # Between CPU devices; without effect on other platforms.
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
     if coordinator == AUTO:
         return _connect_by_cluster(timeout)
     assert num_processes is not None and process_id is not None
@@ -198,15 +205,19 @@ def _connect(
         connection, start = join([host], port, hello, timeout=timeout)
         link = Link(process_id, num_processes, {0: connection})
         address, bind = f"127.0.0.1:{forward(host, int(start['port']))}", None
-    jax.distributed.initialize(
-        address,
-        num_processes,
-        process_id,
-        cluster_detection_method="deactivate",
-        coordinator_bind_address=bind,
-        initialization_timeout=int(timeout),
-        shutdown_timeout_seconds=_SECONDS_OF_SHUTDOWN,
-    )
+    try:
+        jax.distributed.initialize(
+            address,
+            num_processes,
+            process_id,
+            cluster_detection_method="deactivate",
+            coordinator_bind_address=bind,
+            initialization_timeout=max(10, int(timeout)),
+            shutdown_timeout_seconds=_SECONDS_OF_SHUTDOWN,
+        )
+    except BaseException as error:
+        link.fail(_line(error), exit_status(error))
+        raise
     return link
 
 
@@ -281,4 +292,6 @@ def _facts() -> dict[str, Any]:
 
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        text = f"it ended with exit status {text}"
     return (text or type(error).__name__)[:1000]

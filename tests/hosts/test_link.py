@@ -244,7 +244,7 @@ def test_options_are_checked(options, message):
 def test_addresses_and_exit_statuses():
     assert parse_address("[fe80::1]:80") == ("fe80::1", 80)
     errors = [OSError(), ArithmeticError(), KeyboardInterrupt(), SystemExit(7), HostError("", 5)]
-    assert [exit_status(error) for error in errors] == [2, 1, 1, 7, 5]
+    assert [exit_status(error) for error in errors] == [2, 1, 130, 7, 5]
 
 
 def test_the_current_processes_are_those_of_the_context():
