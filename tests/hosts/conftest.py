@@ -139,7 +139,9 @@ class Links:
 
 
 @pytest.fixture
-def group():
+def group(monkeypatch):
+    """`group(3)` are the links of three processes, played by threads."""
+    monkeypatch.setattr("jaxnet.hosts.link._SECONDS_TO_LEAVE", 0.3)
     groups = []
 
     def make(count, **options):

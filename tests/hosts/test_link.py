@@ -84,9 +84,8 @@ def test_a_function_of_the_first_process_runs_there_alone(group):
 @pytest.mark.parametrize("dead", [0, 1, 2])
 def test_a_process_that_dies_ends_all_others_with_one_message(group, dead):
     links = group(3)
-    # What the operating system does with the connections of a process that is killed.
-    for connection in links.links[dead]._connections.values():
-        connection.shutdown(socket.SHUT_RDWR)
+    # Closes its connections and says nothing, as the operating system does for a killed process.
+    links.links[dead].stop()
     others = [index for index in range(3) if index != dead]
     for ends in links.wait_for_ends(others):
         assert ends == [
@@ -122,15 +121,16 @@ def test_an_error_of_one_process_reaches_those_that_wait(group):
         assert (str(error), error.exit_status) == ("process 1: no such file", 2)
 
 
-def test_an_error_of_one_process_ends_those_that_compute(group, monkeypatch):
-    monkeypatch.setattr("jaxnet.hosts.link._SECONDS_TO_LEAVE", 0.2)
+def test_an_error_of_one_process_ends_those_that_compute(group):
     links = group(3)
     links.links[2].fail("no such file", 2)
     assert links.wait_for_ends([0, 1]) == [[("process 2: no such file", 2)]] * 2
 
 
 def test_the_same_error_on_all_processes_stays_their_own(group):
-    assert group(2).everywhere(lambda link: link.fail("rate must be positive", 2)) == [None, None]
+    for earlier in group(2).everywhere(lambda link: link.fail("rate must be positive", 2)):
+        # One that comes later knows of the other, whose error is its own.
+        assert earlier is None or "rate must be positive" in str(earlier)
 
 
 def test_a_normal_end_is_no_loss(group):
