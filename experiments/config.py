@@ -64,7 +64,16 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(Options):
+class PrecisionOptions(Options):
+    """The numbers that networks compute with."""
+
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the numbers that networks compute with, in training and in prediction; parameters,
+    losses and metrics are in float32. float16 scales the loss dynamically."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(PrecisionOptions):
     """Options of every experiment that leaves a run directory.
 
     Attributes:

@@ -21,6 +21,7 @@ from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
 from experiments.placement import place
+from experiments.precision import in_precision, scaled
 from experiments.prepare import require_vectors, resolve_threads
 from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
@@ -70,7 +71,8 @@ def run(config: Config) -> dict[str, Any]:
     data = {"x": jax.device_put(inputs[parts.train]), "y": jax.device_put(dataset.y[parts.train])}
     test = jax.device_put(inputs[parts.test]), jax.device_put(dataset.y[parts.test])
     data, test = placement.everywhere((data, test))
-    network = jn.mlp([inputs.shape[1], 64, dataset.num_classes])
+    network = in_precision(config, jn.mlp([inputs.shape[1], 64, dataset.num_classes]))
+    objective = scaled(config, jn.classification(network))
 
     @jax.jit
     @jax.vmap
@@ -80,9 +82,7 @@ def run(config: Config) -> dict[str, Any]:
     def record(name: str) -> dict[str, Any]:
         """Train all seeds with one optimizer."""
         learner = placement.learner(
-            jn.gradient_learner(
-                network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
-            )
+            jn.gradient_learner(network.init, objective, lambda key: jn.optimizer(name, key=key))
         )
 
         @jax.jit

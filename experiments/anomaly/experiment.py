@@ -40,6 +40,7 @@ from experiments.data.labelled_series import Series, SeriesCollection
 from experiments.data.named.nab import load_nab
 from experiments.facts import Facts
 from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import resolve
 from experiments.report.drawing import draw_figure
 from experiments.training import check_directory, open_directory
@@ -92,6 +93,8 @@ def check(config: Config, collection: SeriesCollection) -> None:
     """
     if not isinstance(config.method, Online | Level):
         check_windows(config.method, collection.series)
+    if not isinstance(config.method, Online | Autoencoder):
+        require_float32(config, f"method {config.method.name}")
     if config.num_seeds > 1 and not isinstance(config.method, Online | Autoencoder):
         raise ValueError(
             f"num_seeds must be 1 for {config.method.name}, which draws no random numbers, found "

@@ -12,6 +12,7 @@ from experiments.anomaly.config import Config, Online
 from experiments.anomaly.features import forecast_data
 from experiments.data.labelled_series import Series, pad_series
 from experiments.placement import Placement
+from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs
 from jaxnet._global_arrays import fetch, gather
@@ -73,9 +74,10 @@ def learn_series(
     # The first step is what values are scaled by.
     weight[:, 0] = 0
     network = jn.mlp([x.shape[2], *method.hidden_dims, 1], activation=jax.nn.tanh)
+    network = in_precision(config, network)
     learner = jn.gradient_learner(
         network.init,
-        jn.regression(network),
+        scaled(config, jn.regression(network)),
         lambda key: jn.optimizer(method.optimizer, method.learning_rate, key=key),
     )
 

@@ -18,6 +18,7 @@ import jaxnet as jn
 from experiments.anomaly.config import Autoencoder, Config, Distance, Pca
 from experiments.data.labelled_series import Series, pad_series
 from experiments.placement import Placement
+from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs, training
 
@@ -202,10 +203,9 @@ def _reconstruct(
     chosen = [rows[np.linspace(0, len(rows) - 1, method.num_windows).astype(int)] for rows in cut]
     hidden = method.hidden_dims
     sizes = [size, *hidden, method.code_dim, *hidden[::-1], size]
-    network = jn.mlp(sizes, activation=jax.nn.tanh)
-    learner = jn.gradient_learner(
-        network.init, jn.regression(network), optax.adam(method.learning_rate)
-    )
+    network = in_precision(config, jn.mlp(sizes, activation=jax.nn.tanh))
+    objective = scaled(config, jn.regression(network))
+    learner = jn.gradient_learner(network.init, objective, optax.adam(method.learning_rate))
     windows = np.tile(np.stack(chosen), (config.num_seeds, 1, 1))
     keys = network_keys(config.seed, len(windows))
     trained = placement.train(

@@ -40,6 +40,7 @@ from experiments.data import Dataset
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import prepare
 from experiments.summary import describe, describe_data, summarize
 from experiments.training import (
@@ -208,6 +209,8 @@ def check(config: Config, dataset: Dataset) -> None:
         ValueError: they do not.
     """
     num_examples, options = len(dataset.x), config.method
+    if isinstance(options, KMeans | GaussianMixture):
+        require_float32(config, f"method {options.name}")
     if dataset.is_tokens:
         raise ValueError(
             f"{dataset.name} is texts as tokens, which have no distances; cluster a table of the "

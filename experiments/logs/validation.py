@@ -14,6 +14,7 @@ from experiments.logs.blocks import Blocks, cut, known_tokens
 from experiments.logs.config import Config
 from experiments.logs.models import bayes_scores, network_scores, user_objective
 from experiments.placement import Placement
+from experiments.precision import scaled
 from experiments.training import batch_size, config_optimizer, network_keys, train_options
 from jaxnet import runs
 
@@ -51,7 +52,7 @@ def build_learner(config: Config, network: jn.Chain, num_users: int, num_train: 
     """The learner of networks, for a number of training blocks, which a schedule depends on."""
     objective = user_objective(network, num_users)
     optimizer = config_optimizer(with_batch_for(config, num_train), num_train)
-    return jn.gradient_learner(network.init, objective, optimizer)
+    return jn.gradient_learner(network.init, scaled(config, objective), optimizer)
 
 
 def with_batch_for(config: Config, num_train: int) -> Config:

@@ -32,6 +32,7 @@ from experiments.data import Dataset, Standardization, fit_unit_interval, standa
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import load_unlabelled, prepare, require_vectors
 from experiments.reconstruction import evaluation, outputs
 from experiments.reconstruction.config import (
@@ -247,6 +248,8 @@ def check(config: Config, dataset: Dataset) -> None:
         jn.check_data(x)
     if isinstance(options, AutoencoderOptions) and options.channels and not dataset.is_image:
         raise ValueError(f"channels need images, and {dataset.name} is a table; leave them out")
+    if isinstance(options, Rbm):
+        require_float32(config, f"model {options.name}")
     if isinstance(options, Rbm) and 0 < options.ais_betas < 4:
         raise ValueError(
             f"ais_betas must be 0 or at least 4, found {options.ais_betas}; use more temperatures"

@@ -25,6 +25,7 @@ from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
 from experiments.placement import place
+from experiments.precision import in_precision, scaled
 from experiments.prepare import load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
@@ -89,7 +90,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.l2_weight:
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, len(parts.train))
-    learner = jn.gradient_learner(network.init, objective, optimizer)
+    learner = jn.gradient_learner(network.init, scaled(config, objective), optimizer)
     check_memory(config, learner.init)
     num_train = len(parts.train)
     config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
@@ -168,8 +169,9 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     """The network of a config, with one output."""
     model = config.model
     if isinstance(model, Linear):
-        return jn.mlp([*in_shape, 1])
-    return jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+        return in_precision(config, jn.mlp([*in_shape, 1]))
+    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+    return in_precision(config, network)
 
 
 def prediction_suffix(model: SavedModel) -> str:

@@ -25,6 +25,7 @@ from experiments.baselines import class_baseline
 from experiments.classification import evaluation, recipes
 from experiments.classification.config import Config as Network
 from experiments.command import finish, print_table, show, statistics, stopwatch
+from experiments.config import replace
 from experiments.data import Dataset, split
 from experiments.facts import facts_of
 from experiments.model import stacked_sha256
@@ -83,7 +84,7 @@ def run(config: Config) -> dict[str, Any]:
     with open_directory(config, data_sha256) as directory:
         with stopwatch() as seconds:
             for dataset in datasets:
-                network = default_network(dataset)
+                network = replace(default_network(dataset), precision=config.precision)
                 table = divide(network, dataset, splits[dataset.name])
                 stage = directory.stage(_folder(dataset.name))
                 scores, trained = _score(stage, network, table, config.seed, placement)

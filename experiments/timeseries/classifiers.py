@@ -69,6 +69,7 @@ def head_options(config: Config) -> Network:
         label_smoothing=0.0,
         l2_weight=config.l2_weight,
         num_seeds=config.num_seeds,
+        precision=config.precision,
         checkpoint_every=config.checkpoint_every,
         tensorboard=config.tensorboard,
     )
