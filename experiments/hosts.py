@@ -8,6 +8,8 @@
 The mesh has the devices of all processes (--num-devices counts all), and what is computed is what
 one process with all of them computes, to the bit. Each process reads the data; process 0 prints and
 writes to the run directory, which all must see. A run may be resumed on another number of processes.
+Processes wait 50 s for each other at the start. Several on one machine with GPUs need devices of their
+own, by CUDA_VISIBLE_DEVICES or JAX_LOCAL_DEVICE_IDS. Use a network that you trust.
 """  # noqa: E501
 
 import contextlib
