@@ -74,7 +74,8 @@ def snapshot(state: PyTree[Any]) -> list[Snapshot]:
             copies.append(Snapshot(leaf, weak_type, np.array(to_numpy(array)), ()))
             continue
         parts = tuple(
-            Part(_start(each.index), np.array(to_numpy(each.data)))
+            # The index of an array of keys may go on into their data.
+            Part(_start(each.index)[: len(leaf.shape)], np.array(to_numpy(each.data)))
             for each in array.addressable_shards
             if each.replica_id == 0
         )
