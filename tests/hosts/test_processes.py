@@ -32,7 +32,7 @@ with hosts.connect(address, count, index):
     data = {"x": x[:896].astype("float32") / 16, "y": y[:896].astype("int32")}
     network = jn.mlp([64, 16, 10], dropout=0.2)
     learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-3))
-    with jn.runs.open_run(folder, config={}, data=data, checkpoint_every=50) as run:
+    with jn.runs.open_run(folder, config={}, data=data, checkpoint_every=20) as run:
         if "AXIS" == "data":
             learner = training.data_parallel(learner, mesh)
             state = training.replicate(jax.jit(learner.init)(jax.random.key(0)), mesh)
@@ -47,7 +47,7 @@ with hosts.connect(address, count, index):
 """
 
 
-def arguments(folder, address, count, *, axis="data", epochs=150):
+def arguments(folder, address, count, *, axis="data", epochs=60):
     script = SCRIPT.replace("EPOCHS", str(epochs)).replace("AXIS", axis)
     return [["-c", script, folder / "run", index, count, address] for index in range(count)]
 
@@ -102,7 +102,7 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
     number, status, start, free_address, tmp_path
 ):
-    group = start(arguments(tmp_path, free_address(), 2, epochs=1500), tmp_path)
+    group = start(arguments(tmp_path, free_address(), 2, epochs=600), tmp_path)
     group.wait_until(lambda: steps(tmp_path)[-1] > 0)
     group.processes[1].send_signal(number)
     assert group.wait() == [status, status], group
