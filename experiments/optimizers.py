@@ -106,7 +106,9 @@ def run(config: Config) -> dict[str, Any]:
     with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             log = directory.path / "metrics.jsonl"
-            records = read_log(log) if log.exists() else []
+            records = directory.processes.from_first(
+                "records", lambda: read_log(log) if log.exists() else []
+            )
             directory.write_log(records)
             rows: list[tuple[str, ...]] = [
                 ("optimizer", "default rate", "test accuracy", "seconds")

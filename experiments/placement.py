@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from jaxnet import runs, training
+from jaxnet import hosts, runs, training
 from jaxnet.runs.records import read_hashed_json
 from jaxnet.training.hooks import Hooks
 
@@ -66,7 +66,7 @@ def show_mesh(sizes: dict[str, int]) -> str:
 
 
 def num_devices(config: Any) -> int:
-    """Devices that some options ask for.
+    """Devices that some options ask for, of all processes together.
 
     Args:
         config: `RunOptions`.
@@ -75,7 +75,8 @@ def num_devices(config: Any) -> int:
         ValueError: --num-devices is not that of --mesh.
     """
     if config.mesh is None:
-        return config.num_devices or 1
+        every = 1 if hosts.current().count == 1 else jax.device_count()
+        return config.num_devices or every
     product = math.prod(parse_mesh(config.mesh).values())
     if config.num_devices not in (None, product):
         raise ValueError(
@@ -96,14 +97,25 @@ def start_devices(config: Any) -> None:
     Raises:
         ValueError: fewer devices than the options ask for.
     """
-    needed = num_devices(config)
-    if needed == 1:
+    needed, processes = num_devices(config), hosts.current().count
+    if needed == processes == 1:
         return
+    if needed % processes:
+        raise ValueError(
+            f"num_devices {needed} cannot be spread evenly over {processes} processes; use a "
+            "multiple of them"
+        )
+    # Of all processes, so that the pool, and the bits, do not depend on how many there are.
     _require_threads(config.num_threads, needed)
     # A backend that runs already keeps the devices that it has. Without effect on other platforms.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", needed)
+        jax.config.update("jax_num_cpu_devices", needed // processes)
     present = len(jax.devices())
+    if processes > 1 and present != needed:
+        raise ValueError(
+            f"num_devices {needed} are not the {present} devices of {processes} processes; use "
+            f"--num-devices {present}, or show each process fewer devices"
+        )
     if needed > present:
         kind = jax.devices()[0].platform
         remedy = (

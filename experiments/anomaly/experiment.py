@@ -249,6 +249,8 @@ def _write_scores(
         for index in range(len(collection.series))
     }
     np.savez_compressed(content, allow_pickle=False, **arrays)
+    if not directory.is_writer:
+        return
     with atomic_write(directory.path / "scores.npz") as temporary:
         temporary.write_bytes(content.getvalue())
 

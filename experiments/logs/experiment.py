@@ -153,7 +153,8 @@ def run(config: Config) -> dict[str, Any]:
             labels,
             effects=(logits_without(network), trained.params, tokens),
         )
-        write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
+        if directory.is_writer:
+            write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
         _save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
@@ -268,5 +269,6 @@ def _save(
         "block_size": config.block_size,
         "threshold": threshold,
     }
-    export_params(directory.path / "model.safetensors", {"params": params})
+    if directory.is_writer:
+        export_params(directory.path / "model.safetensors", {"params": params})
     directory.write_json("model.json", add_hash(content))

@@ -210,7 +210,9 @@ def _record(name: str, result: Compared) -> dict[str, Any]:
 def _finished(directory: runs.RunDirectory) -> dict[str, Compared]:
     """The results of the optimizers with which an interrupted comparison was done."""
     log = directory.path / "metrics.jsonl"
-    records = runs.read_log(log) if log.exists() else []
+    records = directory.processes.from_first(
+        "records", lambda: runs.read_log(log) if log.exists() else []
+    )
     directory.write_log(records)
     finished = {}
     for record in records:

@@ -14,6 +14,8 @@ from jax.core import Tracer
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from jaxnet._global_arrays import place
+
 RUN, DATA = "run", "data"
 
 _mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh", default=None)
@@ -90,11 +92,11 @@ def placed_like(tree: PyTree[Any], like: PyTree[Any]) -> Any:
     {'x': 1.0}
     """
 
-    def place(leaf: Any, other: Any) -> Any:
+    def put(leaf: Any, other: Any) -> Any:
         sharding = sharding_of(other)
-        return leaf if sharding is None else jax.device_put(leaf, sharding)
+        return leaf if sharding is None else place(leaf, sharding)
 
-    return jax.tree.map(place, tree, like)
+    return jax.tree.map(put, tree, like)
 
 
 def data_mesh(*trees: PyTree[Any]) -> Mesh | AbstractMesh | None:

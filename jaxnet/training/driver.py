@@ -16,6 +16,7 @@ from jaxtyping import Array, PyTree
 from jaxnet._checks import require_integer
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
+from jaxnet._global_arrays import local_part, place_all
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training._host_steps import take_host_steps
@@ -182,7 +183,7 @@ def begin_epoch(
 
     metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
     # The axes of runs are spread as those of the state are.
-    return metrics if sharding is None else jax.device_put(metrics, sharding)
+    return metrics if sharding is None else place_all(metrics, sharding)
 
 
 def advance(
@@ -283,7 +284,7 @@ def _next_stop(hooks: tuple[ScheduledHook, ...], step: int, end: int) -> int:
 
 def _position(state: TrainState) -> int:
     """Steps that the state, or the first of a batch of states, has taken."""
-    return int(np.ravel(jax.device_get(state.step))[0])
+    return int(np.ravel(local_part(state.step))[0])
 
 
 def _reject_batches(batch_size: int | None, batches: Batches | None) -> None:

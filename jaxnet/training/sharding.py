@@ -1,8 +1,9 @@
 """Several devices: runs of a batch spread over one mesh axis, examples of a batch over another.
 
 A mesh has the axes `run` and `data`. Nothing else of a program changes: `fit`, `epochs` and
-`predict` compute where their arrays are. One device is the mesh of size one, and several hosts are
-`jax.distributed` with the devices of all of them.
+`predict` compute where their arrays are. One device is the mesh of size one. Of several processes
+(`jaxnet.hosts`) the mesh has the devices of all; each process has all data, places the parts of its
+own devices, and computes what one process with all these devices computes, to the bit.
 
 - *Runs over* `run`: `shard_runs(states, mesh)` and `replicate(data, mesh)`. Each device trains its
   part of the runs, without communication.
@@ -29,6 +30,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_positive
+from jaxnet._global_arrays import place, place_all
 from jaxnet.training._placement import DATA, RUN
 from jaxnet.training.state import Learner, TrainState
 from jaxnet.typing import Batch, Metrics
@@ -79,7 +81,7 @@ def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     >>> replicate(np.ones(3), device_mesh()).sharding.is_fully_replicated
     True
     """
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return place_all(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def shard_runs(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
@@ -156,14 +158,14 @@ def shard_state(
     if num_axes:
         _require_divided(len(state.step), mesh, RUN, "runs")
 
-    def place(leaf: Array, *, is_split: bool) -> Array:
+    def put(leaf: Array, *, is_split: bool) -> Array:
         spec = _split_spec(leaf.shape[num_axes:], mesh.shape[DATA], min_size) if is_split else ()
         spec = PartitionSpec(*(RUN,) * num_axes, *spec)
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
+        return place(leaf, NamedSharding(mesh, spec))
 
     return TrainState(
         *(
-            jax.tree.map(functools.partial(place, is_split=shard_params and name in _SPLIT), part)
+            jax.tree.map(functools.partial(put, is_split=shard_params and name in _SPLIT), part)
             for name, part in state._asdict().items()
         )
     )
@@ -258,8 +260,8 @@ def _require_divided(length: int, mesh: Mesh, axis: str, what: str) -> None:
 
 
 def _shard(tree: PyTree[Any], mesh: Mesh, axis: str, what: str) -> PyTree[Any]:
-    def place(leaf: Any) -> Array:
+    def spread(leaf: Any) -> Array:
         _require_divided(leaf.shape[0], mesh, axis, what)
-        return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(axis)))
+        return place(leaf, NamedSharding(mesh, PartitionSpec(axis)))
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(spread, tree)
