@@ -259,7 +259,8 @@ def place(config: Any, num_networks: int, batch_sizes: Sequence[int] = ()) -> tu
         ValueError: networks or batches that the mesh does not divide, or fewer devices than asked
             for.
     """
-    start_devices(config)
+    # The number of threads is that of this process by now.
+    start_devices(dataclasses.replace(config, num_threads=None))
     count = num_devices(config)
     if count == 1:
         if config.shard_params:

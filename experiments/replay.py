@@ -82,8 +82,8 @@ def run(config: Config) -> list[str]:
     if threads is None:
         threads = available_threads() if "NPROC" in os.environ else options.num_threads
     fix_environment(threads)
-    start_devices(options)
     options = dataclasses.replace(options, num_threads=None)
+    start_devices(options)
     if config.data is not None:
         if getattr(options, "data", None) is None:
             raise ValueError(
