@@ -162,8 +162,9 @@ class DataOptions(TableOptions):
     JAXNET_DATA names, and downloads what is not there."""
     data: Path | None = None
     """File of the user instead of a named data set: a CSV, Parquet or NPZ table with a row for each
-    example, an NPZ file of images, a .ts file of series, or a folder of WAV files named by class
-    (FOLDER/CLASS/*.wav)."""
+    example, an NPZ file of images, a .ts file of series, a folder of WAV files named by class
+    (FOLDER/CLASS/*.wav), or a folder that experiments.pack made, which may be larger than memory
+    (classification)."""
     label: str | None = None
     """Column of the file that holds the labels."""
     text: str | None = None

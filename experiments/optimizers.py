@@ -103,7 +103,7 @@ def run(config: Config) -> dict[str, Any]:
             "seconds": spent["train"],
         }
 
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             log = directory.path / "metrics.jsonl"
             records = directory.processes.from_first(

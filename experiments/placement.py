@@ -141,11 +141,16 @@ class Placement(NamedTuple):
         """Devices along an axis."""
         return 1 if self.mesh is None else self.mesh.shape[axis]
 
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """Around what is computed: inside of compiled functions too, predictions, evaluations and
+        clusterings spread their examples over `data`."""
+        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
+
     def learner(self, learner: training.Learner) -> training.Learner:
         """The learner whose batches are spread over `data`."""
         if self.mesh is None or self.shape("data") == 1:
             return learner
-        return training.data_parallel(learner, self.mesh)
+        return training.data_parallel(learner, self.mesh, shard_params=self.shard_params)
 
     def over_runs(self, tree: Any) -> Any:
         """Arrays with one entry for each network, spread over `run` where the devices divide them.
@@ -181,7 +186,11 @@ class Placement(NamedTuple):
             data = jax.tree.map(jnp.asarray, data)
             is_per_run = getattr(batches, "per_run", False)
             data = self.over_runs(data) if is_per_run else self.everywhere(data)
-            states, learner = self.over_runs(states), self.learner(learner)
+            if len(states.step) % self.shape("run"):
+                states = training.replicate(states, self.mesh)
+            else:
+                states = training.shard_state(states, self.mesh, shard_params=self.shard_params)
+            learner = self.learner(learner)
         return runs.train(
             directory,
             learner,

@@ -113,8 +113,8 @@ def network_keys(seed: int, num_networks: int, name: str | None = None) -> jax.A
 
 
 @jax.jit
-def network_at(params: Any, index: int) -> Any:
-    """The parameters of one of several networks, whose leaves are stacked.
+def network_at(params: Any, index: int | np.ndarray) -> Any:
+    """The parameters of one, or some, of several networks, whose leaves are stacked.
 
     >>> print(network_at({"bias": np.zeros((3, 2))}, 1)["bias"])
     [0. 0.]

@@ -127,7 +127,7 @@ def run(config: Config) -> dict[str, Any]:
     check_memory(config, learner.init)
     size = batch_size(with_batch_for(config, len(train.user)), len(train.user))
     config, placement = place(config, config.num_seeds, [size])
-    with open_directory(config, logs.sha256) as directory:
+    with open_directory(config, logs.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             validation = validate(directory, config, logs, network, placement)
             trained = placement.train(

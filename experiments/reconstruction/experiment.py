@@ -107,7 +107,7 @@ def run(config: Config) -> dict[str, Any]:
         return compare(prepared._replace(config=config), model, placement)
     options = train_options(config)
     evaluate = evaluation.on_validation(model, x[parts.validation], config)
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             states, hashes = _start(config, model, optimizer, train, directory, placement)
             trained = placement.train(

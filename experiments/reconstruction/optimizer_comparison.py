@@ -66,7 +66,7 @@ def compare(prepared: Prepared[Config], model: Model, placement: Placement) -> d
     """
     config, dataset, parts, _, _ = prepared
     names = config.compare_optimizers
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             compared = _finished(directory)
             for name in names:

@@ -19,6 +19,7 @@ from jaxnet.streams.source import (
     grain_source,
     mapped,
 )
+from jaxnet.streams.splitting import SourceParts, split_source
 
 __all__ = [
     "ArrayRecordSource",
@@ -27,6 +28,7 @@ __all__ = [
     "ImageSource",
     "Shard",
     "Source",
+    "SourceParts",
     "StreamError",
     "array_record_source",
     "array_source",
@@ -35,6 +37,7 @@ __all__ = [
     "mapped",
     "npy_source",
     "parquet_source",
+    "split_source",
     "stream",
     "write_array_records",
 ]

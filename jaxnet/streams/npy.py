@@ -56,15 +56,15 @@ class _Array:
         out = np.empty((len(indices), *self.shape), self.dtype)
         # In the order of the file.
         for row in np.argsort(indices, kind="stable"):
-            self._read_at(int(indices[row]), out[row : row + 1])
+            self.read_into(int(indices[row]), out[row : row + 1])
         return out
 
     def read_range(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((stop - start, *self.shape), self.dtype)
-        self._read_at(start, out)
+        self.read_into(start, out)
         return out
 
-    def _read_at(self, start: int, out: np.ndarray) -> None:
+    def read_into(self, start: int, out: np.ndarray) -> None:
         if not out.nbytes:
             return
         file = self._open()
@@ -107,6 +107,10 @@ class _NpySource(Source):
 
     def read_range(self, start: int, stop: int) -> Examples:
         return {name: array.read_range(start, stop) for name, array in self._arrays.items()}
+
+    def read_into(self, start: int, stop: int, out: Examples, place: int) -> None:
+        for name, array in self._arrays.items():
+            array.read_into(start, out[name][place : place + stop - start])
 
     def close(self) -> None:
         for array in self._arrays.values():

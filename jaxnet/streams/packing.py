@@ -1,6 +1,7 @@
 """Write examples into ArrayRecord files."""
 
 import hashlib
+import importlib
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -107,11 +108,11 @@ class _Writer:
         self._hashes = {name: hashlib.sha256() for name in columns}
 
     def write(self, record: dict[str, np.ndarray]) -> None:
-        from array_record.python import array_record_module
-
+        # A compiled module without types.
+        module = importlib.import_module("array_record.python.array_record_module")
         if self._writer is None:
             path = str(self._folder / self._name())
-            self._writer = array_record_module.ArrayRecordWriter(path, self._options)
+            self._writer = module.ArrayRecordWriter(path, self._options)
         parts = {name: record[name].tobytes() for name in self._columns}
         for name, part in parts.items():
             self._hashes[name].update(part)

@@ -1,9 +1,8 @@
 """Batches of a source in a shuffled order, read ahead by threads of the host."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import jax
 import numpy as np
@@ -23,6 +22,7 @@ def stream(
     batches: Batches,
     key: Key[Array, ""],
     *,
+    function: Callable[[Examples], Examples] | None = None,
     prefetch: int = 2,
     steps_per_item: int | None = None,
 ) -> HostData:
@@ -43,6 +43,8 @@ def stream(
             `blocks=source.blocks` where the source has them.
         key: decides the order. The runs of a batch of runs see the same batches; in memory, each
             shuffles by its own key.
+        function: from examples `(..., *shape)` of any leading axes to what the learner takes, on
+            the host; it runs in the thread that reads ahead, after the examples were shuffled.
         prefetch: items that are read ahead.
         steps_per_item: batches in an item; None is at most 64, in about 4 MB.
 
@@ -79,7 +81,8 @@ def stream(
     def iterate(step: int) -> Iterator[Examples]:
         with _OrderedReader(source, batches, key) as reader:
             while True:
-                yield reader.read_steps(step, steps_per_item)
+                item = reader.read_steps(step, steps_per_item)
+                yield item if function is None else function(item)
                 step += steps_per_item
 
     return HostData(
@@ -108,6 +111,8 @@ class _OrderedReader:
         self._num_steps = batches.steps_for(len(source))
         self._orders: dict[int, EpochOrder] = {}
         self._windows: dict[tuple[int, int], Future[Examples]] = {}
+        self._spare: Examples | None = None
+        self._example = source.read_range(0, 1) if batches.window else {}
         self._executor = ThreadPoolExecutor(1, "jaxnet-window") if batches.window else None
 
     def __enter__(self) -> "_OrderedReader":
@@ -162,27 +167,29 @@ class _OrderedReader:
         ((last,), _) = self._batches.window_of(order, np.array([last_place]))
         following = (epoch, window + 1) if window < last else (epoch + 1, 0)
         wanted = ((epoch, window), following)
-        self._windows = {place: self._windows.get(place) or self._load(*place) for place in wanted}
+        for place in [place for place in self._windows if place not in wanted]:
+            # What it held has been copied, and its memory takes the next one.
+            self._spare = self._windows.pop(place).result()
+        for place in wanted:
+            if place not in self._windows:
+                self._windows[place] = self._load(*place)
         return self._windows[wanted[0]].result()
 
     def _load(self, epoch: int, window: int) -> Future[Examples]:
         blocks = self._batches.window_blocks(self._order(epoch), window)
+        length, spare, self._spare = sum(size for _, size in blocks), self._spare, None
+        if spare is None or len(jax.tree.leaves(spare)[0]) < length:
+            spare = jax.tree.map(
+                lambda leaf: np.empty((length, *leaf.shape[1:]), leaf.dtype), self._example
+            )
         assert self._executor is not None
-        return self._executor.submit(_read_blocks, self._source, blocks)
+        return self._executor.submit(_read_blocks, self._source, blocks, spare)
 
 
-def _read_blocks(source: Source, blocks: list[tuple[int, int]]) -> Examples:
+def _read_blocks(source: Source, blocks: list[tuple[int, int]], out: Examples) -> Examples:
     """The examples of some blocks, one after the other."""
-    total, filled, out = sum(size for _, size in blocks), 0, None
+    place = 0
     for start, size in blocks:
-        part: Any = source.read_range(start, start + size)
-        if out is None:
-            out = jax.tree.map(lambda leaf: np.empty((total, *leaf.shape[1:]), leaf.dtype), part)
-
-        def fill(whole: np.ndarray, rows: np.ndarray, first: int = filled) -> None:
-            whole[first : first + len(rows)] = rows
-
-        jax.tree.map(fill, out, part)
-        filled += size
-    assert out is not None
+        source.read_into(start, start + size, out, place)
+        place += size
     return out

@@ -1,5 +1,6 @@
 """Examples packed into ArrayRecord files: records of consecutive examples, and a description."""
 
+import importlib
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -47,15 +48,20 @@ class ArrayRecordSource(Source):
         return out
 
     def read_range(self, start: int, stop: int) -> Examples:
-        out, first = self._empty(stop - start), start // self._per_record
+        out = self._empty(stop - start)
+        self.read_into(start, stop, out, 0)
+        return out
+
+    def read_into(self, start: int, stop: int, out: Examples, place: int) -> None:
+        first = start // self._per_record
         for number, record in enumerate(
             self._read_records(first, -(-stop // self._per_record)), first
         ):
-            place = number * self._per_record
-            low, high = max(start, place), min(stop, place + self._per_record)
+            begin = number * self._per_record
+            low, high = max(start, begin), min(stop, begin + self._per_record)
+            target = slice(place + low - start, place + high - start)
             for name, column in self._decoded(number, record).items():
-                out[name][low - start : high - start] = column[low - place : high - place]
-        return out
+                out[name][target] = column[low - begin : high - begin]
 
     def _empty(self, length: int) -> Examples:
         return {
@@ -95,12 +101,12 @@ class ArrayRecordSource(Source):
         return records
 
     def _reader(self, shard: int) -> Any:
-        from array_record.python import array_record_module
-
+        # A compiled module without types.
+        module = importlib.import_module("array_record.python.array_record_module")
         with self._lock:
             if shard not in self._readers:
                 file = self._folder / self.description.shards[shard].file
-                reader = array_record_module.ArrayRecordReader(str(file), _READER_OPTIONS)
+                reader = module.ArrayRecordReader(str(file), _READER_OPTIONS)
                 expected = int(self._starts[shard + 1] - self._starts[shard])
                 if reader.num_records() != expected:
                     raise StreamError(
@@ -124,7 +130,7 @@ class ArrayRecordSource(Source):
         for name, column in columns.items():
             size = length * column.num_bytes()
             dtype = np.dtype(column.dtype).newbyteorder("<")
-            values = np.frombuffer(record[place : place + size], dtype)
+            values = np.frombuffer(record, dtype, size // dtype.itemsize, place)
             examples[name] = values.reshape(length, *column.shape)
             place += size
         return examples

@@ -52,6 +52,10 @@ class Source(abc.ABC):
         """The examples from `start` to `stop - 1`; faster than `read` where they lie together."""
         return self.read(np.arange(start, stop))
 
+    def read_into(self, start: int, stop: int, out: Examples, place: int) -> None:
+        """Write the examples from `start` to `stop - 1` into arrays, from `place` on."""
+        write_examples(self.read_range(start, stop), out, place)
+
     def close(self) -> None:  # noqa: B027
         """Close the files; they are opened again when they are read."""
 
@@ -65,6 +69,26 @@ class Source(abc.ABC):
         numbers = np.array([require_index(self, index) for index in indices], np.int64)
         examples = self.read(numbers)
         return [jax.tree.map(lambda leaf, i=i: leaf[i], examples) for i in range(len(numbers))]
+
+
+def write_examples(examples: Examples, out: Examples, place: int) -> None:
+    """Write examples into arrays of the same structure.
+
+    Args:
+        examples: arrays `(n, ...)`.
+        out: arrays of at least `place + n` examples.
+        place: where the first is written.
+
+    >>> out = {"x": np.zeros(3)}
+    >>> write_examples({"x": np.ones(1)}, out, 2)
+    >>> out["x"].tolist()
+    [0.0, 0.0, 1.0]
+    """
+
+    def write(target: np.ndarray, rows: np.ndarray) -> None:
+        target[place : place + len(rows)] = rows
+
+    jax.tree.map(write, out, examples)
 
 
 def require_index(source: Source, index: SupportsIndex) -> int:

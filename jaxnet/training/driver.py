@@ -20,7 +20,7 @@ from jaxnet._global_arrays import local_part, place_all
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training._host_steps import take_host_steps
-from jaxnet.training._placement import sharding_of, shardings_of
+from jaxnet.training._placement import data_mesh, sharding_of, shardings_of
 from jaxnet.training._programs import apply_hook_to_runs, take_steps_of_runs
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
@@ -250,11 +250,12 @@ def advance(
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
-                options = {"per_run": source.per_run, "shardings": shardings_of(state)}
+                options = {"per_run": source.per_run, "mesh": data_mesh(data)}
+                options["shardings"] = shardings_of(state)
                 state = compiled_for(hook.apply, apply_hook_to_runs, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
-        state, metrics = take_steps(state, metrics, data, first, first + stop - step)
+        state, metrics = take_steps(state, metrics, data, first, first + stop - step, step)
         step = stop
     return state, metrics
 

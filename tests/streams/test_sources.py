@@ -3,10 +3,12 @@
 import json
 import os
 
+import jax
 import numpy as np
 import polars
 import pytest
 from PIL import Image
+from scipy import stats
 
 from jaxnet.streams import (
     StreamError,
@@ -15,6 +17,7 @@ from jaxnet.streams import (
     image_source,
     npy_source,
     parquet_source,
+    split_source,
     write_array_records,
 )
 from jaxnet.streams._parquet_footer import row_group_sizes
@@ -254,3 +257,39 @@ def test_images_that_cannot_be_read_are_named(tmp_path):
     save_image(tmp_path / "2.png", (4, 3))
     with pytest.raises(StreamError, match="holds images and subfolders with images"):
         image_source(tmp_path)
+
+
+@pytest.mark.parametrize(("length", "group"), [(100, 100), (2057, 100), (101_057, 1000)])
+def test_parts_are_a_split_by_groups(length, group, key):
+    source = array_source({"x": np.arange(length)})
+    parts = split_source(source, key, validation=0.1, test=0.25)
+    whole = length // group
+    assert len(parts.validation) == 0.1 * group * whole
+    assert len(parts.test) == 0.25 * group * whole
+    read = [part.read_range(0, len(part))["x"] for part in parts]
+    assert np.array_equal(np.sort(np.concatenate(read)), np.arange(length))
+    for part, rows in zip(parts, read, strict=True):
+        indices = np.random.default_rng(0).integers(0, len(part), 50)
+        assert np.array_equal(part.read(indices)["x"], rows[indices])
+        assert np.array_equal(part.read_range(3, 9)["x"], rows[3:9])
+    # Each group has its own places, and each place is as likely as the others.
+    places = np.sort(read[2][: int(0.25 * group * whole)].reshape(whole, -1) % group, axis=1)
+    if whole > 20:
+        assert len(np.unique(places, axis=0)) == whole
+        assert stats.kstest(places.ravel() / group, "uniform").pvalue > 1e-3
+    other = split_source(source, jax.random.key(5), validation=0.1, test=0.25)
+    assert not np.array_equal(other.test.read_range(0, 9)["x"], read[2][:9])
+
+
+def test_splits_that_leave_nothing_raise(key):
+    with pytest.raises(ValueError, match="at least 100 examples are split, found 57"):
+        split_source(array_source(examples()), key)
+    source = array_source({"x": np.zeros(1000)})
+    for options, message in (
+        ({"test": 1.0}, "test must be 0, or lie between"),
+        ({"test": 0.001}, "test must be 0, or lie between"),
+        ({"validation": -0.1}, "validation must be 0, or lie between"),
+        ({"validation": 0.6, "test": 0.4}, "leave no example to train on"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            split_source(source, key, **options)

@@ -227,3 +227,22 @@ def test_sources_are_data_sources_of_grain_and_the_reverse(key):
     rows = batches.host_indices(103, batches.host_order(103, key, 0), np.arange(8))
     assert np.array_equal(read.batch(0)["x"], 2 * data["x"][rows])
     read.close()
+
+
+def test_a_data_set_of_grain_begins_at_any_step(key):
+    grain = pytest.importorskip("grain")
+    dataset = grain.MapDataset.source(array_source(arrays())).shuffle(seed=3).repeat().batch(8)
+
+    def opened():
+        return HostData(lambda step: iter(dataset[step:]), steps_per_epoch=12, prefetch=2)
+
+    start, whole = LEARNER.init(key), opened()
+    metrics = jn.training.begin_epoch(LEARNER, start, whole)
+    expected, _ = jn.training.advance(LEARNER, start, metrics, whole, num_steps=12)
+    whole.close()
+    state = start
+    for num_steps in (5, 7):
+        part = opened()
+        state, metrics = jn.training.advance(LEARNER, state, metrics, part, num_steps=num_steps)
+        part.close()
+    same(state, expected)
