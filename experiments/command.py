@@ -170,7 +170,7 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
                 if resume is not None and processes.from_first(
                     "finished", lambda: is_finished(config, resume)
                 ):
-                    print(f"the run is finished: {config.resume / 'report.html'}")
+                    print(f"the run is finished: {resume / 'report.html'}")
                     return 0
             command.run(config)
     except (ValueError, OSError) as error:

@@ -124,7 +124,7 @@ def _settings(index: int) -> dict[str, Any]:
     name = list(OPTIMIZERS)[index // len(SIZES) % len(OPTIMIZERS)]
     exponent = (index * 0.6180339887498949) % 1 - 0.5
     return {
-        "dims": jn.nn.padded_sizes(sizes),
+        "dims": jn.nn.padded_sizes(sizes, smallest=16),
         "hidden_dims": np.array(sizes),
         "optimizer": name,
         "learning_rate": OPTIMIZERS[name] * 10**exponent,

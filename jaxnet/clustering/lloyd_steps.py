@@ -60,12 +60,13 @@ def assign_and_sum(
     num_parts = mesh.shape[DATA]
     size = len(x) // num_parts
     # An axis that is spread cannot be cut into blocks, so that the parts have one of their own.
-    parts = spread((x.reshape(num_parts, size, -1), squares.reshape(num_parts, size)), mesh)
+    parts = x.reshape(num_parts, size, -1), squares.reshape(num_parts, size)
+    x_parts, square_parts = spread(parts, mesh)
     if num_examples in (None, len(x)):
-        each = jax.vmap(_assign_and_sum, (0, 0, None))(*parts, centers)
+        each = jax.vmap(_assign_and_sum, (0, 0, None))(x_parts, square_parts, centers)
     else:
         lengths = jnp.clip(num_examples - size * jnp.arange(num_parts), 0, size)
-        each = jax.vmap(_assign_and_sum, (0, 0, None, 0))(*parts, centers, lengths)
+        each = jax.vmap(_assign_and_sum, (0, 0, None, 0))(x_parts, square_parts, centers, lengths)
     return Assignment(
         each.labels.ravel(), each.distances.ravel(), each.sums.sum(axis=0), each.counts.sum(axis=0)
     )

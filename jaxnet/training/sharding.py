@@ -158,14 +158,14 @@ def shard_state(
     if num_axes:
         _require_divided(len(state.step), mesh, RUN, "runs")
 
-    def place(leaf: Array, *, is_split: bool) -> Array:
+    def put(leaf: Array, *, is_split: bool) -> Array:
         spec = _split_spec(leaf.shape[num_axes:], mesh.shape[DATA], min_size) if is_split else ()
         spec = PartitionSpec(*(RUN,) * num_axes, *spec)
         return place(leaf, NamedSharding(mesh, spec))
 
     return TrainState(
         *(
-            jax.tree.map(functools.partial(place, is_split=shard_params and name in _SPLIT), part)
+            jax.tree.map(functools.partial(put, is_split=shard_params and name in _SPLIT), part)
             for name, part in state._asdict().items()
         )
     )
