@@ -98,6 +98,15 @@ class RunOptions(PrecisionOptions):
     shard_params: bool = False
     """Split parameters and optimizer states over the devices along data, instead of a copy on
     each."""
+    coordinator: str | None = None
+    """Address HOST:PORT of process 0, where several processes meet that run the same command, such
+    as one on each machine; auto finds it by the variables of SLURM, Open MPI or Kubernetes. None is
+    one process."""
+    num_processes: PositiveInt | None = None
+    """Number of processes that share the run, beside --coordinator HOST:PORT."""
+    process_id: NonNegativeInt | None = None
+    """Number of this process, from 0, beside --coordinator HOST:PORT; process 0 prints and writes
+    the run directory, which all must see."""
     out: Path | None = None
     """Run directory, which must be new or empty; None makes runs/EXPERIMENT-DATA-TIME."""
     resume: Path | None = None

@@ -103,10 +103,12 @@ def run(config: Config) -> dict[str, Any]:
             "seconds": spent["train"],
         }
 
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             log = directory.path / "metrics.jsonl"
-            records = read_log(log) if log.exists() else []
+            records = directory.processes.from_first(
+                "records", lambda: read_log(log) if log.exists() else []
+            )
             directory.write_log(records)
             rows: list[tuple[str, ...]] = [
                 ("optimizer", "default rate", "test accuracy", "seconds")

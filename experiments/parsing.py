@@ -26,9 +26,10 @@ from experiments.protocol import EXPERIMENTS, Command, configure
 from jaxnet.runs.records import read_hashed_json
 
 Config = TypeVar("Config", bound=Options)
+First = TypeVar("First")
 
 # What may differ when a run is resumed, beside the devices.
-_OF_PLACE = ("resume", "out", "data", "data_dir")
+_OF_PLACE = ("resume", "out", "data", "data_dir", "coordinator", "num_processes", "process_id")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     method, rest = _take_method(config_class, list(arguments))
     default, recorded = None, None
     if issubclass(config_class, RunOptions):
-        first, _ = _read(_First, rest, return_unknown_args=True, add_help=False)
+        first = read_known(_First, rest)
         given = {
             name: value
             for name, value in vars(first).items()
@@ -109,6 +110,19 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
         _require_same(recorded, config, method)
         config = resumed_on(recorded, config)
     return config
+
+
+def read_known(config_class: type[First], arguments: Sequence[str]) -> First:
+    """Some options of a command line, whatever others it has.
+
+    Args:
+        config_class: a dataclass of these options.
+        arguments: the command line.
+
+    Raises:
+        ValueError: a mistake in one of them.
+    """
+    return _read(config_class, arguments, return_unknown_args=True, add_help=False)[0]
 
 
 def recorded_config(config_class: type[Config], path: Path) -> Config:

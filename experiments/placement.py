@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from jaxnet import runs, training
+from jaxnet import hosts, runs, training
 from jaxnet.runs.records import read_hashed_json
 from jaxnet.training.hooks import Hooks
 
@@ -65,7 +65,7 @@ def show_mesh(sizes: dict[str, int]) -> str:
 
 
 def num_devices(config: Any) -> int:
-    """Devices that some options ask for.
+    """Devices that some options ask for, of all processes together.
 
     Args:
         config: `RunOptions`.
@@ -74,7 +74,8 @@ def num_devices(config: Any) -> int:
         ValueError: --num-devices is not that of --mesh.
     """
     if config.mesh is None:
-        return config.num_devices or 1
+        every = 1 if hosts.current().count == 1 else jax.device_count()
+        return config.num_devices or every
     product = math.prod(parse_mesh(config.mesh).values())
     if config.num_devices not in (None, product):
         raise ValueError(
@@ -95,13 +96,23 @@ def start_devices(config: Any) -> None:
     Raises:
         ValueError: fewer devices than the options ask for.
     """
-    needed = num_devices(config)
-    if needed == 1:
+    needed, processes = num_devices(config), hosts.current().count
+    if needed == processes == 1:
         return
+    if needed % processes:
+        raise ValueError(
+            f"num_devices {needed} cannot be spread evenly over {processes} processes; use a "
+            "multiple of them"
+        )
     # A backend that runs already keeps the devices that it has. Without effect on other platforms.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", needed)
+        jax.config.update("jax_num_cpu_devices", needed // processes)
     present = len(jax.devices())
+    if processes > 1 and present != needed:
+        raise ValueError(
+            f"num_devices {needed} are not the {present} devices of {processes} processes; use "
+            f"--num-devices {present}, or show each process fewer devices"
+        )
     if needed > present:
         kind = jax.devices()[0].platform
         remedy = (
@@ -130,11 +141,16 @@ class Placement(NamedTuple):
         """Devices along an axis."""
         return 1 if self.mesh is None else self.mesh.shape[axis]
 
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """Around what is computed: inside of compiled functions too, predictions, evaluations and
+        clusterings spread their examples over `data`."""
+        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
+
     def learner(self, learner: training.Learner) -> training.Learner:
         """The learner whose batches are spread over `data`."""
         if self.mesh is None or self.shape("data") == 1:
             return learner
-        return training.data_parallel(learner, self.mesh)
+        return training.data_parallel(learner, self.mesh, shard_params=self.shard_params)
 
     def over_runs(self, tree: Any) -> Any:
         """Arrays with one entry for each network, spread over `run` where the devices divide them.
@@ -170,7 +186,11 @@ class Placement(NamedTuple):
             data = jax.tree.map(jnp.asarray, data)
             is_per_run = getattr(batches, "per_run", False)
             data = self.over_runs(data) if is_per_run else self.everywhere(data)
-            states, learner = self.over_runs(states), self.learner(learner)
+            if len(states.step) % self.shape("run"):
+                states = training.replicate(states, self.mesh)
+            else:
+                states = training.shard_state(states, self.mesh, shard_params=self.shard_params)
+            learner = self.learner(learner)
         return runs.train(
             directory,
             learner,

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from jaxnet import checkpoint as checkpoint
     from jaxnet import clustering as clustering
     from jaxnet import doctor as doctor
+    from jaxnet import hosts as hosts
     from jaxnet import metrics as metrics
     from jaxnet import neighbors as neighbors
     from jaxnet import nn as nn
@@ -95,6 +96,7 @@ _NAMESPACES = frozenset(
         "checkpoint",
         "clustering",
         "doctor",
+        "hosts",
         "metrics",
         "neighbors",
         "nn",

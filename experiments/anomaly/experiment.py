@@ -122,7 +122,7 @@ def run(config: Config) -> dict[str, Any]:
     config = resolve(config, collection.name)
     check(config, collection)
     config, placement = place(config, *networks_and_batches(config, len(collection.series)))
-    with open_directory(config, collection.sha256) as directory:
+    with open_directory(config, collection.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             scores, params, state_sha256 = _score(config, collection, directory, placement)
             results, threshold = _evaluate(config, collection, scores)
@@ -249,6 +249,8 @@ def _write_scores(
         for index in range(len(collection.series))
     }
     np.savez_compressed(content, allow_pickle=False, **arrays)
+    if not directory.is_writer:
+        return
     with atomic_write(directory.path / "scores.npz") as temporary:
         temporary.write_bytes(content.getvalue())
 

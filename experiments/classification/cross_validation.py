@@ -73,7 +73,7 @@ def run(config: Config, dataset: Dataset, fit: Fit, scale: Scale) -> dict[str, A
     network = build_network(config, dataset.in_shape, dataset.num_classes)
     learner = build_learner(config, network, dataset.num_classes, rows.shape[1])
     config, placement = place(config, len(rows), [batch_size(config, rows.shape[1])])
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             print(f"training {len(rows)} networks in one program ...", flush=True)
             trained = placement.train(

@@ -115,7 +115,7 @@ def run(config: Config) -> dict[str, Any]:
     def evaluate(params: Any, _: Any) -> dict[str, jax.Array]:
         return learning_metrics(outputs(params, validation[0]), validation[1])
 
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             trained = placement.train(
                 directory,

@@ -99,13 +99,13 @@ def run(config: Config) -> dict[str, Any]:
     config, placement = place(config, config.num_seeds, batches)
     pretraining = _pretraining(config, method, len(x), placement)
     deep = _deep_training(config, method, len(x), placement)
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             data, params, hashes = {"x": placement.everywhere(jax.device_put(x))}, None, {}
             if pretraining is not None:
                 trained = pretraining(directory.stage("pretraining"), data)
                 params, hashes["pretraining"] = trained.params, trained.state_sha256
-            params = start_all(method, seed_keys(config, "start"), params, data["x"])
+            params = start_all(method, seed_keys(config, "start"), params, data["x"], placement)
             before, history = None, {}
             if deep is None:
                 directory.write_log([])

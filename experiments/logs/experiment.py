@@ -127,7 +127,7 @@ def run(config: Config) -> dict[str, Any]:
     check_memory(config, learner.init)
     size = batch_size(with_batch_for(config, len(train.user)), len(train.user))
     config, placement = place(config, config.num_seeds, [size])
-    with open_directory(config, logs.sha256) as directory:
+    with open_directory(config, logs.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             validation = validate(directory, config, logs, network, placement)
             trained = placement.train(
@@ -153,7 +153,8 @@ def run(config: Config) -> dict[str, Any]:
             labels,
             effects=(logits_without(network), trained.params, tokens),
         )
-        write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
+        if directory.is_writer:
+            write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
         _save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
@@ -268,5 +269,6 @@ def _save(
         "block_size": config.block_size,
         "threshold": threshold,
     }
-    export_params(directory.path / "model.safetensors", {"params": params})
+    if directory.is_writer:
+        export_params(directory.path / "model.safetensors", {"params": params})
     directory.write_json("model.json", add_hash(content))

@@ -54,7 +54,7 @@ from experiments.training import (
     seed_keys,
     train_options,
 )
-from jaxnet import runs
+from jaxnet import hosts, runs
 
 __all__ = [
     "Config",
@@ -107,7 +107,7 @@ def run(config: Config) -> dict[str, Any]:
         return compare(prepared._replace(config=config), model, placement)
     options = train_options(config)
     evaluate = evaluation.on_validation(model, x[parts.validation], config)
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             states, hashes = _start(config, model, optimizer, train, directory, placement)
             trained = placement.train(
@@ -127,7 +127,7 @@ def run(config: Config) -> dict[str, Any]:
                 if config.linear_probe:
                     keys = seed_keys(config, "probe")
                     metrics["probe_error"] = evaluation.probe_errors(codes, dataset, parts, keys)
-                if config.export_features is not None:
+                if config.export_features is not None and directory.is_writer:
                     outputs.export_features(config.export_features, codes, dataset.y, parts)
         save_model(directory, SavedModel.of(dataset, inputs, params))
         history = dict(trained.history)
@@ -280,5 +280,5 @@ def _check_export(config: Config) -> None:
         raise ValueError(
             f"export_features: there is no folder {path.absolute().parent}; make it first"
         )
-    if path.exists() and config.resume is None:
+    if path.exists() and config.resume is None and hosts.current().is_first:
         raise ValueError(f"export_features: {path} exists already; name another file")

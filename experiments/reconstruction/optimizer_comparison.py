@@ -66,7 +66,7 @@ def compare(prepared: Prepared[Config], model: Model, placement: Placement) -> d
     """
     config, dataset, parts, _, _ = prepared
     names = config.compare_optimizers
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             compared = _finished(directory)
             for name in names:
@@ -210,7 +210,9 @@ def _record(name: str, result: Compared) -> dict[str, Any]:
 def _finished(directory: runs.RunDirectory) -> dict[str, Compared]:
     """The results of the optimizers with which an interrupted comparison was done."""
     log = directory.path / "metrics.jsonl"
-    records = runs.read_log(log) if log.exists() else []
+    records = directory.processes.from_first(
+        "records", lambda: runs.read_log(log) if log.exists() else []
+    )
     directory.write_log(records)
     finished = {}
     for record in records:

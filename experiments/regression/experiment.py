@@ -103,7 +103,7 @@ def run(config: Config) -> dict[str, Any]:
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
     evaluate = jax.jit(jax.vmap(learning_metrics, (0, None)))
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             trained = placement.train(
                 directory,

@@ -81,7 +81,7 @@ def run(config: Config) -> dict[str, Any]:
     ]
     losses: list[tuple[str, ...]] = [("table", "jaxnet", *PEERS)]
     notes: list[str] = []
-    with open_directory(config, data_sha256) as directory:
+    with open_directory(config, data_sha256) as directory, placement.context():
         with stopwatch() as seconds:
             for dataset in datasets:
                 network = replace(default_network(dataset), precision=config.precision)

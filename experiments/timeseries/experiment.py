@@ -70,7 +70,7 @@ def run(config: Config) -> dict[str, Any]:
     data_sha256 = params_sha256({parts.dataset.name: parts.dataset.x for parts in sets})
     results: dict[str, dict[str, Outputs]] = {}
     rows = [_header(with_peer)]
-    with open_directory(config, data_sha256) as directory:
+    with open_directory(config, data_sha256) as directory, placement.context():
         with stopwatch() as seconds:
             for parts in sets:
                 name = parts.dataset.name

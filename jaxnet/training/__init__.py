@@ -46,6 +46,7 @@ from jaxnet.training.sharding import (
     replicate,
     shard_examples,
     shard_runs,
+    shard_state,
 )
 from jaxnet.training.sources import balanced, in_order, side_by_side
 from jaxnet.training.stages import Stage, fit_stages
@@ -107,6 +108,7 @@ __all__ = [
     "select_members",
     "shard_examples",
     "shard_runs",
+    "shard_state",
     "shuffled",
     "side_by_side",
     "take_examples",

@@ -1,11 +1,24 @@
-"""Arrays on a mesh with automatic axes: programs whose results lie where their arguments did."""
+"""Arrays on a mesh with automatic axes: where they are, and work that is spread over `data`.
 
+A trace does not see where arrays are. So a function that is called with arrays on a mesh passes the
+mesh to its program, and a driver puts it around the functions of its caller, such as hooks.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 from jax.core import Tracer
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
+
+from jaxnet._global_arrays import place
+
+RUN, DATA = "run", "data"
+
+_mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("mesh", default=None)
 
 # One sharding for each leaf, None where the compiler chooses; hashable, for compiled functions.
 Shardings = tuple[NamedSharding | None, ...]
@@ -79,8 +92,68 @@ def placed_like(tree: PyTree[Any], like: PyTree[Any]) -> Any:
     {'x': 1.0}
     """
 
-    def place(leaf: Any, other: Any) -> Any:
+    def put(leaf: Any, other: Any) -> Any:
         sharding = sharding_of(other)
-        return leaf if sharding is None else jax.device_put(leaf, sharding)
+        return leaf if sharding is None else place(leaf, sharding)
 
-    return jax.tree.map(place, tree, like)
+    return jax.tree.map(put, tree, like)
+
+
+def data_mesh(*trees: PyTree[Any]) -> Mesh | AbstractMesh | None:
+    """The mesh over whose axis `data` examples are spread.
+
+    Args:
+        trees: arrays, of which the first on a mesh decides; without one, the mesh of the context
+            decides, of `on_mesh` or `jax.set_mesh`.
+
+    Returns:
+        The mesh; None where its axis `data` has one device, or there is none.
+
+    >>> import jax.numpy as jnp
+    >>> data_mesh({"x": jnp.zeros(2)}) is None
+    True
+    """
+    for leaf in jax.tree.leaves(trees):
+        sharding = sharding_of(leaf)
+        if sharding is not None:
+            return sharding.mesh if _has_data_axis(sharding.mesh) else None
+    current, mesh = jax.sharding.get_abstract_mesh(), _mesh.get()
+    if not _has_data_axis(current):
+        return None
+    # The one with devices, which a program without arguments on them needs.
+    return mesh if mesh is not None and mesh.abstract_mesh == current else current
+
+
+def _has_data_axis(mesh: Any) -> bool:
+    types = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    return types.get(DATA) == AxisType.Auto and mesh.shape[DATA] > 1
+
+
+@contextlib.contextmanager
+def on_mesh(mesh: Any) -> Iterator[None]:
+    """Let functions that are called inside find a mesh by `data_mesh`; None changes nothing.
+
+    >>> with on_mesh(None):
+    ...     data_mesh() is None
+    True
+    """
+    if not isinstance(mesh, Mesh):
+        yield
+        return
+    token = _mesh.set(mesh)
+    try:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            yield
+    finally:
+        _mesh.reset(token)
+
+
+def spread(tree: PyTree[Any], mesh: Any) -> Any:
+    """Inside of a program, spread the first axis of arrays over `data`, which need not divide it.
+
+    >>> spread({"x": 1.0}, None)
+    {'x': 1.0}
+    """
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(DATA)))

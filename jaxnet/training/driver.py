@@ -16,10 +16,11 @@ from jaxtyping import Array, PyTree
 from jaxnet._checks import require_integer
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
+from jaxnet._global_arrays import local_part, place_all
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
 from jaxnet.training._host_steps import take_host_steps
-from jaxnet.training._placement import sharding_of, shardings_of
+from jaxnet.training._placement import data_mesh, sharding_of, shardings_of
 from jaxnet.training._programs import apply_hook_to_runs, take_steps_of_runs
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
@@ -182,7 +183,7 @@ def begin_epoch(
 
     metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
     # The axes of runs are spread as those of the state are.
-    return metrics if sharding is None else jax.device_put(metrics, sharding)
+    return metrics if sharding is None else place_all(metrics, sharding)
 
 
 def advance(
@@ -249,11 +250,12 @@ def advance(
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
-                options = {"per_run": source.per_run, "shardings": shardings_of(state)}
+                options = {"per_run": source.per_run, "mesh": data_mesh(data)}
+                options["shardings"] = shardings_of(state)
                 state = compiled_for(hook.apply, apply_hook_to_runs, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
-        state, metrics = take_steps(state, metrics, data, first, first + stop - step)
+        state, metrics = take_steps(state, metrics, data, first, first + stop - step, step)
         step = stop
     return state, metrics
 
@@ -281,7 +283,7 @@ def _next_stop(hooks: tuple[ScheduledHook, ...], step: int, end: int) -> int:
 
 def _position(state: TrainState) -> int:
     """Steps that the state, or the first of a batch of states, has taken."""
-    return int(np.ravel(jax.device_get(state.step))[0])
+    return int(np.ravel(local_part(state.step))[0])
 
 
 def _reject_batches(batch_size: int | None, batches: Batches | None) -> None:

@@ -13,6 +13,7 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
+from jaxnet.training._placement import data_mesh, on_mesh
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.hooks import (
     Hooks,
@@ -85,12 +86,14 @@ def fit(
     # `init` is not a part of the program, which may serve other first states.
     state = on_mesh_of(data, learner.init(key))
     if validation is None:
-        run = compiled_for(learner.step, fit_state, source, num_epochs, None, hooks=scheduled)
+        options: dict[str, Any] = {"hooks": scheduled, "mesh": data_mesh(data)}
+        run = compiled_for(learner.step, fit_state, source, num_epochs, None, **options)
         return run(state, data)
     require_validation("fit", validation)
     examples = as_arrays("fit", "validation.data", validation.data)
     static = validation._replace(data=(), key=None)
-    run = compiled_for(learner.step, fit_state, source, num_epochs, static, hooks=scheduled)
+    options = {"hooks": scheduled, "mesh": data_mesh(data, examples)}
+    run = compiled_for(learner.step, fit_state, source, num_epochs, static, **options)
     return run(state, data, examples, validation.key)
 
 
@@ -103,6 +106,7 @@ def fit_state(
     data: PyTree[Any],
     *validation_data: Any,
     hooks: tuple[ScheduledHook, ...] = (),
+    mesh: Any = None,
 ) -> tuple[TrainState, Metrics]:
     """Train from a state: the program of `fit`.
 
@@ -115,6 +119,7 @@ def fit_state(
         data: arrays that share their first axis.
         validation_data: the data and the key of the validation.
         hooks: scheduled hooks, for a state at step 0.
+        mesh: devices over which hooks and validation spread their examples.
 
     Returns:
         As `fit`.
@@ -134,11 +139,12 @@ def fit_state(
             return _epoch_with_hooks(step, batches, hooks, state, data, index)
         return _run_epoch(step, state, data, batches)
 
-    if validation is None:
-        return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
-    examples, key = validation_data
-    validation = validation._replace(data=examples, key=key)
-    return validated_epochs(epoch, validation, state, num_epochs)
+    with on_mesh(mesh):
+        if validation is None:
+            return jax.lax.scan(epoch, state, jnp.arange(num_epochs))
+        examples, key = validation_data
+        validation = validation._replace(data=examples, key=key)
+        return validated_epochs(epoch, validation, state, num_epochs)
 
 
 def _epoch_with_hooks(

@@ -15,8 +15,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import jaxnet as jn
 from jaxnet._compiled import compiled_for
-from jaxnet.training import driver
 from jaxnet.training._placement import shardings_of
+from jaxnet.training._programs import take_steps_of_runs
 from jaxnet.training.sharding import (
     data_parallel,
     device_mesh,
@@ -36,9 +36,9 @@ needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two
 def program_text(learner, state, metrics, data, batches):
     """The compiled program of an epoch."""
     places = shardings_of((state, metrics))
-    advance = compiled_for(learner.step, driver._advance, batches=batches, shardings=places)
+    advance = compiled_for(learner.step, take_steps_of_runs, batches=batches, shardings=places)
     num_steps = metrics["loss"].shape[-1]
-    return advance.lower(state, metrics, data, 0, num_steps).compile().as_text()
+    return advance.lower(state, metrics, data, 0, num_steps, 0).compile().as_text()
 
 
 def train(num_devices, num_shards, data, key):
