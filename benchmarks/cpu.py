@@ -46,6 +46,22 @@ ROWS = (
         90,
     ),
     Row(
+        "member_sizes",
+        "populations",
+        "1 000 networks on digits of 12 sizes and 4 optimizers, 20 epochs, over two devices",
+        "the same one after the other by jitted fit, and MLPClassifier",
+        400,
+        120,
+    ),
+    Row(
+        "two_devices",
+        "populations",
+        "512 networks 64-32-10 on digits, 20 epochs: time on one device over that on two",
+        "2 devices for 2 cores",
+        200,
+        60,
+    ),
+    Row(
         "reconstruction",
         "commands",
         "digits, autoencoder with a code of 10, 10 seeds",

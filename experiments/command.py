@@ -13,10 +13,14 @@ import jax
 import numpy as np
 
 from experiments.config import RunOptions
+from experiments.hosts import OPTIONS as HOST_OPTIONS
+from experiments.hosts import connected, require_same_options
 from experiments.parsing import parse, recorded_config
+from experiments.placement import OPTIONS, start_devices
 from experiments.protocol import Command
 from experiments.report.report import describe_runs, write_report
 from jaxnet.doctor import UnsoundBackendError
+from jaxnet.hosts import HostError
 from jaxnet.runs import RunDirectory, device_name, fix_environment, verify_run
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
 
@@ -136,7 +140,10 @@ def is_finished(config: RunOptions, path: Path) -> bool:
     if not (path / "summary.json").exists():
         return False
     verify_run(path)
-    return dataclasses.replace(config, resume=None) == recorded_config(type(config), path)
+    recorded = recorded_config(type(config), path)
+    # On whichever devices it was computed, there is nothing left to compute.
+    same = {name: getattr(recorded, name) for name in (*OPTIONS, *HOST_OPTIONS)}
+    return dataclasses.replace(config, resume=None, **same) == recorded
 
 
 def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) -> int:
@@ -149,14 +156,20 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
     Returns:
         The exit status: 0; 2 for a mistake in the options or the data, or files that cannot be
         read or written; 1 for a numerical failure (a training that diverges, a backend that
-        computes wrong sums); 130 after Ctrl-C and 143 after SIGTERM.
+        computes wrong sums) or another process that ended; 130 after Ctrl-C and 143 after SIGTERM.
     """
     try:
-        with immediate_interruption():
-            config = parse(command, sys.argv[1:] if arguments is None else arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        with immediate_interruption(), connected(command.Config, given) as processes:
+            config = parse(command, given)
             if isinstance(config, RunOptions):
                 fix_environment(config.num_threads)
-                if config.resume is not None and is_finished(config, config.resume):
+                require_same_options(config)
+                start_devices(config)
+                resume = config.resume
+                if resume is not None and processes.from_first(
+                    "finished", lambda: is_finished(config, resume)
+                ):
                     print(f"the run is finished: {config.resume / 'report.html'}")
                     return 0
             command.run(config)
@@ -166,6 +179,9 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
     except (ArithmeticError, UnsoundBackendError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except HostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
     except Interrupted as interrupted:
         advice = f"; continue with --resume {interrupted.path}" if interrupted.path else ""
         print(f"{interrupted}{advice}", file=sys.stderr)

@@ -16,6 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 import pydantic
 import tyro
 
+from experiments.placement import parse_mesh
+
 PositiveInt = Annotated[int, pydantic.Field(ge=1)]
 NonNegativeInt = Annotated[int, pydantic.Field(ge=0)]
 PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
@@ -87,11 +89,34 @@ class RunOptions(PrecisionOptions):
     num_threads: PositiveInt | None = None
     """Threads of the CPU backend, on which the last bits of a result depend; None uses the
     environment variable NPROC, or all processors that are available."""
+    num_devices: PositiveInt | None = None
+    """Devices over which the networks, and the examples of each batch, are spread; on CPU they are
+    simulated. None uses those of --mesh, or one."""
+    mesh: str | None = None
+    """Devices along each axis, such as run=4,data=2: networks spread over run, and the examples of
+    each batch over data. None puts as many along run as divide the number of networks."""
+    shard_params: bool = False
+    """Split parameters and optimizer states over the devices along data, instead of a copy on
+    each."""
+    coordinator: str | None = None
+    """Address HOST:PORT of process 0, where several processes meet that run the same command, such
+    as one on each machine; auto finds it by the variables of SLURM, Open MPI or Kubernetes. None is
+    one process."""
+    num_processes: PositiveInt | None = None
+    """Number of processes that share the run, beside --coordinator HOST:PORT."""
+    process_id: NonNegativeInt | None = None
+    """Number of this process, from 0, beside --coordinator HOST:PORT; process 0 prints and writes
+    the run directory, which all must see."""
     out: Path | None = None
     """Run directory, which must be new or empty; None makes runs/EXPERIMENT-DATA-TIME."""
     resume: Path | None = None
     """Run directory of an interrupted run to continue, with the options of that run; or of a
     finished one, to be continued for a larger --num-epochs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mesh is not None:
+            parse_mesh(self.mesh)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,8 +162,9 @@ class DataOptions(TableOptions):
     JAXNET_DATA names, and downloads what is not there."""
     data: Path | None = None
     """File of the user instead of a named data set: a CSV, Parquet or NPZ table with a row for each
-    example, an NPZ file of images, a .ts file of series, or a folder of WAV files named by class
-    (FOLDER/CLASS/*.wav)."""
+    example, an NPZ file of images, a .ts file of series, a folder of WAV files named by class
+    (FOLDER/CLASS/*.wav), or a folder that experiments.pack made, which may be larger than memory
+    (classification)."""
     label: str | None = None
     """Column of the file that holds the labels."""
     text: str | None = None

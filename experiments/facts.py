@@ -75,7 +75,7 @@ _NAMED = {
 def facts_of(dataset: Dataset) -> Facts:
     """The facts of a data set that is loaded."""
     return Facts(
-        len(dataset.x),
+        dataset.num_examples,
         dataset.in_shape,
         dataset.num_classes,
         name=dataset.name if dataset.is_named else "",

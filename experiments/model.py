@@ -97,7 +97,8 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
     if model.targets is not None:
         targets = model.targets._asdict()
         arrays["targets"] = {name: np.float64(value) for name, value in targets.items()}
-    export_params(directory.path / _ARRAYS, arrays)
+    if directory.is_writer:
+        export_params(directory.path / _ARRAYS, arrays)
     content = {
         "in_shape": list(model.in_shape),
         "class_names": list(model.class_names),

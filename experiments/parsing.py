@@ -21,10 +21,15 @@ import tyro
 
 from experiments import config as options
 from experiments.config import Options, RunOptions
+from experiments.placement import OPTIONS, resumed_on
 from experiments.protocol import EXPERIMENTS, Command, configure
 from jaxnet.runs.records import read_hashed_json
 
 Config = TypeVar("Config", bound=Options)
+First = TypeVar("First")
+
+# What may differ when a run is resumed, beside the devices.
+_OF_PLACE = ("resume", "out", "data", "data_dir", "coordinator", "num_processes", "process_id")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     method, rest = _take_method(config_class, list(arguments))
     default, recorded = None, None
     if issubclass(config_class, RunOptions):
-        first, _ = _read(_First, rest, return_unknown_args=True, add_help=False)
+        first = read_known(_First, rest)
         given = {
             name: value
             for name, value in vars(first).items()
@@ -103,7 +108,21 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     )
     if recorded is not None:
         _require_same(recorded, config, method)
+        config = resumed_on(recorded, config)
     return config
+
+
+def read_known(config_class: type[First], arguments: Sequence[str]) -> First:
+    """Some options of a command line, whatever others it has.
+
+    Args:
+        config_class: a dataclass of these options.
+        arguments: the command line.
+
+    Raises:
+        ValueError: a mistake in one of them.
+    """
+    return _read(config_class, arguments, return_unknown_args=True, add_help=False)[0]
 
 
 def recorded_config(config_class: type[Config], path: Path) -> Config:
@@ -227,7 +246,7 @@ def _require_same(recorded: Any, config: Any, method: str | None) -> None:
             # A finished run is continued for more epochs.
             continue
         # The file may have moved: its content is compared when it is read.
-        if name not in ("resume", "out", "data", "data_dir") and value != before[name]:
+        if name not in (*_OF_PLACE, *OPTIONS) and value != before[name]:
             option = name.replace("_", "-")
             raise ValueError(
                 f"resume: the run in {path} has --{option} {before[name]}, found {value}; leave "

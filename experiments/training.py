@@ -9,7 +9,8 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.config import DescentOptions, OptimizerOptions, RunOptions, method_field
-from jaxnet import runs
+from experiments.placement import recorded_options
+from jaxnet import hosts, runs
 
 # Steps are counted by 32-bit integers.
 _MAX_STEPS = 2**31 - 1
@@ -112,8 +113,8 @@ def network_keys(seed: int, num_networks: int, name: str | None = None) -> jax.A
 
 
 @jax.jit
-def network_at(params: Any, index: int) -> Any:
-    """The parameters of one of several networks, whose leaves are stacked.
+def network_at(params: Any, index: int | np.ndarray) -> Any:
+    """The parameters of one, or some, of several networks, whose leaves are stacked.
 
     >>> print(network_at({"bias": np.zeros((3, 2))}, 1)["bias"])
     [0. 0.]
@@ -145,6 +146,9 @@ def check_directory(config: Any) -> None:
     Raises:
         ValueError: as `RunDirectory.check`.
     """
+    if not hosts.current().is_first:
+        # Process 0 may have begun already.
+        return
     try:
         runs.RunDirectory.check(config.out, resume=getattr(config, "resume", None) is not None)
     except ValueError as error:
@@ -159,7 +163,15 @@ def open_directory(config: Any, data_sha256: str) -> runs.RunDirectory:
     """
     options = dataclasses.asdict(config)
     resume, out = options.pop("resume", None), options.pop("out")
-    path = resume or out or runs.new_directory(f"{config.experiment}-{config.dataset}")
+    # Results do not depend on who computes them.
+    for name in ("coordinator", "num_processes", "process_id"):
+        options.pop(name)
+    if resume is not None:
+        options = recorded_options(options, resume)
+    path = resume or out
+    if path is None:
+        name = f"{config.experiment}-{config.dataset}"
+        path = hosts.current().from_first("out", lambda: str(runs.new_directory(name)))
     directory = runs.RunDirectory.open(
         path,
         name=config.experiment,

@@ -70,12 +70,14 @@ if TYPE_CHECKING:
     from jaxnet import checkpoint as checkpoint
     from jaxnet import clustering as clustering
     from jaxnet import doctor as doctor
+    from jaxnet import hosts as hosts
     from jaxnet import metrics as metrics
     from jaxnet import neighbors as neighbors
     from jaxnet import nn as nn
     from jaxnet import objectives as objectives
     from jaxnet import optim as optim
     from jaxnet import runs as runs
+    from jaxnet import streams as streams
     from jaxnet import training as training
     from jaxnet import typing as typing
 
@@ -94,12 +96,14 @@ _NAMESPACES = frozenset(
         "checkpoint",
         "clustering",
         "doctor",
+        "hosts",
         "metrics",
         "neighbors",
         "nn",
         "objectives",
         "optim",
         "runs",
+        "streams",
         "training",
         "typing",
     )

@@ -18,6 +18,7 @@ NAMESPACES = (
     "checkpoint",
     "clustering",
     "doctor",
+    "hosts",
     "metrics",
     "neighbors",
     "nn",

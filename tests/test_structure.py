@@ -23,14 +23,15 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 
 # From the lowest to the highest. Modules of one layer may import each other, without a cycle.
 LAYERS = (
-    ("typing", "_checks", "_compiled", "_data", "_files"),
+    ("typing", "_checks", "_compiled", "_data", "_files", "_global_arrays"),
+    ("hosts",),
     ("nn", "audio"),
     ("objectives",),
     ("optim",),
     ("metrics",),
     ("neighbors",),
     ("training",),
-    ("autoencoders", "boltzmann", "clustering", "anomaly"),
+    ("autoencoders", "boltzmann", "clustering", "anomaly", "streams"),
     ("checkpoint",),
     ("doctor",),
     ("runs", "estimators"),

@@ -11,10 +11,13 @@ import jaxnet as jn
 from experiments.anomaly.config import Config, Online
 from experiments.anomaly.features import forecast_data
 from experiments.data.labelled_series import Series, pad_series
+from experiments.placement import Placement
 from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs
+from jaxnet._global_arrays import fetch, gather
 from jaxnet.checkpoint import Checkpoints, params_sha256
+from jaxnet.runs.shared import restore_shared
 from jaxnet.typing import Batch
 
 # Time steps between two checkpoints.
@@ -36,7 +39,10 @@ class OnlineErrors(NamedTuple):
 
 
 def learn_series(
-    config: Config, series: tuple[Series, ...], directory: runs.RunDirectory
+    config: Config,
+    series: tuple[Series, ...],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> OnlineErrors:
     """Forecast and learn each step of each series, by `num_seeds` networks for each.
 
@@ -44,6 +50,7 @@ def learn_series(
         config: options with the method `Online`.
         series: the series.
         directory: the run directory, whose checkpoints are continued.
+        placement: how the networks are spread over devices.
 
     Returns:
         Errors and parameters.
@@ -86,27 +93,33 @@ def learn_series(
     errors = jnp.zeros((config.num_seeds, *weight.shape), jnp.float32)
     checkpoints = Checkpoints(directory.path / "checkpoints")
     first = 0
-    restored = checkpoints.restore((states, errors))
+    processes = directory.processes
+    restored = restore_shared(checkpoints, lambda step: (states, errors), processes)
     if restored is not None:
         first, (states, errors) = restored.step, restored.state
         print(f"continued from step {first}", flush=True)
+    states = placement.over_runs(states)
     program = jax.jit(jax.vmap(learn, (0, None)))
     errors = np.array(errors)
     with runs.deferred_interruption() as interruption:
         for start in range(first, length, _PIECE):
             piece = slice(start, start + _PIECE)
             data = {"x": x[:, piece], "y": y[:, piece], "weight": weight[:, piece]}
-            states, values = program(states, jax.tree.map(jnp.asarray, data))
-            errors[:, :, piece] = values
+            states, values = program(states, placement.everywhere(jax.tree.map(jnp.asarray, data)))
+            errors[:, :, piece] = fetch(values)
             if not np.isfinite(errors).all():
                 raise FloatingPointError(
                     f"errors are not finite by step {start + _PIECE}; use a smaller --learning-rate"
                 )
-            checkpoints.save(start + _PIECE, (states, errors))
+            saved = gather(states)
+            if directory.is_writer:
+                checkpoints.save(start + _PIECE, (saved, errors))
             print(f"step {min(start + _PIECE, longest)}/{longest} of all series", flush=True)
-            if interruption.signal_number is not None and start + _PIECE < length:
+            signals = processes.gather(f"step {start}", interruption.signal_number)
+            number = next((each for each in signals if each is not None), None)
+            if number is not None and start + _PIECE < length:
                 raise runs.Interrupted(
-                    interruption.signal_number,
+                    number,
                     f"interrupted after step {start + _PIECE}",
                     path=directory.run_path,
                 )
@@ -118,6 +131,6 @@ def learn_series(
             ]
             for network in errors
         ],
-        states.params,
-        params_sha256(states),
+        gather(states.params),
+        params_sha256(gather(states)),
     )

@@ -17,6 +17,7 @@ from scipy.signal import argrelextrema
 import jaxnet as jn
 from experiments.anomaly.config import Autoencoder, Config, Distance, Pca
 from experiments.data.labelled_series import Series, pad_series
+from experiments.placement import Placement
 from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs, training
@@ -106,8 +107,16 @@ def check_windows(method: Autoencoder | Pca | Distance, series: tuple[Series, ..
             )
 
 
+def window_batch(method: Autoencoder) -> int:
+    """Windows in a batch."""
+    return min(method.batch_size, method.num_windows)
+
+
 def score_windows(
-    config: Config, series: tuple[Series, ...], directory: runs.RunDirectory
+    config: Config,
+    series: tuple[Series, ...],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> WindowScores:
     """Score the steps of each series by its windows.
 
@@ -115,6 +124,7 @@ def score_windows(
         config: options whose method is one of windows.
         series: the series.
         directory: the run directory, for the training.
+        placement: how the networks are spread over devices.
 
     Returns:
         Scores.
@@ -124,7 +134,9 @@ def score_windows(
     coarse = [_coarse(each, method.num_points) for each in series]
     params, state_sha256 = [], None
     if isinstance(method, Autoencoder):
-        by_network, params, state_sha256 = _reconstruct(config, method, coarse, directory)
+        by_network, params, state_sha256 = _reconstruct(
+            config, method, coarse, directory, placement
+        )
     elif isinstance(method, Pca):
         by_network = [[_component_scores(each.values, method) for each in coarse]]
     else:
@@ -179,7 +191,11 @@ def _component_scores(values: np.ndarray, method: Pca) -> np.ndarray:
 
 
 def _reconstruct(
-    config: Config, method: Autoencoder, coarse: list[_Coarse], directory: runs.RunDirectory
+    config: Config,
+    method: Autoencoder,
+    coarse: list[_Coarse],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> tuple[list[list[np.ndarray]], Any, Any]:
     """Errors of the reconstruction by each network, its parameters, and the hash of the state."""
     size = method.num_points
@@ -192,12 +208,12 @@ def _reconstruct(
     learner = jn.gradient_learner(network.init, objective, optax.adam(method.learning_rate))
     windows = np.tile(np.stack(chosen), (config.num_seeds, 1, 1))
     keys = network_keys(config.seed, len(windows))
-    trained = runs.train(
+    trained = placement.train(
         directory,
         learner,
         jax.jit(jax.vmap(learner.init))(keys),
         {"x": windows, "y": windows},
-        batches=training.per_run(training.shuffled(min(method.batch_size, method.num_windows))),
+        batches=training.per_run(training.shuffled(window_batch(method))),
         options=runs.TrainOptions(
             num_epochs=method.num_epochs,
             checkpoint_every=method.checkpoint_every,

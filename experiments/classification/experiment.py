@@ -9,6 +9,7 @@
     python -m experiments.classification --dataset JapaneseVowels       # series; or a .ts file
     python -m experiments.classification --dataset fsdd --group speaker # recordings
     python -m experiments.classification --data calls.csv --text said --label topic
+    python -m experiments.classification --data packed                  # larger than memory
 
 Published and measured figures, the commands and their times: docs/results.md.
 """
@@ -21,7 +22,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.baselines import class_baseline
-from experiments.classification import cross_validation, evaluation
+from experiments.classification import cross_validation, evaluation, streamed
 from experiments.classification.checks import check, is_cross_validated
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
@@ -39,13 +40,14 @@ from experiments.data import (
     take,
     valid_steps,
 )
+from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import place
 from experiments.prepare import load_labelled, prepare
 from experiments.summary import describe, summarize_split
 from experiments.training import batch_size, open_directory, seed_keys, train_options
-from jaxnet import runs
 
 __all__ = [
     "Config",
@@ -67,6 +69,8 @@ def load_data(config: Config) -> Dataset:
     Raises:
         ValueError: there is no such data set, or its data cannot be used.
     """
+    if config.data is not None and is_packed(config.data):
+        return load_packed(config.data)
     return load_labelled(config, task="classification")
 
 
@@ -83,6 +87,8 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
+    if is_packed(config.data):
+        return streamed.run(config)
     config, dataset, parts, inputs, x = prepare(
         config,
         load=load_data,
@@ -98,6 +104,8 @@ def run(config: Config) -> dict[str, Any]:
     network = build_network(config, dataset.in_shape, num_classes)
     learner = build_learner(config, network, num_classes, len(parts.train))
     check_memory(config, learner.init)
+    num_train = len(parts.train)
+    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation, test = (
         jax.device_put((take(x, rows), dataset.y[rows])) for rows in (parts.validation, parts.test)
@@ -107,14 +115,14 @@ def run(config: Config) -> dict[str, Any]:
     def evaluate(params: Any, _: Any) -> dict[str, jax.Array]:
         return learning_metrics(outputs(params, validation[0]), validation[1])
 
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": take(x, parts.train), "y": dataset.y[parts.train]},
-                batches=batch_size(config, len(parts.train)),
+                batches=batch_size(config, num_train),
                 options=options,
                 evaluate=evaluate if len(parts.validation) else None,
             )

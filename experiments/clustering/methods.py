@@ -23,6 +23,7 @@ from experiments.clustering.config import (
     N2d,
     Vade,
 )
+from experiments.placement import Placement
 from experiments.precision import autoencoder_in_precision, scaled, scaling
 from experiments.training import batch_size, network_at
 from jaxnet import clustering
@@ -281,26 +282,29 @@ def _build_learner(
     return jn.gradient_learner(init, scaled(config, objective), optimizer)
 
 
-def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:
+def start_all(method: Method, keys: Array, params: Any, x: Array, placement: Placement) -> Any:
     """The parameters with which the clustering of each network starts, stacked.
 
-    One network after the other, so that memory is needed for one only.
+    One network after the other, so that memory is needed for one only; with several devices along
+    `run`, one at a time on each of them.
 
     Args:
         method: the method.
         keys: one for each network.
         params: of the trained autoencoders, stacked; None where there are none.
-        x: the examples.
+        x: the examples, `(n, features)`.
+        placement: how the networks are spread over devices.
     """
+    width = 1 if method.on_host else placement.shape("run")
+    if width > 1:
+        start_each = jax.jit(jax.vmap(method.start, (0, 0, None)))
+        chunks = [
+            start_each(*placement.over_runs((keys[rows], network_at(params, rows))), x)
+            for rows in np.arange(len(keys)).reshape(-1, width)
+        ]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
     start = method.start if method.on_host else jax.jit(method.start)
-    starts = [
-        start(
-            key,
-            None if params is None else network_at(params, index),
-            x,
-        )
-        for index, key in enumerate(keys)
-    ]
+    starts = [start(key, network_at(params, index), x) for index, key in enumerate(keys)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
 
 

@@ -86,6 +86,11 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     @property
+    def num_examples(self) -> int:
+        """Number of examples."""
+        return len(self.x)
+
+    @property
     def inputs(self) -> Inputs:
         """The examples as networks take them: `x`, or sequences."""
         return self.x if self.length is None else Sequences(self.x, self.length)

@@ -48,6 +48,7 @@ from experiments.logs.validation import (
 )
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
+from experiments.placement import place
 from experiments.prepare import resolve
 from experiments.training import (
     batch_size,
@@ -124,15 +125,17 @@ def run(config: Config) -> dict[str, Any]:
     network = build_network(config, int(tokens.max()) + 1, len(users))
     learner = build_learner(config, network, len(users), len(train.user))
     check_memory(config, learner.init)
-    with open_directory(config, logs.sha256) as directory:
+    size = batch_size(with_batch_for(config, len(train.user)), len(train.user))
+    config, placement = place(config, config.num_seeds, [size])
+    with open_directory(config, logs.sha256) as directory, placement.context():
         with stopwatch() as seconds:
-            validation = validate(directory, config, logs, network)
-            trained = runs.train(
+            validation = validate(directory, config, logs, network, placement)
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": tokens[train.events], "y": train.user},
-                batches=batch_size(with_batch_for(config, len(train.user)), len(train.user)),
+                batches=size,
                 options=train_options(config),
             )
             scores = network_scores(network, trained.params, tokens[tested.events], tested.user)
@@ -150,7 +153,8 @@ def run(config: Config) -> dict[str, Any]:
             labels,
             effects=(logits_without(network), trained.params, tokens),
         )
-        write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
+        if directory.is_writer:
+            write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
         _save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
@@ -265,5 +269,6 @@ def _save(
         "block_size": config.block_size,
         "threshold": threshold,
     }
-    export_params(directory.path / "model.safetensors", {"params": params})
+    if directory.is_writer:
+        export_params(directory.path / "model.safetensors", {"params": params})
     directory.write_json("model.json", add_hash(content))

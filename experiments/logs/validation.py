@@ -13,6 +13,7 @@ from experiments.data.logs import Logs
 from experiments.logs.blocks import Blocks, cut, known_tokens
 from experiments.logs.config import Config
 from experiments.logs.models import bayes_scores, network_scores, user_objective
+from experiments.placement import Placement
 from experiments.precision import scaled
 from experiments.training import batch_size, config_optimizer, network_keys, train_options
 from jaxnet import runs
@@ -70,7 +71,11 @@ def with_epochs(config: Config, num_train: int) -> Config:
 
 
 def validate(
-    directory: runs.RunDirectory, config: Config, logs: Logs, network: jn.Chain
+    directory: runs.RunDirectory,
+    config: Config,
+    logs: Logs,
+    network: jn.Chain,
+    placement: Placement,
 ) -> Validation:
     """Scores of networks that were trained without a group of users and the end of each log."""
     size, num_users = config.block_size, len(logs.users)
@@ -93,7 +98,7 @@ def validate(
             num_train, build_learner(config, network, num_users, num_train)
         )
         keys = network_keys(config.seed, 1, f"fold {fold}")
-        trained = runs.train(
+        trained = placement.train(
             directory.stage(f"fold_{fold + 1}"),
             learner,
             jax.jit(jax.vmap(learner.init))(keys),

@@ -31,6 +31,7 @@ from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, standardize
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import Placement, place
 from experiments.precision import require_float32
 from experiments.prepare import load_unlabelled, prepare, require_vectors
 from experiments.reconstruction import evaluation, outputs
@@ -53,7 +54,7 @@ from experiments.training import (
     seed_keys,
     train_options,
 )
-from jaxnet import runs
+from jaxnet import hosts, runs
 
 __all__ = [
     "Config",
@@ -101,14 +102,15 @@ def run(config: Config) -> dict[str, Any]:
         jn.autoencoders.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
     optimizer = config_optimizer(config, len(train))
     check_memory(config, model.learner(optimizer, model.init).init)
+    config, placement = place(config, config.num_seeds, [batch_size(config, len(train))])
     if config.compare_optimizers:
-        return compare(prepared, model)
+        return compare(prepared._replace(config=config), model, placement)
     options = train_options(config)
     evaluate = evaluation.on_validation(model, x[parts.validation], config)
-    with open_directory(config, dataset.sha256) as directory:
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
-            states, hashes = _start(config, model, optimizer, train, directory)
-            trained = runs.train(
+            states, hashes = _start(config, model, optimizer, train, directory, placement)
+            trained = placement.train(
                 directory,
                 model.learner(optimizer, model.init),
                 states,
@@ -125,7 +127,7 @@ def run(config: Config) -> dict[str, Any]:
                 if config.linear_probe:
                     keys = seed_keys(config, "probe")
                     metrics["probe_error"] = evaluation.probe_errors(codes, dataset, parts, keys)
-                if config.export_features is not None:
+                if config.export_features is not None and directory.is_writer:
                     outputs.export_features(config.export_features, codes, dataset.y, parts)
         save_model(directory, SavedModel.of(dataset, inputs, params))
         history = dict(trained.history)
@@ -151,14 +153,19 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def _start(
-    config: Config, model: Model, optimizer: Any, x: jax.Array, directory: runs.RunDirectory
+    config: Config,
+    model: Model,
+    optimizer: Any,
+    x: jax.Array,
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> tuple[jn.TrainState, list[str]]:
     """The states in which the networks start, stacked, and the hashes of the stages before."""
     keys, options = seed_keys(config), config.model
     if not isinstance(options, DeepBelief):
         return jax.jit(jax.vmap(model.learner(optimizer, model.init).init))(keys), []
     params, hashes = pretrain(
-        directory,
+        functools.partial(placement.train_stages, directory),
         model.rbms,
         seed_keys(config, "pretraining"),
         x,
@@ -273,5 +280,5 @@ def _check_export(config: Config) -> None:
         raise ValueError(
             f"export_features: there is no folder {path.absolute().parent}; make it first"
         )
-    if path.exists() and config.resume is None:
+    if path.exists() and config.resume is None and hosts.current().is_first:
         raise ValueError(f"export_features: {path} exists already; name another file")

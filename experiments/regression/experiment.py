@@ -4,41 +4,47 @@
     python -m experiments.regression --dataset crop_yield     # fertilizer, rain and sun
     python -m experiments.regression mlp --dataset diabetes
     python -m experiments.regression --data table.csv --label price
+    python -m experiments.regression mlp --data packed --optimizer adam --batch-size 256
 
 A linear model is compared with ordinary least squares on the same examples: docs/results.md.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 import jaxnet as jn
 from experiments.baselines import mean_baseline
 from experiments.command import finish, print_table, stopwatch
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
+from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
-from experiments.precision import in_precision, scaled
+from experiments.placement import place
 from experiments.prepare import load_labelled, prepare
+from experiments.regression import streamed
 from experiments.regression.config import Config, Linear
+from experiments.regression.network import (
+    build_learner,
+    build_network,
+    final_metrics,
+    learning_metrics,
+)
 from experiments.regression.recipes import recipe
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
 from experiments.summary import describe, summarize_split
 from experiments.training import (
     batch_size,
-    config_optimizer,
     open_directory,
     seed_keys,
     train_options,
 )
-from jaxnet import metrics, runs
 from jaxnet.runs import RunDirectory
 
 MAX_COEFFICIENTS = 30
@@ -63,6 +69,8 @@ def load_data(config: Config) -> Dataset:
     Raises:
         ValueError: there is no such data set, or its data cannot be used.
     """
+    if config.data is not None and is_packed(config.data):
+        return load_packed(config.data, task="regression")
     return load_labelled(config, task="regression")
 
 
@@ -79,30 +87,30 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
+    if is_packed(config.data):
+        return streamed.run(config)
     config, dataset, parts, inputs, x = prepare(
         config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs
     )
     targets = fit_standardization(dataset.y[parts.train])
     y = standardize(targets, dataset.y)
     network = build_network(config, x.shape[1:])
-    objective = jn.regression(network)
-    if config.l2_weight:
-        objective = jn.with_l2(objective, config.l2_weight)
-    optimizer = config_optimizer(config, len(parts.train))
-    learner = jn.gradient_learner(network.init, scaled(config, objective), optimizer)
+    learner = build_learner(config, network, len(parts.train))
     check_memory(config, learner.init)
+    num_train = len(parts.train)
+    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
     options = train_options(config)
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
-    evaluate = jax.jit(jax.vmap(_learning_metrics, (0, None)))
-    with open_directory(config, dataset.sha256) as directory:
+    evaluate = jax.jit(jax.vmap(learning_metrics, (0, None)))
+    with open_directory(config, dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": x[parts.train], "y": y[parts.train]},
-                batches=batch_size(config, len(parts.train)),
+                batches=batch_size(config, num_train),
                 options=options,
                 evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
             )
@@ -110,7 +118,7 @@ def run(config: Config) -> dict[str, Any]:
             tested_outputs = outputs(params, x[parts.test])[..., 0]
             # Without the mean, which changes no error, since float32 might not tell targets apart.
             centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
-            tested = jax.jit(jax.vmap(_final_metrics, (0, None)))(
+            tested = jax.jit(jax.vmap(final_metrics, (0, None)))(
                 jnp.float32(targets.scale) * tested_outputs, jax.device_put(centered)
             )
             predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
@@ -160,15 +168,6 @@ def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardiz
 def scale_inputs(config: Config, fitted: Standardization, x: np.ndarray) -> np.ndarray:
     """Standardized features."""
     return standardize(fitted, x)
-
-
-def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0) -> jn.Network:
-    """The network of a config, with one output."""
-    model = config.model
-    if isinstance(model, Linear):
-        return in_precision(config, jn.mlp([*in_shape, 1]))
-    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
-    return in_precision(config, network)
 
 
 def prediction_suffix(model: SavedModel) -> str:
@@ -263,21 +262,6 @@ def coefficient_table(
         numbers = (f"{values[index]:.6g}" for values in columns.values())
         rows.append((names[index], true[index], *numbers))
     return rows
-
-
-def _learning_metrics(outputs: Float[Array, "n 1"], y: Float[Array, " n"]) -> dict[str, Array]:
-    error = metrics.mean_squared_error(outputs[:, 0], y)
-    return {"loss": error, "mean_squared_error": error}
-
-
-def _final_metrics(predicted: Float[Array, " n"], y: Float[Array, " n"]) -> dict[str, Array]:
-    error = metrics.mean_squared_error(predicted, y)
-    return {
-        "mean_squared_error": error,
-        "root_mean_squared_error": jnp.sqrt(error),
-        "mean_absolute_error": jnp.mean(jnp.abs(predicted - y)),
-        "r2": metrics.r2_score(predicted, y),
-    }
 
 
 def _draw(

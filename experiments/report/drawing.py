@@ -40,6 +40,8 @@ def draw_figure(
     ...         draw_figure(directory, "empty", "Nothing.", Figure)
     {'empty': 'Nothing.'}
     """
+    if not directory.is_writer:
+        return {name: caption}
     path = directory.path / "figures" / f"{name}.png"
     try:
         content = render(draw())

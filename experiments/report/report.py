@@ -68,6 +68,8 @@ def write_report(
             `tables` are shown where there are any.
         captions: name of a figure -> its caption, in the order in which they are shown.
     """
+    if not directory.is_writer:
+        return
     path = directory.path
     config, manifest = read_json(path / "config.json"), read_json(path / "manifest.json")
     sections = [

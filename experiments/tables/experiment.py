@@ -29,11 +29,12 @@ from experiments.config import replace
 from experiments.data import Dataset, split
 from experiments.facts import facts_of
 from experiments.model import stacked_sha256
+from experiments.placement import Placement, place
 from experiments.prepare import resolve_threads
 from experiments.tables.classifiers import PEERS, Table, divide, score_peer, train_networks
 from experiments.tables.config import Config
 from experiments.tables.inputs import load_tables
-from experiments.training import check_directory, open_directory
+from experiments.training import batch_size, check_directory, open_directory
 from jaxnet import runs
 from jaxnet.checkpoint import params_sha256
 
@@ -65,6 +66,10 @@ def run(config: Config) -> dict[str, Any]:
         ]
         for dataset in datasets
     }
+    batches = [
+        batch_size(default_network(each), len(splits[each.name][0].train)) for each in datasets
+    ]
+    config, placement = place(config, math.gcd(*map(len, splits.values())), batches)
     data_sha256 = params_sha256({dataset.name: dataset.x for dataset in datasets})
     metrics, hashes, states = {}, {}, {}
     rows: list[tuple[str, ...]] = [
@@ -76,13 +81,13 @@ def run(config: Config) -> dict[str, Any]:
     ]
     losses: list[tuple[str, ...]] = [("table", "jaxnet", *PEERS)]
     notes: list[str] = []
-    with open_directory(config, data_sha256) as directory:
+    with open_directory(config, data_sha256) as directory, placement.context():
         with stopwatch() as seconds:
             for dataset in datasets:
                 network = replace(default_network(dataset), precision=config.precision)
                 table = divide(network, dataset, splits[dataset.name])
                 stage = directory.stage(_folder(dataset.name))
-                scores, trained = _score(stage, network, table, config.seed)
+                scores, trained = _score(stage, network, table, config.seed, placement)
                 name = dataset.name
                 hashes[name] = stacked_sha256(trained.params)
                 states[name] = trained.state_sha256
@@ -123,10 +128,14 @@ def default_network(dataset: Dataset) -> Network:
 
 
 def _score(
-    directory: runs.RunDirectory, network: Network, table: Table, seed: int
+    directory: runs.RunDirectory,
+    network: Network,
+    table: Table,
+    seed: int,
+    placement: Placement,
 ) -> tuple[Scores, runs.TrainResult]:
     """Test accuracy and log loss of the network and of each peer, one value for each split."""
-    outputs = train_networks(directory, network, table, seed)
+    outputs = train_networks(directory, network, table, seed, placement)
     labels = jnp.asarray(table.y["test"])
     tested = jax.jit(jax.vmap(evaluation.learning_metrics))(outputs.test, labels)
     scores = {

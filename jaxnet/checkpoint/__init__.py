@@ -9,8 +9,10 @@ from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
 from jaxnet.checkpoint.leaves import params_sha256
 from jaxnet.checkpoint.safetensors import export_params, import_params
 from jaxnet.checkpoint.series import Checkpoints, Restored
+from jaxnet.checkpoint.shared import BackgroundSaver
 
 __all__ = [
+    "BackgroundSaver",
     "CheckpointError",
     "Checkpoints",
     "CorruptCheckpointError",

@@ -124,6 +124,35 @@ def read_arrays(file: BufferedReader, specs: Sequence[Spec]) -> Iterator[tuple[i
         yield index, array
 
 
+def read_array(
+    file: BufferedReader, specs: Sequence[Spec], number: int
+) -> Shaped[np.ndarray, "..."]:
+    """Read one array of a file that holds exactly these arrays.
+
+    Args:
+        file: the file, opened to read bytes.
+        specs: names, types and shapes of all arrays.
+        number: index of the array.
+
+    Returns:
+        The array.
+
+    Raises:
+        ValueError: the file has another size or another header, or is truncated.
+    """
+    expected = header(specs)
+    num_bytes = len(expected) + sum(spec.num_bytes for spec in specs)
+    if os.fstat(file.fileno()).st_size != num_bytes or file.read(len(expected)) != expected:
+        raise ValueError("the file of the arrays holds other arrays than its index says")
+    before = file_order(specs)
+    before = before[: before.index(number)]
+    file.seek(len(expected) + sum(specs[index].num_bytes for index in before))
+    array = np.empty(specs[number].shape, specs[number].dtype)
+    if file.readinto(raw_bytes(array).data) != array.nbytes:
+        raise ValueError(f"array {specs[number].name} is truncated")
+    return array
+
+
 def _stored(spec: Spec) -> tuple[str, list[int]]:
     """Type and shape as the header states them."""
     if spec.dtype in _NAMES:

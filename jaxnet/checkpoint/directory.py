@@ -45,8 +45,9 @@ from jaxnet.checkpoint.leaves import (
     to_numpy,
     unavailable,
 )
+from jaxnet.checkpoint.shards import Pieces, shards_sha256
 
-_ARRAYS = "arrays.safetensors"
+ARRAYS = "arrays.safetensors"
 
 State = TypeVar("State", bound=PyTree[Any])
 
@@ -55,7 +56,8 @@ def save(path: str | os.PathLike[str], state: PyTree[Any]) -> None:
     """Write a pytree of arrays, all of it or nothing.
 
     In a program of several processes arrays must be replicated; call it on process 0, or with
-    another path on each. All processes call `restore`.
+    another path on each. All processes call `restore`, also for what they wrote together
+    (`jaxnet.checkpoint.BackgroundSaver`).
 
     Args:
         path: the directory to make; its parent must exist.
@@ -126,10 +128,11 @@ def restore(path: str | os.PathLike[str], *, like: State) -> State:
         for entry, array, model in zip(index.entries, values, models, strict=True):
             if array.shape != _values_shape(model):
                 raise ValueError(f"leaf {entry.leaf.path} has keys of another size")
-    restored = [
-        from_numpy(array, model, weak_type=entry.weak_type)
-        for entry, array, model in zip(index.entries, values, models, strict=True)
-    ]
+        # Here the parts are read that the devices of this process need.
+        restored = [
+            from_numpy(array, model, weak_type=entry.weak_type)
+            for entry, array, model in zip(index.entries, values, models, strict=True)
+        ]
     return jax.tree.unflatten(treedef, restored)
 
 
@@ -157,7 +160,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Shaped[np.ndarray, "..."]]:
     path = Path(path).absolute()
     index = _verified_index(path)
     values = _read_values(path, index)
-    return {entry.leaf.path: array for entry, array in zip(index.entries, values, strict=True)}
+    with corrupt_if_unreadable(path):
+        return {
+            entry.leaf.path: array if isinstance(array, np.ndarray) else array[...]
+            for entry, array in zip(index.entries, values, strict=True)
+        }
 
 
 def write(
@@ -188,7 +195,7 @@ def write(
     entries: dict[int, Entry] = {}
     try:
         with atomic_directory(path, replace=replace) as temporary:
-            with open(temporary / _ARRAYS, "wb") as file:
+            with open(temporary / ARRAYS, "wb") as file:
                 reserve(file, len(prefix) + sum(spec.num_bytes for spec in specs))
                 file.write(prefix)
                 # The leaves are copied from their devices one after the other.
@@ -216,21 +223,30 @@ def _verified_index(path: Path) -> Index:
     return read_index(path)
 
 
-def _read_values(path: Path, index: Index) -> list[Shaped[np.ndarray, "..."]]:
-    """The values of the leaves in their order, each verified by its hash."""
-    values = {}
+def _read_values(path: Path, index: Index) -> list[Any]:
+    """The values of the leaves in their order, each verified by its hash.
+
+    Leaves in parts are `Pieces`, which read and verify what they are asked for.
+    """
+    values: dict[int, Any] = {}
     with corrupt_if_unreadable(path):
+        for number, entry in enumerate(index.entries):
+            if entry.shards:
+                if shards_sha256(entry.shards) != entry.sha256:
+                    raise ValueError(f"leaf {entry.leaf.path} has other parts than were saved")
+                values[number] = Pieces(path, index.entries, number)
+        whole = [number for number in range(len(index.entries)) if number not in values]
         specs = [
-            Spec(leaf.path, numpy_dtype(leaf.dtype), leaf.shape + key_shape)
-            for leaf, key_shape, _, _ in index.entries
+            Spec(entry.leaf.path, numpy_dtype(entry.leaf.dtype), entry.leaf.shape + entry.key_shape)
+            for entry in (index.entries[number] for number in whole)
         ]
-        with open_regular(path / _ARRAYS) as file:
-            for number, array in read_arrays(file, specs):
-                leaf, _, _, sha256 = index.entries[number]
-                if leaf_sha256(leaf, array) != sha256:
-                    raise ValueError(f"leaf {leaf.path} is not what was saved")
-                values[number] = array
-    return [values[number] for number in range(len(specs))]
+        with open_regular(path / ARRAYS) as file:
+            for position, array in read_arrays(file, specs):
+                entry = index.entries[whole[position]]
+                if leaf_sha256(entry.leaf, array) != entry.sha256:
+                    raise ValueError(f"leaf {entry.leaf.path} is not what was saved")
+                values[whole[position]] = array
+    return [values[number] for number in range(len(index.entries))]
 
 
 def _values_shape(leaf: Any) -> tuple[int, ...]:

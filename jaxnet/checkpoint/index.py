@@ -19,12 +19,29 @@ from typing import Any, NamedTuple
 from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
 from jaxnet.checkpoint.leaves import Container, Leaf, first_repeated, summarize
 
-_FORMAT = 2
-_SUMS = "SHA256SUMS"
+# Of checkpoints without leaves in parts, and of those with some.
+_FORMAT, _FORMAT_OF_PARTS = 2, 3
+SUMS = "SHA256SUMS"
 _INDEX = "checkpoint.json"
 _MAX_BYTES = 64 << 20
 # Errors of the machine, not of the checkpoint.
 _NOT_CORRUPT = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+class Shard(NamedTuple):
+    """A part of a leaf that spans processes.
+
+    Attributes:
+        file: number of the process whose file holds it.
+        start: where it begins along each axis of the leaf.
+        shape: shape of its values; of keys with that of their data.
+        sha256: its hash.
+    """
+
+    file: int
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    sha256: str
 
 
 class Entry(NamedTuple):
@@ -34,13 +51,15 @@ class Entry(NamedTuple):
         leaf: its description.
         key_shape: shape of the data of one typed PRNG key; empty for other leaves.
         weak_type: whether it was weakly typed.
-        sha256: `leaf_sha256` of it.
+        sha256: `leaf_sha256` of it; of a leaf in parts, the hash of their descriptions.
+        shards: the parts of a leaf that spans processes; empty for other leaves.
     """
 
     leaf: Leaf
     key_shape: tuple[int, ...]
     weak_type: bool
     sha256: str
+    shards: tuple[Shard, ...] = ()
 
 
 class Index(NamedTuple):
@@ -63,8 +82,9 @@ def write_index(directory: Path, index: Index) -> None:
     Raises:
         OSError: a file cannot be written.
     """
+    has_parts = any(entry.shards for entry in index.entries)
     content = {
-        "format": _FORMAT,
+        "format": _FORMAT_OF_PARTS if has_parts else _FORMAT,
         "metric": index.metric,
         "containers": index.containers,
         "leaves": [
@@ -74,12 +94,13 @@ def write_index(directory: Path, index: Index) -> None:
                 "weak_type": entry.weak_type,
                 "sha256": entry.sha256,
             }
+            | ({"shards": entry.shards} if has_parts else {})
             for entry in index.entries
         ],
     }
     (directory / _INDEX).write_bytes(json.dumps(content, indent=1).encode() + b"\n")
     sums = "".join(f"{sha256}  {name}\n" for name, sha256 in _file_sums(directory).items())
-    (directory / _SUMS).write_bytes(sums.encode())
+    (directory / SUMS).write_bytes(sums.encode())
 
 
 def read_index(path: Path) -> Index:
@@ -94,10 +115,12 @@ def read_index(path: Path) -> Index:
         if hashlib.sha256(content).hexdigest() != _read_sums(path).get(_INDEX):
             raise ValueError(f"{_INDEX} is not what was saved")
         index = json.loads(content)
-        if type(index) is dict and type(index.get("format")) is int and index["format"] != _FORMAT:
+        known = (_FORMAT, _FORMAT_OF_PARTS)
+        found = index.get("format") if type(index) is dict else None
+        if type(found) is int and found not in known:
             raise CheckpointError(
-                f"checkpoint {path} has format {index['format']}, expected {_FORMAT}; another "
-                "version of jaxnet saved it: restore it with that version, or train again"
+                f"checkpoint {path} has format {found}, expected {_FORMAT} or {_FORMAT_OF_PARTS}; "
+                "another version of jaxnet saved it: restore it with that version, or train again"
             )
         return _parse(index)
 
@@ -159,9 +182,10 @@ def _parse(index: Any) -> Index:
     _expect(index, {"format": int, "metric": (float, int, type(None)), "containers": list})
     _expect(index, {"leaves": list}, 4)
     entries = []
+    has_parts = index["format"] == _FORMAT_OF_PARTS
     for entry in index["leaves"]:
         _expect(entry, {"path": str, "shape": list, "dtype": str, "weak_type": bool})
-        _expect(entry, {"sha256": str, "key_shape": list}, 6)
+        _expect(entry, {"sha256": str, "key_shape": list}, 7 if has_parts else 6)
         if not all(
             type(length) is int and length >= 0 for length in entry["shape"] + entry["key_shape"]
         ):
@@ -170,7 +194,8 @@ def _parse(index: Any) -> Index:
         key_shape = tuple(entry["key_shape"])
         if key_shape and not leaf.dtype.startswith("key<"):
             raise ValueError(f"{_INDEX} has the shape of a key for {leaf.dtype}")
-        entries.append(Entry(leaf, key_shape, entry["weak_type"], entry["sha256"]))
+        shards = _parse_shards(entry["shards"], leaf, key_shape) if has_parts else ()
+        entries.append(Entry(leaf, key_shape, entry["weak_type"], entry["sha256"], shards))
     if (repeated := first_repeated([entry.leaf.path for entry in entries])) is not None:
         raise ValueError(f"{_INDEX} has two leaves {repeated}")
     containers = []
@@ -180,6 +205,23 @@ def _parse(index: Any) -> Index:
         containers.append(Container(*pair))
     metric = index["metric"]
     return Index(entries, containers, None if metric is None else float(metric))
+
+
+def _parse_shards(found: Any, leaf: Leaf, key_shape: tuple[int, ...]) -> tuple[Shard, ...]:
+    """Check that each part lies inside of its leaf."""
+    shards = []
+    for part in found if type(found) is list else [None]:
+        if type(part) is not list or [type(each) for each in part] != [int, list, list, str]:
+            raise ValueError(f"{_INDEX} has a part that is not one")
+        file, start, shape, sha256 = part
+        fits = len(start) == len(leaf.shape) and tuple(shape[len(start) :]) == key_shape
+        for begin, size, length in zip(start, shape, leaf.shape, strict=False):
+            fits = fits and type(begin) is type(size) is int and begin >= 0 <= size
+            fits = fits and begin + size <= length
+        if not fits or file < 0:
+            raise ValueError(f"{_INDEX} has a part of {leaf.path} outside of it")
+        shards.append(Shard(file, tuple(start), tuple(shape), sha256))
+    return tuple(shards)
 
 
 def _expect(content: Any, types: dict[str, type | tuple[type, ...]], size: int = 0) -> None:
@@ -202,15 +244,15 @@ def _read(path: Path) -> bytes:
 
 
 def _read_sums(path: Path) -> dict[str, str]:
-    *lines, end = _read(path / _SUMS).decode().split("\n")
+    *lines, end = _read(path / SUMS).decode().split("\n")
     sums = {}
     for line in lines:
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if match is None or match[2] in sums:
-            raise ValueError(f"{_SUMS} is not what was saved")
+            raise ValueError(f"{SUMS} is not what was saved")
         sums[match[2]] = match[1]
     if end:
-        raise ValueError(f"{_SUMS} is not what was saved")
+        raise ValueError(f"{SUMS} is not what was saved")
     return sums
 
 
@@ -232,7 +274,7 @@ def _file_sums(directory: Path) -> dict[str, str]:
                 sums[path.relative_to(directory).as_posix()] = hashlib.file_digest(
                     file, "sha256"
                 ).hexdigest()
-    sums.pop(_SUMS, None)
+    sums.pop(SUMS, None)
     return dict(sorted(sums.items()))
 
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Key, PyTree, Shaped
+
+from jaxnet._global_arrays import is_spread, place, place_values
 
 _NUMPY = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
@@ -154,9 +155,7 @@ def require_whole(function: str, tree: PyTree[Any]) -> None:
     >>> require_whole("save", {"bias": jnp.zeros(2)})
     """
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if isinstance(leaf, jax.Array) and not (
-            leaf.is_fully_addressable or leaf.is_fully_replicated
-        ):
+        if is_spread(leaf):
             raise ValueError(
                 f"{function}: leaf {jax.tree_util.keystr(path)} is sharded over several processes "
                 f"({leaf.sharding}); gather it on all of them with "
@@ -181,32 +180,37 @@ def numpy_dtype(name: str) -> np.dtype:
     return _DTYPES[name]
 
 
-def from_numpy(values: Shaped[np.ndarray, "..."], like: Any, *, weak_type: bool = False) -> Any:
+def from_numpy(values: Any, like: Any, *, weak_type: bool = False) -> Any:
     """The values as an array of the kind of `like`: NumPy, JAX or keys, on the same devices.
 
     Args:
-        values: as `to_numpy` gives them.
+        values: as `to_numpy` gives them; or anything with `shape`, `dtype` and boxes of values by
+            slices, of which the parts for the devices of this process are taken.
         like: an array, or a `jax.ShapeDtypeStruct`, of that shape and dtype.
         weak_type: whether a JAX array yields to others when types are promoted.
 
     >>> from_numpy(np.array([0, 7], np.uint32), jax.random.key(0)) == jax.random.key(7)
     Array(True, dtype=bool)
     """
+    if not isinstance(values, np.ndarray):
+        sharding = getattr(like, "sharding", None)
+        if sharding is not None and not sharding.is_fully_addressable:
+            impl = _key_impl(like) if is_key(like) else None
+            return place_values(values, sharding, key_impl=impl)
+        values = values[...]
     if isinstance(like, np.generic):
         return values[()]
     if isinstance(like, np.ndarray):
         return values
-    array = jax.device_put(values)
+    array: Any = values
     if is_key(like):
-        array = jax.random.wrap_key_data(array, impl=_key_impl(like))
-        if not getattr(like, "is_fully_addressable", True):
-            return _replicated_key(values, like)
+        array = jax.random.wrap_key_data(jax.device_put(values), impl=_key_impl(like))
     elif weak_type:
-        array = _weakly_typed(array)
+        array = _weakly_typed(jax.device_put(values))
     # An array that JAX placed by default is not committed to a device.
     if like.sharding is not None and getattr(like, "committed", True):
-        array = jax.device_put(array, like.sharding)
-    return array
+        return place(array, like.sharding)
+    return jax.device_put(array)
 
 
 def unavailable(tree: PyTree[Any]) -> list[str]:
@@ -303,17 +307,6 @@ def _is_number(dtype: Any) -> bool:
     """Whether this is a type of numbers in the byte order of this machine."""
     dtype = np.dtype(dtype)
     return _DTYPES.get(dtype.name) == dtype
-
-
-def _replicated_key(values: Shaped[np.ndarray, "..."], like: Any) -> Any:
-    """A key on the devices of several processes, to which `jax.device_put` does not send keys."""
-    mesh = like.sharding.mesh
-    replicated = NamedSharding(mesh, PartitionSpec())
-    data = jax.make_array_from_callback(values.shape, replicated, lambda index: values[index])
-    impl = _key_impl(like)
-    return jax.jit(
-        lambda data: jax.random.wrap_key_data(data, impl=impl), out_shardings=like.sharding
-    )(data)
 
 
 def _key_impl(like: Key[Any, "..."]) -> Any:

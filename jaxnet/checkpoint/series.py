@@ -1,6 +1,7 @@
 """The checkpoints of one run: the newest and the best are kept, the newest good one is restored."""
 
 import contextlib
+import hashlib
 import math
 import operator
 import os
@@ -15,7 +16,7 @@ from jaxtyping import PyTree, Shaped
 from jaxnet._files import discard, remove, tidy
 from jaxnet.checkpoint.directory import read, restore, write
 from jaxnet.checkpoint.errors import CheckpointError, CorruptCheckpointError
-from jaxnet.checkpoint.index import read_index
+from jaxnet.checkpoint.index import SUMS, read_index
 
 
 class Restored(NamedTuple):
@@ -40,6 +41,7 @@ class Checkpoints:
     Args:
         directory: where they are; it is made when the first is saved.
         keep_last: number of the newest checkpoints to keep.
+        is_writer: False for a process that only reads while another one may write.
 
     Raises:
         ValueError: `keep_last` is below 1.
@@ -54,12 +56,15 @@ class Checkpoints:
     ([20, 30, 40], [40, 40])
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, keep_last: int = 2) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], *, keep_last: int = 2, is_writer: bool = True
+    ) -> None:
         if keep_last < 1:
             raise ValueError(f"keep_last must be at least 1, found {keep_last}")
         self._directory = Path(directory).absolute()
         self._keep_last = keep_last
-        tidy(self._directory)
+        if is_writer:
+            tidy(self._directory)
 
     def steps(self) -> list[int]:
         """The steps with a checkpoint, in ascending order; complete, but not verified."""
@@ -107,9 +112,17 @@ class Checkpoints:
                 f"directory: {self._directory} cannot be made: {error.strerror}"
             ) from error
         write(path, state, metric=value, replace=True)
+        self.prune(number)
+
+    def prune(self, step: int) -> None:
+        """Remove those that are neither this one, nor among the newest, nor the best.
+
+        Args:
+            step: the step whose checkpoint has just been written.
+        """
         # This step has a good checkpoint again, which supersedes the rejected one.
-        remove(_rejected_name(path))
-        kept = {*self.steps()[-self._keep_last :], number, self.best()}
+        remove(_rejected_name(self.path(step)))
+        kept = {*self.steps()[-self._keep_last :], step, self.best()}
         for old in set(self.steps()) - kept:
             with contextlib.suppress(OSError):
                 discard(self.path(old))
@@ -173,6 +186,20 @@ class Checkpoints:
             CorruptCheckpointError: a byte differs from what was saved, or is missing.
         """
         return read(self.path(operator.index(step)))
+
+    def digest(self, step: SupportsIndex) -> str:
+        """SHA-256 of the file of hashes of one step, which is that of all its content.
+
+        Args:
+            step: one of `steps()`.
+
+        Returns:
+            64 hexadecimal digits.
+
+        Raises:
+            OSError: there is no checkpoint of this step.
+        """
+        return hashlib.sha256((self.path(operator.index(step)) / SUMS).read_bytes()).hexdigest()
 
     def _put_aside(self, step: int, reason: str) -> str:
         path = self.path(step)

@@ -3,7 +3,7 @@
 import difflib
 import functools
 import operator
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from jaxnet.clustering.mixture import (
 )
 from jaxnet.clustering.seeding import require_num_clusters
 from jaxnet.metrics.pairwise import EXACT, row_squares
+from jaxnet.training._placement import data_mesh, on_mesh, spread
 
 
 class MixtureFit(NamedTuple):
@@ -88,18 +89,20 @@ def expectation_maximization(
     function = "expectation_maximization"
     require_integer(function, "max_iterations", max_iterations, 0)
     require_not_negative(function, tolerance=tolerance, min_variance=min_variance)
-    return _expectation_maximization(x, start, max_iterations, tolerance, min_variance)
+    mesh = data_mesh(x)
+    return _expectation_maximization(x, start, max_iterations, tolerance, min_variance, mesh)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnums=5)
 def _expectation_maximization(
     x: Array,
     start: GaussianMixture,
     max_iterations: int | Array,
     tolerance: float | Array,
     min_variance: float | Array,
+    mesh: Any,
 ) -> MixtureFit:
-    kind = kind_of(start)
+    kind, x = kind_of(start), spread(x, mesh)
 
     def unfinished(carry: tuple[MixtureFit, Array, Array]) -> Array:
         fit, _, change = carry
@@ -174,23 +177,21 @@ def fit_gaussian_mixture(
     require_not_negative(function, tolerance=tolerance, min_variance=min_variance)
     require_num_clusters(function, num_components, len(x), name="num_components")
     num_components, num_restarts = operator.index(num_components), operator.index(num_restarts)
-    return _restarts(
-        key, x, num_components, covariance, num_restarts, max_iterations, tolerance, min_variance
-    )
+    static = num_components, covariance, num_restarts, data_mesh(x)
+    return _restarts(key, x, static, max_iterations, tolerance, min_variance)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+@functools.partial(jax.jit, static_argnums=2)
 def _restarts(
     key: Array,
     x: Array,
-    num_components: int,
-    kind: Covariance,
-    num_restarts: int,
+    static: tuple[int, Covariance, int, Any],
     max_iterations: int | Array,
     tolerance: float | Array,
     min_variance: float | Array,
 ) -> MixtureFit:
-    dim = x.shape[1]
+    num_components, kind, num_restarts, mesh = static
+    x, dim = spread(x, mesh), x.shape[1]
     variance = jnp.mean(row_squares(x - jnp.mean(x, axis=0, keepdims=True))) / dim + min_variance
     shape = covariance_shape(kind, num_components, dim)
     covariances = variance * jnp.eye(dim, dtype=x.dtype) if len(shape) == 3 else variance
@@ -208,7 +209,8 @@ def _restarts(
             min_variance=min_variance,
         )
 
-    fits = jax.lax.map(run, jax.random.split(key, num_restarts))
+    with on_mesh(mesh):
+        fits = jax.lax.map(run, jax.random.split(key, num_restarts))
     best = jnp.argmax(fits.log_likelihood)
     return jax.tree.map(lambda leaf: leaf[best], fits)
 

@@ -3,7 +3,7 @@
 import functools
 import math
 import operator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxnet._checks import require_integer, require_not_negative, require_positi
 from jaxnet.clustering.lloyd_steps import assign_and_sum, move_to_means
 from jaxnet.clustering.seeding import kmeans_plus_plus, require_num_clusters
 from jaxnet.metrics.pairwise import require_same_dim, row_squares, squared_distances
+from jaxnet.training._placement import DATA, data_mesh, on_mesh, spread
 
 
 class KMeans(NamedTuple):
@@ -70,6 +71,9 @@ def lloyd(
     previous cluster; several empty clusters get different examples. The only example of a cluster
     is never removed. If all examples lie on centers, empty clusters keep their centers.
 
+    With data on a mesh of devices, by `shard_examples` or `replicate`, each device assigns and sums
+    its part of the examples, and the sums are reduced; so do all functions of this package.
+
     The data are centered and read once per iteration, in blocks that fit into the cache of a CPU.
     Memory: one copy of `x` and 20 bytes per example. Under `jax.vmap` over centers there is one
     such copy, and 20 bytes per example and start.
@@ -99,17 +103,20 @@ def lloyd(
     require_integer("lloyd", "max_iterations", max_iterations, 0)
     require_not_negative("lloyd", tolerance=tolerance)
     require_same_dim("lloyd", x, centers=centers)
-    return _lloyd(x, centers, max_iterations, tolerance)
+    return _lloyd(x, centers, max_iterations, tolerance, data_mesh(x))
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnums=4)
 def _lloyd(
-    x: Array, centers: Array, max_iterations: int | Array, tolerance: float | Array
+    x: Array, centers: Array, max_iterations: int | Array, tolerance: float | Array, mesh: Any
 ) -> KMeans:
-    mean = jnp.mean(x, axis=0, keepdims=True)
+    mean = jnp.mean(spread(x, mesh), axis=0, keepdims=True)
     x = x - mean
     squares = row_squares(x)
     threshold = tolerance * jnp.mean(squares) / x.shape[1]
+    assign_all = functools.partial(assign_and_sum, num_examples=len(x), mesh=mesh)
+    if mesh is not None and (missing := -len(x) % mesh.shape[DATA]):
+        x, squares = jnp.pad(x, [(0, missing), (0, 0)]), jnp.pad(squares, (0, missing))
 
     def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
         _, _, change, iteration = carry
@@ -117,8 +124,8 @@ def _lloyd(
 
     def iterate(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         centers, labels, _, iteration = carry
-        assignment = assign_and_sum(x, squares, centers)
-        moved = move_to_means(x, centers, assignment)
+        assignment = assign_all(x, squares, centers)
+        moved = move_to_means(x, centers, assignment, mesh=mesh)
         change = jnp.sum((moved - centers) ** 2)
         # Equal assignments give equal centers, but a fused multiply-add in their difference may
         # give a number other than 0.
@@ -132,7 +139,7 @@ def _lloyd(
         jnp.zeros((), jnp.int32),
     )
     centers, _, _, iterations = jax.lax.while_loop(unfinished, iterate, start)
-    inertia = jnp.sum(assign_and_sum(x, squares, centers).distances)
+    inertia = jnp.sum(assign_all(x, squares, centers).distances)
     return KMeans(centers + mean, inertia, iterations)
 
 
@@ -179,10 +186,11 @@ def fit_kmeans(
     require_not_negative("fit_kmeans", tolerance=tolerance)
     require_num_clusters("fit_kmeans", num_clusters, len(x))
     num_clusters, num_restarts = operator.index(num_clusters), operator.index(num_restarts)
-    return _restarts(key, x, num_clusters, num_restarts, max_iterations, tolerance)
+    mesh = data_mesh(x)
+    return _restarts(key, x, num_clusters, num_restarts, max_iterations, tolerance, mesh)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
+@functools.partial(jax.jit, static_argnums=(2, 3, 6))
 def _restarts(
     key: Array,
     x: Array,
@@ -190,6 +198,7 @@ def _restarts(
     num_restarts: int,
     max_iterations: int | Array,
     tolerance: float | Array,
+    mesh: Any,
 ) -> KMeans:
     num_candidates = 2 + int(math.log(num_clusters))
 
@@ -197,6 +206,7 @@ def _restarts(
         start = kmeans_plus_plus(key, x, num_clusters, num_candidates=num_candidates)
         return lloyd(x, start, max_iterations=max_iterations, tolerance=tolerance)
 
-    runs = jax.vmap(run)(jax.random.split(key, num_restarts))
+    with on_mesh(mesh):
+        runs = jax.vmap(run)(jax.random.split(key, num_restarts))
     best = jnp.argmin(runs.inertia)
     return jax.tree.map(lambda leaf: leaf[best], runs)

@@ -1,13 +1,14 @@
 """The two steps of Lloyd's algorithm: assign examples to centers; move centers to their means."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnet.metrics.pairwise import EXACT, row_squares
+from jaxnet.training._placement import DATA, spread
 
 
 class Assignment(NamedTuple):
@@ -27,7 +28,12 @@ class Assignment(NamedTuple):
 
 
 def assign_and_sum(
-    x: Float[Array, "n dim"], squares: Float[Array, " n"], centers: Float[Array, "k dim"]
+    x: Float[Array, "n dim"],
+    squares: Float[Array, " n"],
+    centers: Float[Array, "k dim"],
+    *,
+    num_examples: int | None = None,
+    mesh: Any = None,
 ) -> Assignment:
     """Assign examples to the nearest centers, and sum the examples of each cluster.
 
@@ -37,27 +43,52 @@ def assign_and_sum(
         x: data, `(n, dim)`, centered.
         squares: squared norms of the rows, `row_squares(x)`, the same in all iterations.
         centers: centers, `(k, dim)`.
+        num_examples: number of examples, which rows without meaning follow; None is n.
+        mesh: devices along whose axis `data`, a divisor of n, the rows are spread; each sums its
+            part, and the sums are added up.
 
     Returns:
-        `Assignment`.
+        `Assignment`; rows without meaning have the label 0 and the distance 0, and count nowhere.
 
     >>> x = jnp.array([[-3.0], [1.0], [2.0]])
     >>> result = assign_and_sum(x, jnp.array([9.0, 1.0, 4.0]), jnp.array([[-3.0], [1.0]]))
     >>> result.labels.tolist(), result.distances.tolist(), result.sums.ravel().tolist()
     ([0, 1, 1], [0.0, 0.0, 1.0], [-3.0, 3.0])
     """
+    if mesh is None:
+        return _assign_and_sum(x, squares, centers)
+    num_parts = mesh.shape[DATA]
+    size = len(x) // num_parts
+    # An axis that is spread cannot be cut into blocks, so that the parts have one of their own.
+    parts = spread((x.reshape(num_parts, size, -1), squares.reshape(num_parts, size)), mesh)
+    if num_examples in (None, len(x)):
+        each = jax.vmap(_assign_and_sum, (0, 0, None))(*parts, centers)
+    else:
+        lengths = jnp.clip(num_examples - size * jnp.arange(num_parts), 0, size)
+        each = jax.vmap(_assign_and_sum, (0, 0, None, 0))(*parts, centers, lengths)
+    return Assignment(
+        each.labels.ravel(), each.distances.ravel(), each.sums.sum(axis=0), each.counts.sum(axis=0)
+    )
+
+
+def _assign_and_sum(
+    x: Array, squares: Array, centers: Array, length: Array | None = None
+) -> Assignment:
     # On CPU, blocks of 2000 rows of 784 floats are twice as fast as all 70 000 rows at once; other
     # backends prefer a few large steps.
     return jax.lax.platform_dependent(
         x,
         squares,
         centers,
+        *(() if length is None else (length,)),
         cpu=functools.partial(_blocked, block_size=2048),
         default=functools.partial(_blocked, block_size=65_536),
     )
 
 
-def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> Assignment:
+def _blocked(
+    x: Array, squares: Array, centers: Array, length: Array | None = None, *, block_size: int
+) -> Assignment:
     n, num_clusters = len(x), len(centers)
     block_size = min(block_size, n)
     num_blocks = -(-n // block_size)
@@ -71,7 +102,10 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
         rows = jax.lax.dynamic_slice_in_dim(x, start, block_size)
         scores = jnp.matmul(rows, factors, precision=EXACT) - offsets
         labels = jnp.argmax(scores, axis=1).astype(jnp.int32)
-        is_new = start + jnp.arange(block_size) >= index * block_size
+        row = start + jnp.arange(block_size)
+        is_new = row >= index * block_size
+        if length is not None:
+            is_new &= row < length
         members = (labels[None, :] == jnp.arange(num_clusters)[:, None]) & is_new[None, :]
         members = members.astype(x.dtype)
         sums += jnp.matmul(members, rows, precision=EXACT)
@@ -87,12 +121,18 @@ def _blocked(x: Array, squares: Array, centers: Array, *, block_size: int) -> As
     def joined(parts: Array) -> Array:
         return jnp.concatenate([parts[:-1].ravel(), parts[-1, overlap:]])
 
-    distances = jnp.maximum(squares - joined(parts[1]), 0)
-    return Assignment(joined(parts[0]), distances, sums, counts)
+    labels, distances = joined(parts[0]), jnp.maximum(squares - joined(parts[1]), 0)
+    if length is not None:
+        labels, distances = (jnp.where(jnp.arange(n) < length, a, 0) for a in (labels, distances))
+    return Assignment(labels, distances, sums, counts)
 
 
 def move_to_means(
-    x: Float[Array, "n dim"], centers: Float[Array, "k dim"], assignment: Assignment
+    x: Float[Array, "n dim"],
+    centers: Float[Array, "k dim"],
+    assignment: Assignment,
+    *,
+    mesh: Any = None,
 ) -> Float[Array, "k dim"]:
     """Move centers to the means of their examples, and empty clusters to the farthest examples.
 
@@ -100,6 +140,7 @@ def move_to_means(
         x: data, `(n, dim)`.
         centers: centers, `(k, dim)`; those of empty clusters are kept if no example is left.
         assignment: the assignment of `x` to `centers`.
+        mesh: as in `assign_and_sum`.
 
     Returns:
         The new centers, `(k, dim)`.
@@ -122,12 +163,13 @@ def move_to_means(
     def reseed(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         sums, counts, distances = carry
         farthest = jnp.argmax(distances)
-        empty, previous = jnp.argmin(counts), labels[farthest]
+        example, previous = (_row(array, farthest, mesh) for array in (x, labels))
+        empty = jnp.argmin(counts)
         can_move = counts[previous] > 1
         to = (jnp.arange(len(counts)) == empty) & can_move
         origin = (jnp.arange(len(counts)) == previous) & can_move
-        sums = jnp.where(to[:, None], x[farthest][None], sums)
-        sums = jnp.where(origin[:, None], sums - x[farthest][None], sums)
+        sums = jnp.where(to[:, None], example[None], sums)
+        sums = jnp.where(origin[:, None], sums - example[None], sums)
         counts = jnp.where(to, 1, jnp.where(origin, counts - 1, counts))
         distances = jnp.where(jnp.arange(len(distances)) == farthest, 0, distances)
         return sums, counts, distances
@@ -135,3 +177,11 @@ def move_to_means(
     sums, counts, _ = jax.lax.while_loop(unfinished, reseed, (sums, counts, distances))
     means = sums / jnp.maximum(counts, 1)[:, None]
     return jnp.where(counts[:, None] > 0, means, centers)
+
+
+def _row(array: Array, index: Array, mesh: Any) -> Array:
+    """One row; of an array that is spread as a sum, since a slice would gather the array."""
+    if mesh is None:
+        return array[index]
+    chosen = (jnp.arange(len(array)) == index).reshape(-1, *[1] * (array.ndim - 1))
+    return jnp.sum(jnp.where(chosen, array, 0), axis=0)

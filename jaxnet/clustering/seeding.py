@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from jaxnet._checks import require_integer, require_positive
 from jaxnet._data import check_data
 from jaxnet.metrics.pairwise import squared_distances
+from jaxnet.training._placement import data_mesh, spread
 
 
 def kmeans_plus_plus(
@@ -50,12 +52,13 @@ def kmeans_plus_plus(
     """
     require_positive("kmeans_plus_plus", num_candidates=num_candidates)
     require_num_clusters("kmeans_plus_plus", num_clusters, len(x))
-    return _draw(key, x, operator.index(num_clusters), operator.index(num_candidates))
+    num_clusters, num_candidates = operator.index(num_clusters), operator.index(num_candidates)
+    return _draw(key, x, num_clusters, num_candidates, data_mesh(x))
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _draw(key: Array, x: Array, num_clusters: int, num_candidates: int) -> Array:
-    n = len(x)
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def _draw(key: Array, x: Array, num_clusters: int, num_candidates: int, mesh: Any) -> Array:
+    n, x = len(x), spread(x, mesh)
     centered = x - jnp.mean(x, axis=0, keepdims=True)
     limits = jnp.finfo(x.dtype)
 

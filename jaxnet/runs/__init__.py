@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxnet.runs.compare import compare_runs
-    from jaxnet.runs.directory import RunDirectory, new_directory
+    from jaxnet.runs.directory import RunDirectory
     from jaxnet.runs.environment import (
         available_threads,
         device_name,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from jaxnet.runs.integrity import verify_run
     from jaxnet.runs.interruption import Interrupted, deferred_interruption, immediate_interruption
+    from jaxnet.runs.names import new_directory
     from jaxnet.runs.options import TrainOptions, TrainResult
     from jaxnet.runs.progress import Progress
     from jaxnet.runs.records import (
@@ -66,7 +67,7 @@ _MODULES = {
     "json_values": "records",
     "manifest": "environment",
     "metrics_record": "records",
-    "new_directory": "directory",
+    "new_directory": "names",
     "open_run": "script",
     "read_hashed_json": "records",
     "read_json": "records",

@@ -1,6 +1,5 @@
 """The loop of a watched training: pieces of epochs, checkpoints, early stopping, failures."""
 
-import dataclasses
 import functools
 import sys
 import time
@@ -12,22 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet import training
+from jaxnet._global_arrays import fetch, gather
 from jaxnet.checkpoint import CheckpointError, Checkpoints, params_sha256
+from jaxnet.runs._pace import Pace
 from jaxnet.runs.directory import RunDirectory
 from jaxnet.runs.interruption import Deferred, Interrupted
 from jaxnet.runs.options import TrainOptions, TrainResult
 from jaxnet.runs.phases import TrainingRecord, describe_batches
 from jaxnet.runs.progress import Progress
 from jaxnet.runs.records import metrics_record
+from jaxnet.runs.shared import SharedSaver, restore_shared
 from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.training import Batches, Learner, TrainState
+from jaxnet.training._placement import placed_like
 from jaxnet.training.hooks import Hooks
 from jaxnet.training.state import over_runs
 from jaxnet.typing import Metrics, Params
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
-# After each piece of an epoch the run looks for signals and non-finite numbers.
-_SECONDS_OF_A_PIECE = 0.5
 
 Evaluate = Callable[[Params, Any], Metrics]
 
@@ -48,27 +49,12 @@ class RunState(NamedTuple):
     best: training.Best | None
 
 
-@dataclasses.dataclass
-class _Pace:
-    """Number of steps in a piece, from the time that the last pieces took.
+class _Piece(NamedTuple):
+    """What happens next: a checkpoint where one is due, and steps unless there was a signal."""
 
-    Each piece computes the order of its epoch again, which takes longer than many steps where the
-    examples are many. So pieces grow beyond their usual time for as long as longer pieces are
-    clearly faster, up to ten times that time.
-    """
-
-    num_steps: int = 1
-    rate: float = 0.0
-
-    def measure(self, num_steps: int, seconds: float) -> None:
-        rate = num_steps / max(seconds, 1e-6)
-        usual = max(1, int(rate * _SECONDS_OF_A_PIECE))
-        if rate > 1.2 * self.rate and seconds < 5 * _SECONDS_OF_A_PIECE:
-            usual = max(usual, 2 * num_steps)
-        elif seconds < 10 * _SECONDS_OF_A_PIECE:
-            # Growing has ended; the length at which it did is kept.
-            usual = max(usual, min(num_steps, self.num_steps))
-        self.num_steps, self.rate = usual, rate
+    num_steps: int
+    is_save_due: bool
+    signal_number: int | None
 
 
 class TrainingLoop:
@@ -87,10 +73,11 @@ class TrainingLoop:
     ) -> None:
         self._options = options
         self._directory = directory
+        self._processes = directory.processes
         identity = {
             "batches": describe_batches(data if batches is None else batches),
             "patience": options.patience,
-            "keys_sha256": params_sha256(states.key),
+            "keys_sha256": params_sha256(gather(states.key)),
         }
         self._record = TrainingRecord(directory, options.num_epochs, identity)
         self._evaluate = evaluate or (lambda params, extra: {})
@@ -103,7 +90,9 @@ class TrainingLoop:
         self._advance = functools.partial(
             training.advance, learner, data=data, hooks=hooks, **source
         )
-        self._checkpoints = Checkpoints(directory.path / "checkpoints")
+        folder = directory.path / "checkpoints"
+        self._checkpoints = Checkpoints(folder, is_writer=directory.is_writer)
+        self._saver = SharedSaver(self._checkpoints, self._processes)
         metrics = training.begin_epoch(learner, states, data, **source)
         self._length = metrics["loss"].shape[-1]
         self._runs = states.step.shape
@@ -113,7 +102,7 @@ class TrainingLoop:
         parts = {
             "train": jax.eval_shape(training.mean_metrics, metrics),
             # Not only traced: it may compute on the host.
-            "validation": jax.tree.map(np.asarray, self._evaluate(*evaluated)),
+            "validation": fetch(self._evaluate(*evaluated)),
         }
         if options.patience is not None and "loss" not in parts["validation"]:
             raise ValueError(
@@ -133,22 +122,23 @@ class TrainingLoop:
         self._state = RunState(states, metrics, self._empty_history(1), best)
         self._step = self._saved = 0
         self._last_save = time.monotonic()
-        self.events = EventWriter(directory.path, enabled=options.tensorboard)
+        is_written = options.tensorboard and directory.is_writer
+        self.events = EventWriter(directory.path, enabled=is_written)
 
     def restore(self) -> None:
         """Continue from the newest good checkpoint, if there is one."""
         if self._record.exists:
             try:
-                restored = self._checkpoints.restore(like=self._at)
+                restored = restore_shared(self._checkpoints, self._at, self._processes)
             except CheckpointError as error:
                 raise ValueError(f"resume: {error}") from error
             if restored is not None:
                 for reason in restored.rejected:
                     print(f"warning: {reason}; an older one is used", file=sys.stderr)
-                self._state = restored.state
+                self._state = placed_like(restored.state, self._state)
                 self._step = self._saved = restored.step
             self._record.extend(is_done=self._is_done)
-            if not self._is_done(self._options.num_epochs):
+            if self._directory.is_writer and not self._is_done(self._options.num_epochs):
                 print(f"resuming at step {self._step}", flush=True)
         done = self._step // self._length
         self._directory.write_log([self._metrics_of(epoch) for epoch in range(1, done + 1)])
@@ -156,22 +146,30 @@ class TrainingLoop:
 
     def train(self, interruption: Deferred) -> None:
         """Train up to the last epoch, the end of patience, or a signal."""
-        pace = _Pace()
+        pace = Pace()
         examples = None
         if self._batch_size is not None:
             examples = int(np.prod(self._runs)) * self._batch_size
         with Progress(
-            self._options.num_epochs, self._length, examples, start=self._step
+            self._options.num_epochs,
+            self._length,
+            examples,
+            start=self._step,
+            is_shown=self._directory.is_writer,
         ) as progress:
             while not self._is_done(self._options.num_epochs):
-                if interruption.signal_number is not None:
+                piece = self._agree(pace, interruption)
+                if piece.signal_number is not None:
                     self._save()
+                    self._saver.wait()
                     raise Interrupted(
-                        interruption.signal_number,
+                        piece.signal_number,
                         f"interrupted at step {self._step}",
                         self._directory.run_path,
                     )
-                num_steps = self._next_piece(pace.num_steps)
+                if piece.is_save_due:
+                    self._save()
+                num_steps = piece.num_steps
                 start = time.monotonic()
                 self._take(num_steps)
                 pace.measure(num_steps, time.monotonic() - start)
@@ -179,9 +177,8 @@ class TrainingLoop:
                     progress.epoch(self._step, self._end_epoch())
                 else:
                     progress.step(self._step)
-                if self._is_due():
-                    self._save()
             self._save()
+            self._saver.wait()
 
     def result(self) -> TrainResult:
         """The result, a function of the content of a checkpoint."""
@@ -192,11 +189,11 @@ class TrainingLoop:
                 history.setdefault(name, {})[part] = np.asarray(curve)[:num_epochs]
         best = self._state.best
         if best is None:
-            params, extra = _evaluated(self._state.states)
+            params, extra = gather(_evaluated(self._state.states))
             epochs = np.full(self._runs, num_epochs)
         else:
-            (params, extra), epochs = best.params, np.asarray(best.epoch)
-        return TrainResult(params, extra, history, params_sha256(self._state), epochs)
+            (params, extra), epochs = gather(best.params), fetch(best.epoch)
+        return TrainResult(params, extra, history, params_sha256(gather(self._state)), epochs)
 
     def _at(self, step: int) -> RunState:
         """Structure, shapes and dtypes of the state at a step."""
@@ -211,6 +208,17 @@ class TrainingLoop:
             for part, shapes in self._shapes.items()
         }
 
+    def _agree(self, pace: Pace, interruption: Deferred) -> "_Piece":
+        """What all processes do next: process 0 has the clock, and any of them the signal."""
+        self._saver.check()
+        values = self._processes.gather(
+            f"step {self._step}",
+            [self._next_piece(pace.num_steps), self._is_due(), interruption.signal_number],
+        )
+        num_steps, is_due, _ = values[0]
+        signals = [signal for _, _, signal in values if signal is not None]
+        return _Piece(num_steps, is_due, signals[0] if signals else None)
+
     def _next_piece(self, num_steps: int) -> int:
         """At most this number of steps, and not beyond the epoch or the next checkpoint."""
         limits = [num_steps, self._length - self._step % self._length]
@@ -223,7 +231,7 @@ class TrainingLoop:
             state=self._state.states, metrics=self._state.metrics, num_steps=num_steps
         )
         offset = self._step % self._length
-        losses = np.asarray(metrics["loss"])[..., offset : offset + num_steps]
+        losses = fetch(metrics["loss"])[..., offset : offset + num_steps]
         losses = losses.reshape(-1, num_steps)
         finite = np.isfinite(losses)
         if not finite.all():
@@ -245,7 +253,7 @@ class TrainingLoop:
         epoch = self._step // self._length
         evaluated = _evaluated(self._state.states)
         validation = self._evaluate(*evaluated)
-        parts = jax.device_get(
+        parts = fetch(
             {"train": training.mean_metrics(self._state.metrics), "validation": validation}
         )
         history = {
@@ -257,7 +265,7 @@ class TrainingLoop:
         }
         best = self._state.best
         if best is not None and self._options.patience is not None:
-            loss = jnp.asarray(validation["loss"])
+            loss = jnp.asarray(parts["validation"]["loss"])
             best = _keep_best(best, evaluated, loss, epoch, self._options.patience)
         self._state = self._state._replace(history=history, best=best)
         self._directory.log(self._metrics_of(epoch))
@@ -280,7 +288,7 @@ class TrainingLoop:
         best, patience = self._state.best, self._options.patience
         if best is None or patience is None:
             return False
-        return bool(jnp.all(training.out_of_patience(best, epoch, patience=patience)))
+        return bool(np.all(fetch(training.out_of_patience(best, epoch, patience=patience))))
 
     def _is_due(self) -> bool:
         every = self._options.checkpoint_every
@@ -292,14 +300,14 @@ class TrainingLoop:
         """Save a checkpoint, unless the parameters are not finite."""
         if self._step == self._saved:
             return
-        finite = np.ravel(_are_finite(self._state.states))
+        finite = np.ravel(fetch(_are_finite(self._state.states)))
         if not finite.all():
             run = int(np.argmin(finite))
             self._diverged("parameters", run, "infinite or nan", self._step)
         loss = self._state.history["validation"].get("loss")
         epoch, offset = divmod(self._step, self._length)
         metric = None if loss is None or offset else float(np.mean(loss[epoch - 1]))
-        self._checkpoints.save(self._step, self._state, metric=metric)
+        self._saver.save(self._step, self._state, metric=metric)
         self._saved, self._last_save = self._step, time.monotonic()
 
 

@@ -13,10 +13,13 @@ from typing import Any
 
 from jaxnet._files import atomic_write, tidy
 from jaxnet.doctor import require_sound_backend
+from jaxnet.hosts import Processes, current
 from jaxnet.runs._lock import LOCK, PID, acquire_lock
 from jaxnet.runs.environment import cache_folder, differences, manifest
 from jaxnet.runs.integrity import file_hashes, verify_run
+from jaxnet.runs.names import new_directory
 from jaxnet.runs.records import HASH, add_hash, flatten, json_values, read_hashed_json, read_json
+from jaxnet.runs.shared import find_run, require_same_run, tell_run
 
 # A run that ended before its `config.json` was written has left nothing else.
 _BEGINNINGS = {LOCK, PID, "figures", "manifest.json"}
@@ -29,7 +32,8 @@ class RunDirectory:
     `manifest.json` (environment) and `config.json` (options) are written when it is made,
     `metrics.jsonl` line by line and `checkpoints/` during training, `summary.json` when the run
     is finished. Use it as a context: it holds a lock, which the operating system releases when the
-    process ends. Made by `RunDirectory.open`.
+    process ends. Made by `RunDirectory.open`. Of several processes (`jaxnet.hosts`) process 0 alone
+    writes; the others see the same directory, and what they write is left out.
 
     Attributes:
         path: the directory, or that of a stage in it.
@@ -39,6 +43,8 @@ class RunDirectory:
         resumed: whether it holds an interrupted or finished run that is continued.
         phases: the values of the option `num_epochs` in the earlier phases of a run that was
             continued for more epochs.
+        processes: the processes that share the run.
+        is_writer: whether this process writes its files.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +65,7 @@ class RunDirectory:
         lock: Any,
         run_path: Path | None = None,
         phases: tuple[int, ...] = (),
+        processes: Processes | None = None,
     ) -> None:
         self.path = path
         self.run_path = path if run_path is None else run_path
@@ -66,6 +73,8 @@ class RunDirectory:
         self.config = dict(config)
         self.resumed = resumed
         self.phases = phases
+        self.processes = current() if processes is None else processes
+        self.is_writer = self.processes.is_first
         self._lock = lock
 
     @classmethod
@@ -103,6 +112,7 @@ class RunDirectory:
         """Make the directory of a new run, or open that of an interrupted or finished one.
 
         The backend is checked first (`jaxnet.doctor`): one that computes wrong sums trains nothing.
+        Inside of `jaxnet.hosts.connect` all processes call it, with the same arguments.
 
         Args:
             path: the directory; None makes `runs/NAME-TIME`.
@@ -128,7 +138,27 @@ class RunDirectory:
             if reserved in options:
                 raise ValueError(f"config: the name {reserved!r} is reserved; rename the option")
         require_sound_backend(cache=cache_folder() / "doctor")
-        current = manifest(data_sha256)
+        processes = current()
+        require_same_run(processes, path, resume, {"experiment": name} | options, data_sha256)
+        if not processes.is_first:
+            found = find_run(processes)
+            path, facts = Path(found["path"]), {"resumed": found["resumed"]}
+            return cls(path, name, options, lock=None, phases=tuple(found["phases"]), **facts)
+        directory = cls._open(path, name, options, manifest(data_sha256), resume)
+        with _released_on_error(directory):
+            facts = {"resumed": directory.resumed, "phases": list(directory.phases)}
+            tell_run(processes, directory.path, facts)
+        return directory
+
+    @classmethod
+    def _open(
+        cls,
+        path: str | os.PathLike[str] | None,
+        name: str,
+        options: dict[str, Any],
+        environment: dict[str, Any],
+        resume: bool | None,
+    ) -> "RunDirectory":
         if resume is None:
             resume = path is not None and (Path(path) / "config.json").exists()
         if resume and path is None:
@@ -138,7 +168,7 @@ class RunDirectory:
             read_hashed_json(path / "config.json")
             directory = cls(path, name, options, resumed=True, lock=acquire_lock(path))
             with _released_on_error(directory):
-                directory._continue(current)
+                directory._continue(environment)
             return directory
         cls.check(path)
         path = new_directory(name) if path is None else Path(path)
@@ -149,7 +179,7 @@ class RunDirectory:
             raise ValueError(f"{path} cannot be made: {error.strerror or error}") from error
         with _released_on_error(directory):
             _require_empty(path)
-            directory.write_json("manifest.json", current | {"started": _now()})
+            directory.write_json("manifest.json", environment | {"started": _now()})
             # Last: a directory with a config is one that can be resumed.
             directory.write_json("config.json", add_hash({"experiment": name} | options))
         return directory
@@ -167,6 +197,8 @@ class RunDirectory:
 
     def close(self) -> None:
         """Release the lock."""
+        if self._lock is None:
+            return
         (self.run_path / PID).unlink(missing_ok=True)
         self._lock.release()
 
@@ -188,7 +220,8 @@ class RunDirectory:
                 f"{', '.join(sorted(_RESERVED_STAGES))}, found {name!r}"
             )
         path = self.path / name
-        path.mkdir(exist_ok=True)
+        if self.is_writer:
+            path.mkdir(exist_ok=True)
         return RunDirectory(
             path,
             self.name,
@@ -197,6 +230,7 @@ class RunDirectory:
             lock=self._lock,
             run_path=self.run_path,
             phases=self.phases,
+            processes=self.processes,
         )
 
     def write_log(self, records: list[dict[str, Any]]) -> None:
@@ -205,12 +239,16 @@ class RunDirectory:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to `metrics.jsonl`."""
+        if not self.is_writer:
+            return
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
 
     def save_figure(self, name: str, figure: Any) -> None:
         """Write a Matplotlib figure to `figures/NAME.png`."""
+        if not self.is_writer:
+            return
         (self.path / "figures").mkdir(exist_ok=True)
         figure.savefig(self.path / "figures" / f"{name}.png", dpi=120, bbox_inches="tight")
 
@@ -223,7 +261,8 @@ class RunDirectory:
         Returns:
             The summary with `files_sha256`, which `jaxnet.runs.verify_run` checks.
         """
-        summary = {**summary, "files_sha256": file_hashes(self.path)}
+        hashes = self.processes.from_first("files", lambda: file_hashes(self.path))
+        summary = {**summary, "files_sha256": hashes}
         self.write_json("summary.json", add_hash(summary))
         return summary
 
@@ -233,6 +272,8 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write text to the file of this name, whole or not at all."""
+        if not self.is_writer:
+            return
         with atomic_write(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -300,35 +341,6 @@ def _require_empty(path: Path) -> None:
             f"{path} already holds {others[0]}, perhaps another run; name a new or empty "
             "directory, or continue an interrupted run (resume)"
         )
-
-
-def new_directory(name: str) -> Path:
-    """Make a new directory `runs/NAME-TIME`; a number is appended where it exists.
-
-    Args:
-        name: what it begins with.
-
-    Returns:
-        Its path, relative to the working directory.
-
-    Raises:
-        ValueError: it cannot be made.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-    ...     new_directory("example").name.startswith("example-")
-    True
-    """
-    base = Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    candidate, number = base, 2
-    while True:
-        try:
-            candidate.mkdir(parents=True)
-            return candidate
-        except FileExistsError:
-            candidate, number = base.with_name(f"{base.name}-{number}"), number + 1
-        except OSError as error:
-            raise ValueError(f"{candidate} cannot be made: {error.strerror}") from error
 
 
 def _now() -> str:

@@ -110,6 +110,7 @@ def manifest(data_sha256: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device_name(),
         "num_devices": jax.device_count(),
+        "num_processes": jax.process_count(),
         "num_threads": available_threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "x64": bool(jax.config.values["jax_enable_x64"]),

@@ -34,8 +34,14 @@ class TrainingRecord:
         self._directory = directory
         self._num_epochs = num_epochs
         self._options = json_values(options)
-        self.exists = directory.resumed and (directory.path / _FILE).exists()
-        recorded = read_json(directory.path / _FILE) if self.exists else {}
+        file = directory.path / _FILE
+
+        def read() -> dict[str, Any] | None:
+            return read_json(file) if directory.resumed and file.exists() else None
+
+        recorded = directory.processes.from_first("training", read)
+        self.exists = recorded is not None
+        recorded = recorded or {}
         self.phases: tuple[int, ...] = tuple(recorded.get("phases", ()))
         self._recorded_epochs = int(recorded.get("num_epochs", num_epochs))
         if not self.exists:
@@ -72,9 +78,11 @@ class TrainingRecord:
             )
         self.phases = (*self.phases, before)
         # A run with a summary is a finished one.
-        (self._directory.run_path / "summary.json").unlink(missing_ok=True)
+        if self._directory.is_writer:
+            (self._directory.run_path / "summary.json").unlink(missing_ok=True)
         self._write()
-        print(f"continuing the finished training from epoch {before} to {now}", flush=True)
+        if self._directory.is_writer:
+            print(f"continuing the finished training from epoch {before} to {now}", flush=True)
 
     def _write(self) -> None:
         content = {"num_epochs": self._num_epochs, "phases": list(self.phases)} | self._options
@@ -94,7 +102,8 @@ def describe_batches(batches: Any) -> str:
     '64'
     """
     if isinstance(batches, HostData):
-        return f"HostData(steps_per_epoch={batches.steps_per_epoch})"
+        described = f", {batches.description}" if batches.description else ""
+        return f"HostData(steps_per_epoch={batches.steps_per_epoch}{described})"
     if isinstance(batches, int) or dataclasses.is_dataclass(batches):
         return repr(batches)
     return type(batches).__qualname__

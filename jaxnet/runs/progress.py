@@ -23,6 +23,7 @@ class Progress:
         examples_per_step: examples of one step, over all runs of a batch; None shows the rate in
             steps.
         start: steps that were taken before, by a run that is resumed.
+        is_shown: False shows nothing, such as on other processes than the first.
 
     >>> with Progress(1, 10, 64) as progress:
     ...     progress.epoch(10, {"train": {"loss": np.array(0.5)}})  # doctest: +ELLIPSIS
@@ -36,13 +37,17 @@ class Progress:
         examples_per_step: int | None = None,
         *,
         start: int = 0,
+        is_shown: bool = True,
     ) -> None:
+        self._is_shown = is_shown
         self._num_epochs = num_epochs
         self._length = steps_per_epoch
         self._examples_per_step = examples_per_step or 1
         self._unit = "examples" if examples_per_step else "steps"
         self._metrics = ""
-        self._bar = _bar(num_epochs * steps_per_epoch, start) if sys.stdout.isatty() else None
+        self._bar = (
+            _bar(num_epochs * steps_per_epoch, start) if is_shown and sys.stdout.isatty() else None
+        )
         self._last_line = time.monotonic()
         # The first report includes compilation, and predicts nothing about later ones.
         self._first: tuple[int, float] | None = None
@@ -88,6 +93,8 @@ class Progress:
         self._epoch = (step, time.monotonic())
 
     def _show(self, step: int, seconds_between_lines: float) -> None:
+        if not self._is_shown:
+            return
         now = time.monotonic()
         first_step, first_time = self._first or self._epoch
         steps_left = self._num_epochs * self._length - step

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Key, PyTree
 
+from jaxnet._global_arrays import gather
 from jaxnet.checkpoint import export_params, params_sha256
 from jaxnet.runs._loop import Evaluate
 from jaxnet.runs.directory import RunDirectory
@@ -39,7 +40,8 @@ class Run:
 
     def __init__(self, directory: RunDirectory, options: TrainOptions) -> None:
         self.directory = directory
-        self.is_finished = (directory.path / "summary.json").exists()
+        finished = directory.path / "summary.json"
+        self.is_finished = directory.processes.from_first("finished", finished.exists)
         self._options = options
         self._results: dict[str, TrainResult] = {}
         self._context = contextlib.ExitStack()
@@ -124,7 +126,9 @@ class Run:
             OSError: it cannot be written.
         """
         path = self.directory.path / f"{name}.safetensors"
-        export_params(path, params)
+        params = gather(params)
+        if self.directory.is_writer:
+            export_params(path, params)
         return path
 
     def finish(self, **metrics: ArrayLike) -> dict[str, Any]:
@@ -137,10 +141,14 @@ class Run:
             The summary: the metrics, a hash of the parameters and of the complete state of each
             training, the device and the time. That of a run that was finished before stays.
         """
-        path = self.directory.path / "summary.json"
-        if path.exists():
-            print(f"the run is finished: {path}", flush=True)
-            return read_hashed_json(path)
+        path, processes = self.directory.path / "summary.json", self.directory.processes
+        recorded = processes.from_first(
+            "summary", lambda: read_hashed_json(path) if path.exists() else None
+        )
+        if recorded is not None:
+            if self.directory.is_writer:
+                print(f"the run is finished: {path}", flush=True)
+            return recorded
         summary = {
             "experiment": self.directory.name,
             "metrics": {name: np.asarray(value).tolist() for name, value in metrics.items()},

@@ -75,7 +75,8 @@ def train_stages(
     results: tuple[TrainResult, ...] = ()
     for index, (stage, stage_options) in enumerate(zip(stages, each, strict=True)):
         previous = tuple(result.params for result in results)
-        print(f"stage {stage.name}", flush=True)
+        if directory.is_writer:
+            print(f"stage {stage.name}", flush=True)
         states = _start(stage, index, keys, previous, is_batch=is_batch)
         stage_data = _data(stage, previous, data, is_batch=is_batch)
         is_per_run = is_batch and stage.data is not None

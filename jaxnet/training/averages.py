@@ -27,6 +27,18 @@ class Averaged(NamedTuple):
     extra: PyTree[Any]
 
 
+class Member(NamedTuple):
+    """The `extra` of a member of a population.
+
+    Attributes:
+        settings: the numbers that are its own, such as a learning rate.
+        extra: the state of its learner.
+    """
+
+    settings: dict[str, PyTree[Any]]
+    extra: PyTree[Any]
+
+
 def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
     """Keep an exponential moving average of the parameters, which `evaluation_params` returns.
 
@@ -104,13 +116,16 @@ def evaluation_params(state: TrainState) -> Params:
         return state.extra.best.params[0]
     if isinstance(state.extra, Averaged):
         return state.extra.average
+    if isinstance(state.extra, Member):
+        return evaluation_params(state._replace(extra=state.extra.extra))
     return optimizer_evaluation_params(state.params, state.optimizer_state)
 
 
 def evaluation_extra(state: TrainState) -> PyTree[Any]:
     """The state of the objective, without what transformations of learners keep beside it.
 
-    After early stopping it is that of the best parameters.
+    After early stopping it is that of the best parameters. Of a member of a population it is a
+    `Member` with its settings.
 
     With batch normalization `(evaluation_params(state), evaluation_extra(state))` are the
     parameters of `network.evaluation`.
@@ -127,6 +142,10 @@ def evaluation_extra(state: TrainState) -> PyTree[Any]:
     """
     if isinstance(state.extra, EarlyStopped):
         return state.extra.best.params[1]
+    if isinstance(state.extra, Member):
+        # What is evaluated depends on the settings.
+        inner = evaluation_extra(state._replace(extra=state.extra.extra))
+        return Member(state.extra.settings, inner)
     extra = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
     return extra.extra if isinstance(extra, LossScaled) else extra
 
@@ -145,6 +164,9 @@ def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
     >>> replace_extra(state, 4).extra
     Averaged(average={}, extra=4)
     """
+    if isinstance(state.extra, Member):
+        inner = replace_extra(state._replace(extra=state.extra.extra), extra.extra)
+        return state._replace(extra=Member(extra.settings, inner.extra))
     outer = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
     if isinstance(outer, LossScaled):
         extra = outer._replace(extra=extra)

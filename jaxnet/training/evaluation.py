@@ -1,17 +1,20 @@
 """Loss and metrics of an objective over a whole data set, in batches."""
 
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
 from jaxnet._checks import require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
+from jaxnet.training._placement import DATA, data_mesh
 from jaxnet.training.batches import num_examples
 from jaxnet.typing import AnyObjective, Metrics, Params, StatefulObjective
 
@@ -30,6 +33,9 @@ def evaluate(
     its number of examples, or the sum of its weights. For means over examples that is the weighted
     mean over the data set, whatever the batch size; the last batch holds the examples that are
     left. It compiles once for an objective and shapes of data.
+
+    With data on a mesh of devices, by `shard_examples` or `replicate`, each device computes batches
+    of its part of the examples, and the sums are reduced.
 
     Args:
         objective: an objective, with or without state.
@@ -65,7 +71,7 @@ def evaluate(
         )
     stateful = isinstance(objective, StatefulObjective)
     apply = objective.apply if stateful else objective
-    run = compiled_for(apply, _evaluate, stateful, operator.index(batch_size))
+    run = compiled_for(apply, _evaluate, stateful, operator.index(batch_size), data_mesh(data))
     return run(params, data, key)
 
 
@@ -73,10 +79,56 @@ def _evaluate(
     apply: Callable[..., Any],
     stateful: bool,
     batch_size: int,
+    mesh: Any,
     params: Params,
     data: PyTree[Any],
     key: Array | None,
 ) -> Metrics:
+    length = num_examples(data)
+    num_devices = 1 if mesh is None else mesh.shape[DATA]
+    weighted_sums = functools.partial(_weighted_sums, apply, stateful, batch_size)
+    num_spread, first = length - length % num_devices, 0
+    parts = []
+    if num_spread and mesh is not None:
+
+        def on_device(params: Params, data: PyTree[Any], key: Any) -> tuple[Array, Metrics]:
+            start = jax.lax.axis_index(DATA) * -(-num_spread // num_devices // batch_size)
+            return jax.lax.psum(weighted_sums(params, data, key, start), DATA)
+
+        spread_data = jax.tree.map(lambda leaf: leaf[:num_spread], data)
+        run = jax.shard_map(
+            on_device,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(DATA), PartitionSpec()),
+            out_specs=PartitionSpec(),
+            axis_names={DATA},
+            check_vma=False,
+        )
+        parts.append(run(params, spread_data, key))
+        first = num_devices * -(-num_spread // num_devices // batch_size)
+        # The examples that are left, fewer than devices, are computed on each.
+        data = jax.tree.map(lambda leaf: leaf[num_spread:], data)
+    if mesh is None or num_spread < length:
+        parts.append(weighted_sums(params, data, key, first))
+    total, sums = jax.tree.map(lambda *leaves: sum(leaves), *parts)
+    total = jnp.where(total > 0, total, 1)
+    return jax.tree.map(lambda leaf: leaf / total.astype(leaf.dtype), sums)
+
+
+def _weighted_sums(
+    apply: Callable[..., Any],
+    stateful: bool,
+    batch_size: int,
+    params: Params,
+    data: PyTree[Any],
+    key: Array | None,
+    first: Array | int,
+) -> tuple[Array, Metrics]:
+    """The weight of all batches, and the sums of their metrics times it.
+
+    Args:
+        first: the number of the first batch, for its key.
+    """
     num_whole, num_left = divmod(num_examples(data), batch_size)
 
     def weighted(start: Array | int, size: int, index: Array | int) -> tuple[Array, Metrics]:
@@ -84,7 +136,7 @@ def _evaluate(
         batch = jax.tree.map(
             lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size, axis=0), data
         )
-        batch_key = None if key is None else jax.random.fold_in(key, index)
+        batch_key = None if key is None else jax.random.fold_in(key, first + index)
         if stateful:
             loss, (_, metrics) = apply(*params, batch, batch_key)
         else:
@@ -106,6 +158,4 @@ def _evaluate(
         parts.append(jax.tree.map(lambda leaf: leaf.sum(axis=0), batches))
     if num_left:
         parts.append(weighted(num_whole * batch_size, num_left, num_whole))
-    total, sums = jax.tree.map(lambda *leaves: sum(leaves), *parts)
-    total = jnp.where(total > 0, total, 1)
-    return jax.tree.map(lambda leaf: leaf / total.astype(leaf.dtype), sums)
+    return jax.tree.map(lambda *leaves: sum(leaves), *parts)

@@ -7,12 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, PyTree, Shaped
 
 from jaxnet._checks import require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.training._explicit import explicit_sharding, joined, on_mesh_of
+from jaxnet.training._placement import DATA, data_mesh
 from jaxnet.training.batches import take_examples
 from jaxnet.typing import Params
 
@@ -29,6 +31,9 @@ def predict(
     The size of a batch decides the last bits of a matrix product, so one fixed size makes the
     output for an example the same in every call with it, whatever else is predicted beside it. It
     compiles once for an `apply`, a slice of a chain included, and shapes of inputs.
+
+    With inputs on a mesh of devices, by `shard_examples` or `replicate`, each device computes
+    batches of its part of the examples, and the outputs are spread over `data`.
 
     Args:
         apply: `apply(params, x)` in evaluation mode, such as `network.apply`.
@@ -58,11 +63,36 @@ def predict(
             "predict: all arrays of x must have the same first axis, which counts the examples, "
             f"found shapes {shapes}"
         )
-    run = compiled_for(apply, _predict, operator.index(batch_size))
+    run = compiled_for(apply, _predict, operator.index(batch_size), data_mesh(x))
     return run(on_mesh_of(x, params), x)
 
 
 def _predict(
+    apply: Callable[[Params, Any], Any],
+    batch_size: int,
+    mesh: Any,
+    params: Params,
+    x: PyTree[Array],
+) -> PyTree[Array]:
+    length = len(jax.tree.leaves(x)[0])
+    if mesh is None or length == 0:
+        return _predict_local(apply, batch_size, params, x)
+    # Each device computes batches of its own examples, whose size and bits are those of one device.
+    # Examples are added where the devices do not divide them.
+    missing = -length % mesh.shape[DATA]
+    x = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)), x)
+    outputs = jax.shard_map(
+        functools.partial(_predict_local, apply, batch_size),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(DATA)),
+        out_specs=PartitionSpec(DATA),
+        axis_names={DATA},
+        check_vma=False,
+    )(params, x)
+    return jax.tree.map(lambda leaf: leaf[:length], outputs) if missing else outputs
+
+
+def _predict_local(
     apply: Callable[[Params, Any], Any], batch_size: int, params: Params, x: PyTree[Array]
 ) -> PyTree[Array]:
     length = len(jax.tree.leaves(x)[0])

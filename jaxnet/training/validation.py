@@ -10,6 +10,7 @@ from jaxtyping import Array, Key, PyTree
 from jaxnet._checks import require_positive
 from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
+from jaxnet.training._placement import data_mesh, on_mesh
 from jaxnet.training.averages import evaluation_extra, evaluation_params
 from jaxnet.training.early_stopping import Best, EarlyStopped, init_best, keep_best, out_of_patience
 from jaxnet.training.evaluation import evaluate
@@ -253,7 +254,8 @@ def validate_runs(
     objective = validation.objective
     stateful = isinstance(objective, StatefulObjective)
     apply = objective.apply if stateful else objective
-    options = stateful, validation.batch_size, validation.patience, per_run
+    mesh = data_mesh(validation.data)
+    options = stateful, validation.batch_size, validation.patience, per_run, mesh
     run = compiled_for(apply, _validate_runs, *options)
     return run(state, best, epoch, validation.data, validation.key)
 
@@ -264,6 +266,7 @@ def _validate_runs(
     batch_size: int,
     patience: int | None,
     per_run: bool,
+    mesh: Any,
     state: TrainState,
     best: Best | None,
     epoch: Array,
@@ -280,7 +283,8 @@ def _validate_runs(
         return metrics, _improve(best, state, metrics, epoch, patience)
 
     axes = (0, 0, 0 if per_run else None)
-    return over_runs(validate_one, state.step.ndim, axes)(state, best, data)
+    with on_mesh(mesh):
+        return over_runs(validate_one, state.step.ndim, axes)(state, best, data)
 
 
 def with_best(state: TrainState, best: Best | None) -> TrainState:

@@ -258,6 +258,8 @@ LEARNERS = _learners()
 BATCHES = {
     "shuffled": (jn.training.shuffled(4), LABELS),
     "shuffled_shards": (jn.training.shuffled(4, num_shards=2), LABELS),
+    "index_shuffled": (jn.training.index_shuffled(4), LABELS),
+    "index_shuffled_blocks": (jn.training.index_shuffled(4, blocks=3, window=2), LABELS),
     "in_order": (jn.training.in_order(2, length=2), LABELS),
     "balanced": (jn.training.balanced(4, num_classes=4), LABELS),
     "side_by_side": (

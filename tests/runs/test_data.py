@@ -68,7 +68,7 @@ def test_dec_compiles_no_data_and_frees_them(tmp_path, monkeypatch):
     monkeypatch.setattr(driver, "compiled_for", recorded)
     before = live_bytes()
     result = dec_run(tmp_path / "run", x)
-    assert sorted(programs) == ["_advance", "_apply_hook"]
+    assert sorted(programs) == ["apply_hook_to_runs", "take_steps_of_runs"]
     # A constant is written with two characters for each byte.
     assert max(map(len, programs.values())) < MEGABYTE
     assert np.isfinite(result.history["loss"]["train"]).all()
