@@ -17,7 +17,7 @@ from jaxnet._data import as_arrays
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.members import in_member_order, take_members
 from jaxnet.training.population import Group, Population
-from jaxnet.training.pure import fit_state
+from jaxnet.training.pure import Program, fit_state
 from jaxnet.training.sharding import RUN, replicate, shard_runs
 from jaxnet.training.state import TrainState
 from jaxnet.training.validation import Validation, require_validation
@@ -111,7 +111,9 @@ def _fit_group(
     num_chunks = -(-num_members // (size * num_devices))
     size = -(-num_members // (num_chunks * num_devices)) * num_devices
     static = None if validation is None else validation._replace(data=(), key=None)
-    run = compiled_for(group.learner.step, _fit_members, source, num_epochs, static)
+    program = Program(source, num_epochs, validation=static)
+    run = compiled_for(group.learner.step, _fit_members, program)
+    position = int(group.states.step[0])
     examples = () if validation is None else (validation.data, validation.key)
     states, histories = [], []
     for start in range(0, num_members, size):
@@ -119,7 +121,7 @@ def _fit_group(
         places = np.arange(start, start + size) % num_members
         chunk = take_members(group.states, places)
         chunk = chunk if mesh is None else shard_runs(chunk, mesh)
-        state, history = run(chunk, data, *examples)
+        state, history = run(chunk, position, data, *examples)
         states.append(state)
         histories.append(history)
     join = functools.partial(_join, num_members)
@@ -128,20 +130,18 @@ def _fit_group(
 
 def _fit_members(
     step: Callable[..., Any],
-    source: Batches,
-    num_epochs: int,
-    validation: Validation | None,
+    program: Program,
     states: TrainState,
+    position: Array | int,
     data: PyTree[Any],
     *examples: Any,
 ) -> tuple[TrainState, Metrics]:
-    # All members have taken the same number of steps. Where it is one number, what depends on it
-    # alone, such as an order of the examples that is shared, is computed once for all.
-    position = states.step[0]
+    # All members have taken the same number of steps. As one number, what depends on it alone,
+    # such as an order of the examples that is shared, is computed once for all.
+    position = jnp.asarray(position, states.step.dtype)
 
     def run(state: TrainState) -> tuple[TrainState, Metrics]:
-        state = state._replace(step=position)
-        return fit_state(step, source, num_epochs, validation, state, data, *examples)
+        return fit_state(step, program, state._replace(step=position), data, *examples)
 
     return jax.vmap(run)(states._replace(step=()))
 

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,47 +85,56 @@ def fit(
     source.num_steps(data)
     # `init` is not a part of the program, which may serve other first states.
     state = on_mesh_of(data, learner.init(key))
+    program = Program(source, num_epochs, scheduled)
     if validation is None:
-        static = data_mesh(data), source, num_epochs, None
-        run = compiled_for(learner.step, _fit_on_mesh, *static, hooks=scheduled)
+        run = compiled_for(learner.step, _fit_on_mesh, program, data_mesh(data))
         return run(state, data)
     require_validation("fit", validation)
     examples = as_arrays("fit", "validation.data", validation.data)
-    without_data = validation._replace(data=(), key=None)
-    static = data_mesh(data, examples), source, num_epochs, without_data
-    run = compiled_for(learner.step, _fit_on_mesh, *static, hooks=scheduled)
+    program = program._replace(validation=validation._replace(data=(), key=None))
+    run = compiled_for(learner.step, _fit_on_mesh, program, data_mesh(data, examples))
     return run(state, data, examples, validation.key)
 
 
+class Program(NamedTuple):
+    """What is static of a run: hashable, an argument of `compiled_for`.
+
+    Attributes:
+        batches: the source of batches.
+        num_epochs: passes over the data.
+        hooks: scheduled hooks, for a state at step 0.
+        validation: without its data and key.
+    """
+
+    batches: Batches
+    num_epochs: int
+    hooks: tuple[ScheduledHook, ...] = ()
+    validation: Validation | None = None
+
+
 def _fit_on_mesh(
-    step: Callable[..., Any], mesh: Any, *arguments: Any, hooks: tuple[ScheduledHook, ...]
+    step: Callable[..., Any], program: Program, mesh: Any, *arguments: Any
 ) -> tuple[TrainState, Metrics]:
     """`fit_state`, whose hooks and validation spread their examples over the devices of a mesh."""
     with on_mesh(mesh):
-        return fit_state(step, *arguments, hooks=hooks)
+        return fit_state(step, program, *arguments)
 
 
 def fit_state(
     step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
-    batches: Batches,
-    num_epochs: int,
-    validation: Validation | None,
+    program: Program,
     state: TrainState,
     data: PyTree[Any],
     *validation_data: Any,
-    hooks: tuple[ScheduledHook, ...] = (),
 ) -> tuple[TrainState, Metrics]:
     """Train from a state: the program of `fit`.
 
     Args:
         step: of a learner.
-        batches: the source of batches.
-        num_epochs: passes over the data.
-        validation: without its data and key.
+        program: what is static.
         state: where to start.
         data: arrays that share their first axis.
         validation_data: the data and the key of the validation.
-        hooks: scheduled hooks, for a state at step 0.
 
     Returns:
         As `fit`.
@@ -133,12 +142,13 @@ def fit_state(
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(2, 1)
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
-    >>> data, batches = {"x": jnp.ones((4, 2)), "y": jnp.ones(4)}, jn.training.shuffled(2)
-    >>> state = learner.init(jax.random.key(0))
-    >>> state, history = fit_state(learner.step, batches, 3, None, state, data)
+    >>> data = {"x": jnp.ones((4, 2)), "y": jnp.ones(4)}
+    >>> program = Program(jn.training.shuffled(2), num_epochs=3)
+    >>> state, history = fit_state(learner.step, program, learner.init(jax.random.key(0)), data)
     >>> int(state.step), history["loss"].shape
     (6, (3,))
     """
+    batches, num_epochs, hooks, validation = program
 
     def epoch(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
         if hooks:

@@ -65,7 +65,7 @@ def weight_examples(learner: Learner, weight: Float[Array, " examples"]) -> Lear
     Raises:
         ValueError: (of `step`) a batch without `row`.
 
-    >>> import jaxnet as jn, optax
+    >>> import jax.numpy as jnp, jaxnet as jn, optax
     >>> network = jn.dense(1, 1)
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
     >>> learner = weight_examples(learner, jnp.array([1.0, 0.0]))
