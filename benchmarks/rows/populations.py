@@ -194,14 +194,9 @@ def scikit_learn(num_epochs: int) -> dict[str, Any]:
     warnings.simplefilter("ignore", ConvergenceWarning)
     images, seconds = digits(), []
     for sizes, solver in itertools.product(SIZES, ("adam", "sgd")):
-        network = MLPClassifier(
-            sizes,
-            solver=solver,
-            batch_size=BATCH_SIZE,
-            max_iter=num_epochs,
-            tol=0.0,
-            random_state=0,
-        )
+        options: dict[str, Any] = {"solver": solver, "batch_size": BATCH_SIZE, "tol": 0.0}
+        options |= {"max_iter": num_epochs, "random_state": 0}
+        network = MLPClassifier(sizes, **options)
         seconds.append(_seconds(lambda network=network: network.fit(images.x, images.y)))
     return {"milliseconds": round(1000 * float(np.mean(seconds)), 2)}
 
