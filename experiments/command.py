@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,30 @@ from jaxnet.doctor import UnsoundBackendError
 from jaxnet.runs import RunDirectory, device_name, fix_environment, verify_run
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
 
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@contextlib.contextmanager
+def count_programs() -> Iterator[list[float]]:
+    """The seconds that each program took to compile inside.
+
+    >>> with count_programs() as programs:
+    ...     _ = jax.jit(lambda x: 2 * x + 1)(1.0)
+    >>> len(programs) > 0
+    True
+    """
+    programs: list[float] = []
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == _COMPILED:
+            programs.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield programs
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
 
 @contextlib.contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
@@ -33,7 +58,7 @@ def stopwatch() -> Iterator[dict[str, float]]:
     seconds = {"compile": 0.0}
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
+        if event == _COMPILED:
             seconds["compile"] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -153,7 +178,8 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
     """
     try:
         with immediate_interruption():
-            config = parse(command, sys.argv[1:] if arguments is None else arguments)
+            read = getattr(command, "read_arguments", functools.partial(parse, command))
+            config = read(sys.argv[1:] if arguments is None else arguments)
             if isinstance(config, RunOptions):
                 fix_environment(config.num_threads)
                 if config.resume is not None and is_finished(config, config.resume):

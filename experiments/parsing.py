@@ -72,7 +72,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     method, rest = _take_method(config_class, list(arguments))
     default, recorded = None, None
     if issubclass(config_class, RunOptions):
-        first, _ = _read(_First, rest, return_unknown_args=True, add_help=False)
+        first, _ = read_options(_First, rest, return_unknown_args=True, add_help=False)
         given = {
             name: value
             for name, value in vars(first).items()
@@ -84,6 +84,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
                 "leave one of the two out"
             )
         if first.resume is not None:
+            require_own_run(first.resume)
             recorded = recorded_config(config_class, first.resume)
             default = dataclasses.replace(recorded, resume=first.resume)
             if first.data is not None and getattr(recorded, "data", None) is None:
@@ -94,7 +95,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
         elif hasattr(command, "recipe"):
             default = configure(command, method, **given)
     program = f"python -m experiments.{config_class.experiment}"  # pyright: ignore[reportAttributeAccessIssue]
-    config = _read(
+    config = read_options(
         tyro.conf.AvoidSubcommands[tyro.conf.OmitArgPrefixes[config_class]],
         rest,
         **({} if default is None else {"default": default}),
@@ -136,6 +137,24 @@ def recorded_config(config_class: type[Config], path: Path) -> Config:
         ) from error
 
 
+def require_own_run(path: Path) -> None:
+    """Raise where a directory holds the winner of a sweep, which is part of that run.
+
+    Args:
+        path: a run directory.
+
+    Raises:
+        ValueError: it does; names the run.
+    """
+    above = path.absolute().parent / "config.json"
+    is_part = path.name == "winner" and above.exists()
+    if is_part and read_hashed_json(above).get("experiment") == "sweep":
+        raise ValueError(
+            f"{path} holds the winner of a sweep and was trained with other trials; name the "
+            f"sweep, {above.parent}"
+        )
+
+
 def _take_method(config_class: type[Options], arguments: list[str]) -> tuple[str | None, list[str]]:
     """The method at the beginning of a command line, and the rest."""
     known = options.methods(config_class)
@@ -168,8 +187,14 @@ def _description(config_class: type[Options]) -> str:
     return text
 
 
-def _read(kind: Any, arguments: Sequence[str], **settings: Any) -> Any:
-    """`tyro.cli`, whose error becomes a ValueError with a message of one line."""
+def read_options(kind: Any, arguments: Sequence[str], **settings: Any) -> Any:
+    """`tyro.cli`, whose error becomes a ValueError with a message of one line.
+
+    Args:
+        kind: the class of the options.
+        arguments: the command line.
+        settings: of `tyro.cli`.
+    """
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):

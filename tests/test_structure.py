@@ -33,6 +33,7 @@ LAYERS = (
     ("autoencoders", "boltzmann", "clustering", "anomaly"),
     ("checkpoint",),
     ("doctor",),
+    ("search",),
     ("runs", "estimators"),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -17,6 +17,7 @@ from experiments.classification.config import (
 )
 from experiments.data import Inputs
 from experiments.training import config_optimizer
+from jaxnet._checks import is_zero
 
 # Models of sequences of any length.
 SEQUENTIAL = (Rnn, Conv1d, WordRecognizer, BagOfEmbeddings)
@@ -102,6 +103,6 @@ def build_learner(
         objective = jn.binary_classification(network)
     else:
         objective = jn.classification(network, label_smoothing=config.label_smoothing)
-    if config.l2_weight:
+    if not is_zero(config.l2_weight):
         objective = jn.with_l2(objective, config.l2_weight)
     return jn.gradient_learner(network.init, objective, config_optimizer(config, num_train))
