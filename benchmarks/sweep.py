@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def _sweep(dataset: str, options: Sequence[str]) -> tuple[dict[str, Any], float]
         return json.loads((out / "summary.json").read_text(encoding="utf-8")), seconds
 
 
-def _peer(dataset: str, num_trials: int, num_epochs: int, python: Path) -> Mapping[str, Any]:
+def _peer(dataset: str, num_trials: int, num_epochs: int, python: Path) -> dict[str, Any]:
     from experiments.classification import experiment as classification
     from experiments.protocol import configure
 

@@ -32,7 +32,8 @@ def shared_configs(configs: Sequence[Config], names: Collection[str]) -> list[Sh
 
     Args:
         configs: configs that are checked.
-        names: options that may be traced; those that are None, or no real number, stay.
+        names: options that are traced; those that are None, or no real number, stay. So do all
+            others, since a network whose rate of dropout is known to be 0 has no such layer.
 
     Returns:
         One for each config; those of configs that differ in numbers alone have equal configs.

@@ -84,7 +84,9 @@ def run(config: Config) -> dict[str, Any]:
         seconds = watches.enter_context(stopwatch())
         programs = watches.enter_context(count_programs())
         # Before anything is written: groups whose options do not fit are found here.
-        trials = Trials(task, configs, module.TRACED, population_keys(config, len(samples)))
+        # Other numbers stay known, so that a rate of 0 leaves out what it multiplies.
+        traced = [name for name in space if name in module.TRACED]
+        trials = Trials(task, configs, traced, population_keys(config, len(samples)))
         with open_directory(config, task.dataset.sha256) as directory:
             if config.strategy == "pbt":
                 outcome = run_population(trials, config, space, directory, module.SCORE)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from jaxnet.runs import RunDirectory
 from jaxnet.search import Sample, Space
 
 Rows = list[tuple[str, ...]]
+_EXPECTED = "Expected best of n trials, on validation data"
 # A forest that is fitted to fewer says nothing.
 _FEWEST_FOR_IMPORTANCE = 8
 
@@ -74,9 +75,7 @@ class Report:
         expected = None
         notes = [*tested["notes"], *self._notes()]
         if not self._evolves:
-            tables["Expected best of n trials, on validation data"], *expected = expected_table(
-                outcome, score
-            )
+            tables[_EXPECTED], expected = expected_table(outcome, score)
             importance = importance_table(self._space, self._samples, outcome, score, config.seed)
             if importance is not None:
                 tables["Importance of the settings, after the first rung"] = importance
@@ -208,14 +207,22 @@ def finite_scores(results: Mapping[int, Result], score: Score) -> np.ndarray | N
     return np.where(np.isnan(values), np.nanmin(values), values)
 
 
-def expected_table(
-    outcome: Outcome, score: Score
-) -> tuple[Rows, np.ndarray, np.ndarray, tuple[float, float]]:
+class Expected(NamedTuple):
     """The expected best of n trials on validation data.
 
-    Returns:
-        Rows, means and deviations for all n, and the smallest and largest result.
+    Attributes:
+        mean: for n = 1, 2, ...
+        std: of the best of n.
+        limits: the smallest and the largest result.
     """
+
+    mean: np.ndarray
+    std: np.ndarray
+    limits: tuple[float, float]
+
+
+def expected_table(outcome: Outcome, score: Score) -> tuple[Rows, Expected]:
+    """The expected best of n trials as rows, for some n, and for all."""
     values = finite_scores(outcome.last, score)
     assert values is not None
     mean, std = search.expected_maximum(values)
@@ -225,7 +232,7 @@ def expected_table(
     rows: Rows = [("trials", f"expected best {name}", "standard deviation")]
     numbers = sorted({min(2**power, len(mean)) for power in range(len(mean).bit_length() + 1)})
     rows += [(str(n), f"{mean[n - 1]:.4f}", f"{std[n - 1]:.4f}") for n in numbers]
-    return rows, mean, std, (float(values.min()), float(values.max()))
+    return rows, Expected(mean, std, (float(values.min()), float(values.max())))
 
 
 def importance_table(
@@ -261,7 +268,7 @@ def draw(
     samples: Sequence[Sample],
     outcome: Outcome,
     score: Score,
-    expected: Sequence[Any] | None,
+    expected: Expected | None,
 ) -> dict[str, str]:
     """Draw the figures; returns their captions."""
     captions: dict[str, str] = {}

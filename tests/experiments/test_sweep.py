@@ -11,6 +11,7 @@ import polars
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
+import jaxnet as jn
 from experiments import predict, replay
 from experiments.classification import experiment as classification
 from experiments.classification.config import Config as Classification
@@ -25,6 +26,7 @@ from experiments.sweep.reading import read_arguments
 from experiments.sweep.settings import parse_space, trial_config
 from experiments.sweep.strategies import population_keys
 from experiments.sweep.trials import Trials
+from experiments.training import batch_size, seed_keys
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs
 
@@ -129,7 +131,7 @@ def test_a_sweep_that_was_cut_ends_the_same_and_a_finished_one_is_left(finished,
         assert message in capsys.readouterr().err
 
 
-def test_a_trial_is_the_run_of_its_settings(tmp_path):
+def test_a_trial_is_the_run_of_its_settings():
     """The same keys, data, order and schedule as of the experiment by itself."""
     base = configure(classification, dataset="iris", num_seeds=2, num_epochs=3, patience=None)
     settings = [
@@ -140,17 +142,8 @@ def test_a_trial_is_the_run_of_its_settings(tmp_path):
     configs = [trial_config(task.config, each) for each in settings]
     options = read_arguments(["classification", "--dataset", "iris", "--num-seeds", "2"])
     keys = population_keys(options, 2)
-    trials = Trials(task, configs, classification.TRACED, keys)
-    assert len(trials.groups) == 1
-
-    class Stage:
-        """A stage is not needed to train."""
-
-    learner = trials.groups[0].learner
-    states = trials.groups[0].states
-    import jaxnet as jn
-    from experiments.training import batch_size, seed_keys
-
+    [group] = Trials(task, configs, list(settings[0]), keys).groups
+    learner, states = group.learner, group.states
     size = batch_size(base, task.num_train)
     run = jn.epochs(learner, states, task.data, batch_size=size)
     for _ in range(3):
@@ -162,9 +155,8 @@ def test_a_trial_is_the_run_of_its_settings(tmp_path):
         for _ in range(3):
             alone, _ = next(run)
         mine = jax.tree.map(lambda leaf, t=trial: leaf[2 * t : 2 * t + 2], states.params)
-        for leaf, expected in zip(
-            jax.tree.leaves(mine), jax.tree.leaves(alone.params), strict=True
-        ):
+        leaves = zip(jax.tree.leaves(mine), jax.tree.leaves(alone.params), strict=True)
+        for leaf, expected in leaves:
             np.testing.assert_allclose(leaf, expected, atol=1e-5)
 
 
