@@ -5,13 +5,11 @@ time. Data sets are read from `JAXNET_DATA`. The file of results belongs in `ben
 `python -m benchmarks.table` draws the table of docs/results.md from all of them.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks.harness import Row, run_rows
+from benchmarks.harness import Row, rows_parser, run_rows
 
 # Sums in a fixed order and no choice of algorithms by timing, so that results repeat.
 _REPEATABLE = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
@@ -89,20 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; None takes those of the process.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
-    names = [row.name for row in ROWS]
-    parser.add_argument("--minutes", type=float, default=8.0, help="time for all rows")
-    parser.add_argument("--out", type=Path, default=Path("results.json"), help="file of results")
-    parser.add_argument("--rows", nargs="+", choices=names, default=names, help="rows to run")
-    parser.add_argument("--smoke", action="store_true", help="run each row at its smallest size")
+    parser = rows_parser("benchmarks.accelerator", __doc__ or "", ROWS, minutes=8.0)
     parser.add_argument(
         "--fast",
         action="store_true",
         help="let XLA choose the fastest algorithms, whose sums need not repeat",
     )
     options = parser.parse_args(arguments)
-    if not options.minutes > 0:
-        parser.error(f"--minutes must be above 0, found {options.minutes}")
     flags = os.environ.get("XLA_FLAGS", "")
     environment = {"XLA_FLAGS": flags if options.fast else f"{flags} {_REPEATABLE}".strip()}
     records = run_rows(

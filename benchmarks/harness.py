@@ -1,5 +1,6 @@
 """Rows of a benchmark: each runs in its own process, in the time that is left."""
 
+import argparse
 import importlib
 import json
 import os
@@ -16,7 +17,7 @@ import numpy as np
 
 from jaxnet._files import atomic_write
 
-_ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("jax", "jaxlib", "optax", "numpy")
 
 
@@ -29,6 +30,7 @@ class Row(NamedTuple):
         what: what is trained or timed.
         reference: the published figure, or the peer that is timed beside it.
         seconds: how long it may run; a row that trains stops then, between two epochs.
+        least: seconds below which it is not begun.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Row(NamedTuple):
     what: str
     reference: str
     seconds: float
+    least: float = 20
 
 
 class Clock:
@@ -73,6 +76,36 @@ def spread(values: Any, digits: int = 4) -> dict[str, Any]:
     }
 
 
+def rows_parser(
+    module: str, description: str, rows: Sequence[Row], *, minutes: float
+) -> argparse.ArgumentParser:
+    """The options that all commands of benchmarks have.
+
+    Args:
+        module: of the command.
+        description: of the command.
+        rows: all of its rows.
+        minutes: default time for all rows.
+
+    Returns:
+        A parser with `minutes`, `out`, `rows` and `smoke`.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    names = [row.name for row in rows]
+    parser.add_argument("--minutes", type=_minutes, default=minutes, help="time for all rows")
+    parser.add_argument("--out", type=Path, default=Path("results.json"), help="file of results")
+    parser.add_argument("--rows", nargs="+", choices=names, default=names, help="rows to run")
+    parser.add_argument("--smoke", action="store_true", help="run each row at its smallest size")
+    return parser
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, found {text}")
+    return minutes
+
+
 def run_rows(
     rows: Sequence[Row],
     out: Path,
@@ -103,6 +136,7 @@ def run_rows(
         "smoke": smoke,
         "python": platform.python_version(),
         "xla_flags": environment.get("XLA_FLAGS", ""),
+        "load_average": round(os.getloadavg()[0], 2),
     }
     for row in rows:
         left = seconds - clock.elapsed()
@@ -111,7 +145,7 @@ def run_rows(
             "what": row.what,
             "reference": row.reference,
         }
-        if left < 20 and not smoke:
+        if left < row.least and not smoke:
             record |= {"status": "skipped", "reason": "no time was left"}
         else:
             record |= _run_row(row, min(left, row.seconds), left, smoke, environment)
@@ -131,7 +165,7 @@ def _run_row(
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.harness", *options],
-            cwd=_ROOT,
+            cwd=ROOT,
             env=dict(os.environ) | dict(environment),
             capture_output=True,
             text=True,
@@ -158,12 +192,26 @@ def describe_device() -> dict[str, Any]:
 
     import jax
 
+    backend, kind = jax.default_backend(), jax.devices()[0].device_kind
+    if backend == "cpu":
+        kind = f"{os.cpu_count()} cores of {_processor()}"
     return {
-        "platform": jax.default_backend(),
-        "kind": jax.devices()[0].device_kind,
+        "platform": backend,
+        "kind": kind,
         "count": jax.device_count(),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
+
+
+def _processor() -> str:
+    """The name of the processor, as far as the system knows it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _main(arguments: Sequence[str]) -> None:

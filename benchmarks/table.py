@@ -1,7 +1,8 @@
-"""Draw the table of results of docs/results.md: `python -m benchmarks.table`.
+"""Draw the tables of results of docs/results.md: `python -m benchmarks.table`.
 
-Reads all files of `benchmarks/results/` and writes the lines between two marks of the document, so
-that no figure is copied by hand.
+Reads all files of `benchmarks/results/` and writes the lines between two marks of the document, one
+pair of marks for results of accelerators and one for those of CPUs, so that no figure is copied by
+hand.
 """
 
 import argparse
@@ -13,7 +14,11 @@ from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DOCUMENT = _ROOT / "docs" / "results.md"
-BEGIN, END = "<!-- begin benchmarks.table -->", "<!-- end benchmarks.table -->"
+# Of results of accelerators, and of CPUs.
+MARKS = {
+    name: (f"<!-- begin {name} -->", f"<!-- end {name} -->")
+    for name in ("benchmarks.table", "benchmarks.table of CPUs")
+}
 
 
 def _mean(value: Mapping[str, Any], unit: str = "") -> str:
@@ -62,6 +67,22 @@ _CELLS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
+def _figures(measured: Mapping[str, Any]) -> str:
+    """The figures of a row that has no function of its own."""
+    cells = []
+    for name, value in measured["figures"].items():
+        shown = _mean(value) if isinstance(value, Mapping) else f"{value}"
+        cells.append(f"{name.replace('_', ' ')} **{shown}**")
+    seconds = measured.get("run_seconds", {})
+    if "compile" in seconds:
+        cells.append(f"{seconds['total']:g} s, {seconds['compile']:g} s of them compiling")
+    return "; ".join(cells)
+
+
+def _cell(name: str, measured: Mapping[str, Any]) -> str:
+    return _figures(measured) if "figures" in measured else _CELLS[name](measured)
+
+
 def table(results: Sequence[Mapping[str, Any]]) -> str:
     """The table of results as Markdown.
 
@@ -89,7 +110,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
             device = result["device"]
             where = f"{device['kind']}, jax {device['versions']['jax']}, {result['date'][:10]}"
             done = row["status"] == "done"
-            cell = _CELLS[row["name"]](row["measured"]) if done else "failed"
+            cell = _cell(row["name"], row["measured"]) if done else "failed"
             lines.append(
                 f"| `{row['name']}`: {row['what']} | {cell} | {row['reference']} | "
                 f"{row.get('seconds', 0):.0f} | {where} |"
@@ -110,11 +131,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare, and write nothing")
     options = parser.parse_args(arguments)
     paths = sorted((_ROOT / "benchmarks" / "results").glob("*.json"))
-    drawn = table([json.loads(path.read_text(encoding="utf-8")) for path in paths])
-    text = _DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    expected = f"{before}{BEGIN}\n{drawn}\n{END}{after}"
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    expected = text = _DOCUMENT.read_text(encoding="utf-8")
+    for name, (begin, end) in MARKS.items():
+        of_cpu = name.endswith("CPUs")
+        rows = [each for each in results if (each["device"]["platform"] == "cpu") == of_cpu]
+        before, rest = expected.split(begin)
+        after = rest.split(end)[1]
+        expected = f"{before}{begin}\n{table(rows)}\n{end}{after}"
     if options.check:
         return int(text != expected)
     _DOCUMENT.write_text(expected, encoding="utf-8")

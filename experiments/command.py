@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments.config import RunOptions
 from experiments.parsing import parse, recorded_config
+from experiments.placement import OPTIONS, start_devices
 from experiments.protocol import Command
 from experiments.report.report import describe_runs, write_report
 from jaxnet.doctor import UnsoundBackendError
@@ -161,7 +162,10 @@ def is_finished(config: RunOptions, path: Path) -> bool:
     if not (path / "summary.json").exists():
         return False
     verify_run(path)
-    return dataclasses.replace(config, resume=None) == recorded_config(type(config), path)
+    recorded = recorded_config(type(config), path)
+    # On whichever devices it was computed, there is nothing left to compute.
+    same = {name: getattr(recorded, name) for name in OPTIONS}
+    return dataclasses.replace(config, resume=None, **same) == recorded
 
 
 def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) -> int:
@@ -182,6 +186,7 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
             config = read(sys.argv[1:] if arguments is None else arguments)
             if isinstance(config, RunOptions):
                 fix_environment(config.num_threads)
+                start_devices(config)
                 if config.resume is not None and is_finished(config, config.resume):
                     print(f"the run is finished: {config.resume / 'report.html'}")
                     return 0

@@ -16,6 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 import pydantic
 import tyro
 
+from experiments.placement import parse_mesh
+
 PositiveInt = Annotated[int, pydantic.Field(ge=1)]
 NonNegativeInt = Annotated[int, pydantic.Field(ge=0)]
 PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
@@ -62,7 +64,16 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(Options):
+class PrecisionOptions(Options):
+    """The numbers that networks compute with."""
+
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the numbers that networks compute with, in training and in prediction; parameters,
+    losses and metrics are in float32. float16 scales the loss dynamically."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(PrecisionOptions):
     """Options of every experiment that leaves a run directory.
 
     Attributes:
@@ -78,11 +89,25 @@ class RunOptions(Options):
     num_threads: PositiveInt | None = None
     """Threads of the CPU backend, on which the last bits of a result depend; None uses the
     environment variable NPROC, or all processors that are available."""
+    num_devices: PositiveInt | None = None
+    """Devices over which the networks, and the examples of each batch, are spread; on CPU they are
+    simulated. None uses those of --mesh, or one."""
+    mesh: str | None = None
+    """Devices along each axis, such as run=4,data=2: networks spread over run, and the examples of
+    each batch over data. None puts as many along run as divide the number of networks."""
+    shard_params: bool = False
+    """Split parameters and optimizer states over the devices along data, instead of a copy on
+    each."""
     out: Path | None = None
     """Run directory, which must be new or empty; None makes runs/EXPERIMENT-DATA-TIME."""
     resume: Path | None = None
     """Run directory of an interrupted run to continue, with the options of that run; or of a
     finished one, to be continued for a larger --num-epochs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mesh is not None:
+            parse_mesh(self.mesh)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

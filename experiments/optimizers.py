@@ -20,6 +20,8 @@ from experiments.command import finish, main, print_table, show, statistics, sto
 from experiments.config import PositiveInt, RunOptions
 from experiments.data import Dataset, fit_standardization, load, split, standardize
 from experiments.model import stacked_sha256
+from experiments.placement import place
+from experiments.precision import in_precision, scaled
 from experiments.prepare import require_vectors, resolve_threads
 from experiments.training import check_directory, open_directory, seed_keys
 from jaxnet import metrics
@@ -60,6 +62,7 @@ def run(config: Config) -> dict[str, Any]:
         jn.optim.default_learning_rate(name)
     check_directory(config)
     config = resolve_threads(dataclasses.replace(config, names=tuple(names)))
+    config, placement = place(config, config.num_seeds, [config.batch_size])
     dataset = load_data(config)
     require_vectors(dataset, config.experiment)
     parts = split(dataset, seed=config.seed)
@@ -67,7 +70,9 @@ def run(config: Config) -> dict[str, Any]:
     inputs = standardize(fit_standardization(inputs[parts.train], per_feature=False), inputs)
     data = {"x": jax.device_put(inputs[parts.train]), "y": jax.device_put(dataset.y[parts.train])}
     test = jax.device_put(inputs[parts.test]), jax.device_put(dataset.y[parts.test])
-    network = jn.mlp([inputs.shape[1], 64, dataset.num_classes])
+    data, test = placement.everywhere((data, test))
+    network = in_precision(config, jn.mlp([inputs.shape[1], 64, dataset.num_classes]))
+    objective = scaled(config, jn.classification(network))
 
     @jax.jit
     @jax.vmap
@@ -76,8 +81,8 @@ def run(config: Config) -> dict[str, Any]:
 
     def record(name: str) -> dict[str, Any]:
         """Train all seeds with one optimizer."""
-        learner = jn.gradient_learner(
-            network.init, jn.classification(network), lambda key: jn.optimizer(name, key=key)
+        learner = placement.learner(
+            jn.gradient_learner(network.init, objective, lambda key: jn.optimizer(name, key=key))
         )
 
         @jax.jit
@@ -90,7 +95,7 @@ def run(config: Config) -> dict[str, Any]:
             return jax.vmap(jn.evaluation_params)(states)
 
         with stopwatch() as spent:
-            params = jax.block_until_ready(train(seed_keys(config), data))
+            params = jax.block_until_ready(train(placement.over_runs(seed_keys(config)), data))
         return {
             "optimizer": name,
             "accuracy": np.asarray(accuracy(params)).tolist(),

@@ -21,10 +21,14 @@ import tyro
 
 from experiments import config as options
 from experiments.config import Options, RunOptions
+from experiments.placement import OPTIONS, resumed_on
 from experiments.protocol import EXPERIMENTS, Command, configure
 from jaxnet.runs.records import read_hashed_json
 
 Config = TypeVar("Config", bound=Options)
+
+# What may differ when a run is resumed, beside the devices.
+_OF_PLACE = ("resume", "out", "data", "data_dir")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
     )
     if recorded is not None:
         _require_same(recorded, config, method)
+        config = resumed_on(recorded, config)
     return config
 
 
@@ -252,7 +257,7 @@ def _require_same(recorded: Any, config: Any, method: str | None) -> None:
             # A finished run is continued for more epochs.
             continue
         # The file may have moved: its content is compared when it is read.
-        if name not in ("resume", "out", "data", "data_dir") and value != before[name]:
+        if name not in (*_OF_PLACE, *OPTIONS) and value != before[name]:
             option = name.replace("_", "-")
             raise ValueError(
                 f"resume: the run in {path} has --{option} {before[name]}, found {value}; leave "

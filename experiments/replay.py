@@ -18,6 +18,7 @@ import tyro
 from experiments.command import main
 from experiments.config import Options, PositiveInt, replace
 from experiments.parsing import recorded_config, require_own_run
+from experiments.placement import start_devices
 from experiments.protocol import EXPERIMENTS, WITHOUT_PREDICTION, find_experiment
 from jaxnet.runs import (
     available_threads,
@@ -82,6 +83,7 @@ def run(config: Config) -> list[str]:
     if threads is None:
         threads = available_threads() if "NPROC" in os.environ else options.num_threads
     fix_environment(threads)
+    start_devices(options)
     options = dataclasses.replace(options, num_threads=None)
     if config.data is not None:
         if getattr(options, "data", None) is None:

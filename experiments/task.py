@@ -9,8 +9,8 @@ import jaxnet as jn
 from experiments.command import stopwatch
 from experiments.data import Dataset
 from experiments.memory import check_memory
+from experiments.placement import place
 from experiments.training import batch_size, open_directory, seed_keys, train_options
-from jaxnet import runs
 from jaxnet.runs import RunDirectory, TrainResult
 
 # From stacked parameters and extra states to the metrics of each run.
@@ -91,14 +91,16 @@ def run_task(task: Task) -> dict[str, Any]:
     config, options = task.config, train_options(task.config)
     learner = task.learner(config)
     check_memory(config, learner.init)
+    size = batch_size(config, task.num_train)
+    config, placement = place(config, config.num_seeds, [size])
     with open_directory(config, task.dataset.sha256) as directory:
         with stopwatch() as seconds:
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 task.data,
-                batches=batch_size(config, task.num_train),
+                batches=size,
                 options=options,
                 evaluate=task.evaluate(config),
             )

@@ -30,16 +30,17 @@ from jaxtyping import Float, Float32
 
 import jaxnet as jn
 from experiments.command import main, print_table, show, statistics
-from experiments.config import FractionBelowOne, Options, PositiveFloat, PositiveInt
+from experiments.config import FractionBelowOne, PositiveFloat, PositiveInt, PrecisionOptions
 from experiments.data import Dataset, load
 from experiments.data.named.term_weights import fit_idf, term_weights
 from experiments.data.texts.text_format import split_words
+from experiments.precision import in_precision, scaled
 
 _MIN_DOCUMENTS, _NUM_DIRECTIONS = 5, 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(PrecisionOptions):
     """Cluster short texts by what a bag of embeddings learns without labels."""
 
     experiment: ClassVar[str] = "topic_clusters"
@@ -128,9 +129,12 @@ def learn_codes(config: Config, dataset: Dataset) -> Float[jax.Array, "seeds n c
         dropout=config.dropout,
         token_dropout=config.token_dropout,
     )
+    network = in_precision(config, network)
+    assert isinstance(network, jn.Chain)
     num_steps = config.num_epochs * (len(targets) // config.batch_size)
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, num_steps))
-    learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
+    objective = scaled(config, jn.classification(network))
+    learner = jn.gradient_learner(network.init, objective, optimizer)
     data = jax.tree.map(jnp.asarray, {"x": dataset.inputs, "y": targets})
 
     @jax.jit
@@ -146,7 +150,7 @@ def learn_codes(config: Config, dataset: Dataset) -> Float[jax.Array, "seeds n c
 
     @jax.jit
     def encode(params: Any, x: Any) -> jax.Array:
-        codes = jn.predict(encoder.apply, params, x)
+        codes = jn.predict(encoder.apply, params, x).astype(jnp.float32)
         return codes / jnp.maximum(jnp.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
     params = train(jax.random.split(jax.random.key(config.seed), config.num_seeds), data)

@@ -26,7 +26,7 @@ from experiments.classification import experiment as classification
 from experiments.classification.config import Config as Network
 from experiments.classification.recipes import recipe
 from experiments.command import main, print_table, show, statistics
-from experiments.config import Options, PositiveInt
+from experiments.config import PositiveInt, PrecisionOptions
 from experiments.data import Dataset, folds, load, split
 from experiments.data.named.clinc150 import load_out_of_scope
 from experiments.facts import named_facts
@@ -36,7 +36,7 @@ _PEERS = ("linear SVM, words", "linear SVM, words and characters")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(PrecisionOptions):
     """Compare bags of embeddings with linear classifiers on the topics of short texts."""
 
     experiment: ClassVar[str] = "topics"
@@ -90,6 +90,7 @@ def _network(config: Config, dataset: Dataset) -> Network:
         num_seeds=config.num_seeds,
         seed=config.seed,
         data_dir=config.data_dir,
+        precision=config.precision,
     )
     if dataset.num_official_test:
         return network

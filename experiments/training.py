@@ -9,6 +9,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.config import DescentOptions, OptimizerOptions, RunOptions, method_field
+from experiments.placement import recorded_options
 from jaxnet import runs
 
 # Steps are counted by 32-bit integers.
@@ -163,6 +164,8 @@ def open_directory(config: Any, data_sha256: str) -> runs.RunDirectory:
     """
     options = dataclasses.asdict(config)
     resume, out = options.pop("resume", None), options.pop("out")
+    if resume is not None:
+        options = recorded_options(options, resume)
     path = resume or out or runs.new_directory(f"{config.experiment}-{config.dataset}")
     directory = runs.RunDirectory.open(
         path,

@@ -45,6 +45,7 @@ from jaxnet.objectives import (
     with_augmentation,
     with_l1,
     with_l2,
+    with_loss_scale,
     with_noise,
 )
 from jaxnet.optim import optimizer, optimizer_names, schedule
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from jaxnet import optim as optim
     from jaxnet import runs as runs
     from jaxnet import search as search
+    from jaxnet import streams as streams
     from jaxnet import training as training
     from jaxnet import typing as typing
 
@@ -101,6 +103,7 @@ _NAMESPACES = frozenset(
         "optim",
         "runs",
         "search",
+        "streams",
         "training",
         "typing",
     )
@@ -149,6 +152,7 @@ __all__ = [
     "with_augmentation",
     "with_l1",
     "with_l2",
+    "with_loss_scale",
     "with_noise",
 ]
 

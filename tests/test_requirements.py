@@ -17,6 +17,7 @@ MODULES = {
     "umap_learn": "umap",
     "faiss_cpu": "faiss",
     "tensorboardx": "tensorboardX",
+    "pillow": "PIL",
 }
 # Libraries that `experiments.speed` compares with where a user has installed them.
 PEERS = {"aeon", "torch", "clustpy"}
@@ -138,7 +139,7 @@ def test_optional_imports_are_declared_by_an_extra():
 @pytest.mark.parametrize("lazy", [False, True])
 def test_experiments_import_their_extras_only(lazy):
     files = sorted((ROOT / "experiments").rglob("*.py"))
-    extras = ["experiments"] + ["tensorboard", "umap", "faiss", "flax"] * lazy
+    extras = ["experiments"] + ["tensorboard", "umap", "faiss", "flax", "streams"] * lazy
     allowed = CORE.union(PEERS if lazy else (), *(modules(EXTRAS[extra]) for extra in extras))
     undeclared = {use for use in imports(files, lazy=lazy) if use[0] not in allowed}
     assert not undeclared

@@ -30,7 +30,7 @@ LAYERS = (
     ("metrics",),
     ("neighbors",),
     ("training",),
-    ("autoencoders", "boltzmann", "clustering", "anomaly"),
+    ("autoencoders", "boltzmann", "clustering", "anomaly", "streams"),
     ("checkpoint",),
     ("doctor",),
     ("search",),

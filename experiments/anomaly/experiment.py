@@ -34,11 +34,13 @@ from experiments.anomaly.features import forecast_data
 from experiments.anomaly.online_scores import learn_series
 from experiments.anomaly.recipes import recipe
 from experiments.anomaly.user_series import load_user_series
-from experiments.anomaly.window_scores import check_windows, score_windows
+from experiments.anomaly.window_scores import check_windows, score_windows, window_batch
 from experiments.command import finish, statistics, stopwatch
 from experiments.data.labelled_series import Series, SeriesCollection
 from experiments.data.named.nab import load_nab
 from experiments.facts import Facts
+from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import resolve
 from experiments.report.drawing import draw_figure
 from experiments.training import check_directory, open_directory
@@ -91,6 +93,8 @@ def check(config: Config, collection: SeriesCollection) -> None:
     """
     if not isinstance(config.method, Online | Level):
         check_windows(config.method, collection.series)
+    if not isinstance(config.method, Online | Autoencoder):
+        require_float32(config, f"method {config.method.name}")
     if config.num_seeds > 1 and not isinstance(config.method, Online | Autoencoder):
         raise ValueError(
             f"num_seeds must be 1 for {config.method.name}, which draws no random numbers, found "
@@ -117,9 +121,10 @@ def run(config: Config) -> dict[str, Any]:
         print(f"note: {note}", flush=True)
     config = resolve(config, collection.name)
     check(config, collection)
+    config, placement = place(config, *networks_and_batches(config, len(collection.series)))
     with open_directory(config, collection.sha256) as directory:
         with stopwatch() as seconds:
-            scores, params, state_sha256 = _score(config, collection, directory)
+            scores, params, state_sha256 = _score(config, collection, directory, placement)
             results, threshold = _evaluate(config, collection, scores)
         listed = alarms.find_alarms(collection, scores[0], threshold, reach=_reach(config))
         alarms.write_alarms(directory, collection, listed)
@@ -159,17 +164,28 @@ def run(config: Config) -> dict[str, Any]:
         return finish(directory, config, summary, captions, published)
 
 
+def networks_and_batches(config: Config, num_series: int) -> tuple[int, list[int]]:
+    """The number of networks that are spread over devices, and the sizes of their batches."""
+    if isinstance(config.method, Autoencoder):
+        return config.num_seeds * num_series, [window_batch(config.method)]
+    # Steps in the order of time are learned one after the other.
+    return config.num_seeds if isinstance(config.method, Online) else 1, [1]
+
+
 def _score(
-    config: Config, collection: SeriesCollection, directory: runs.RunDirectory
+    config: Config,
+    collection: SeriesCollection,
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> tuple[list[list[np.ndarray]], Any, Any]:
     """Scores by network and series, parameters, and the hash of the last state."""
     method = config.method
     if isinstance(method, Level):
         return [[_level_scores(method, each) for each in collection.series]], [], None
     if not isinstance(method, Online):
-        result = score_windows(config, collection.series, directory)
+        result = score_windows(config, collection.series, directory, placement)
         return result.scores, result.params, result.state_sha256
-    learned = learn_series(config, collection.series, directory)
+    learned = learn_series(config, collection.series, directory, placement)
     scores = [
         [
             online_scores(errors, short_windows=method.short_windows, rest_steps=method.rest_steps)

@@ -11,6 +11,8 @@ import jaxnet as jn
 from experiments.anomaly.config import Config, Online
 from experiments.anomaly.features import forecast_data
 from experiments.data.labelled_series import Series, pad_series
+from experiments.placement import Placement
+from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs
 from jaxnet.checkpoint import Checkpoints, params_sha256
@@ -35,7 +37,10 @@ class OnlineErrors(NamedTuple):
 
 
 def learn_series(
-    config: Config, series: tuple[Series, ...], directory: runs.RunDirectory
+    config: Config,
+    series: tuple[Series, ...],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> OnlineErrors:
     """Forecast and learn each step of each series, by `num_seeds` networks for each.
 
@@ -43,6 +48,7 @@ def learn_series(
         config: options with the method `Online`.
         series: the series.
         directory: the run directory, whose checkpoints are continued.
+        placement: how the networks are spread over devices.
 
     Returns:
         Errors and parameters.
@@ -66,9 +72,10 @@ def learn_series(
     # The first step is what values are scaled by.
     weight[:, 0] = 0
     network = jn.mlp([x.shape[2], *method.hidden_dims, 1], activation=jax.nn.tanh)
+    network = in_precision(config, network)
     learner = jn.gradient_learner(
         network.init,
-        jn.regression(network),
+        scaled(config, jn.regression(network)),
         lambda key: jn.optimizer(method.optimizer, method.learning_rate, key=key),
     )
 
@@ -88,13 +95,14 @@ def learn_series(
     if restored is not None:
         first, (states, errors) = restored.step, restored.state
         print(f"continued from step {first}", flush=True)
+    states = placement.over_runs(states)
     program = jax.jit(jax.vmap(learn, (0, None)))
     errors = np.array(errors)
     with runs.deferred_interruption() as interruption:
         for start in range(first, length, _PIECE):
             piece = slice(start, start + _PIECE)
             data = {"x": x[:, piece], "y": y[:, piece], "weight": weight[:, piece]}
-            states, values = program(states, jax.tree.map(jnp.asarray, data))
+            states, values = program(states, placement.everywhere(jax.tree.map(jnp.asarray, data)))
             errors[:, :, piece] = values
             if not np.isfinite(errors).all():
                 raise FloatingPointError(

@@ -17,6 +17,8 @@ from scipy.signal import argrelextrema
 import jaxnet as jn
 from experiments.anomaly.config import Autoencoder, Config, Distance, Pca
 from experiments.data.labelled_series import Series, pad_series
+from experiments.placement import Placement
+from experiments.precision import in_precision, scaled
 from experiments.training import network_keys
 from jaxnet import anomaly, runs, training
 
@@ -105,8 +107,16 @@ def check_windows(method: Autoencoder | Pca | Distance, series: tuple[Series, ..
             )
 
 
+def window_batch(method: Autoencoder) -> int:
+    """Windows in a batch."""
+    return min(method.batch_size, method.num_windows)
+
+
 def score_windows(
-    config: Config, series: tuple[Series, ...], directory: runs.RunDirectory
+    config: Config,
+    series: tuple[Series, ...],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> WindowScores:
     """Score the steps of each series by its windows.
 
@@ -114,6 +124,7 @@ def score_windows(
         config: options whose method is one of windows.
         series: the series.
         directory: the run directory, for the training.
+        placement: how the networks are spread over devices.
 
     Returns:
         Scores.
@@ -123,7 +134,9 @@ def score_windows(
     coarse = [_coarse(each, method.num_points) for each in series]
     params, state_sha256 = [], None
     if isinstance(method, Autoencoder):
-        by_network, params, state_sha256 = _reconstruct(config, method, coarse, directory)
+        by_network, params, state_sha256 = _reconstruct(
+            config, method, coarse, directory, placement
+        )
     elif isinstance(method, Pca):
         by_network = [[_component_scores(each.values, method) for each in coarse]]
     else:
@@ -178,7 +191,11 @@ def _component_scores(values: np.ndarray, method: Pca) -> np.ndarray:
 
 
 def _reconstruct(
-    config: Config, method: Autoencoder, coarse: list[_Coarse], directory: runs.RunDirectory
+    config: Config,
+    method: Autoencoder,
+    coarse: list[_Coarse],
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> tuple[list[list[np.ndarray]], Any, Any]:
     """Errors of the reconstruction by each network, its parameters, and the hash of the state."""
     size = method.num_points
@@ -186,18 +203,17 @@ def _reconstruct(
     chosen = [rows[np.linspace(0, len(rows) - 1, method.num_windows).astype(int)] for rows in cut]
     hidden = method.hidden_dims
     sizes = [size, *hidden, method.code_dim, *hidden[::-1], size]
-    network = jn.mlp(sizes, activation=jax.nn.tanh)
-    learner = jn.gradient_learner(
-        network.init, jn.regression(network), optax.adam(method.learning_rate)
-    )
+    network = in_precision(config, jn.mlp(sizes, activation=jax.nn.tanh))
+    objective = scaled(config, jn.regression(network))
+    learner = jn.gradient_learner(network.init, objective, optax.adam(method.learning_rate))
     windows = np.tile(np.stack(chosen), (config.num_seeds, 1, 1))
     keys = network_keys(config.seed, len(windows))
-    trained = runs.train(
+    trained = placement.train(
         directory,
         learner,
         jax.jit(jax.vmap(learner.init))(keys),
         {"x": windows, "y": windows},
-        batches=training.per_run(training.shuffled(min(method.batch_size, method.num_windows))),
+        batches=training.per_run(training.shuffled(window_batch(method))),
         options=runs.TrainOptions(
             num_epochs=method.num_epochs,
             checkpoint_every=method.checkpoint_every,

@@ -125,6 +125,9 @@ class BagOfEmbeddings(Options):
     """Rate at which tokens of a text are left out in training."""
 
 
+Model = Linear | Mlp | Cnn | Rnn | Conv1d | WordRecognizer | BagOfEmbeddings
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(TrainingOptions, DataOptions, RunOptions):
     """Train networks to predict the class of an example."""
@@ -134,10 +137,7 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     dataset: str = "digits"
     """Name of the data set, unless --data names a file: digits, breast_cancer, wine, iris, mnist,
     fashion_mnist, olivetti_faces, emails, or a set of series: JapaneseVowels, GunPoint, ..."""
-    model: Annotated[
-        Linear | Mlp | Cnn | Rnn | Conv1d | WordRecognizer | BagOfEmbeddings,
-        pydantic.Field(discriminator="name"),
-    ] = Mlp()
+    model: Annotated[Model, pydantic.Field(discriminator="name")] = Mlp()
     """The network."""
     learning_rate: PositiveFloat | None = 2e-3
     """Peak learning rate; None is for optimizers that have no learning rate, such as lbfgs."""

@@ -26,9 +26,10 @@ from experiments.classification.plan import Plan, ScaleOfFold, out_of_fold, padd
 from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Inputs, Standardization
 from experiments.leaks import note_leaks
+from experiments.placement import place
 from experiments.summary import describe, summarize
 from experiments.training import batch_size, network_keys, open_directory, train_options
-from jaxnet import metrics, runs
+from jaxnet import metrics
 
 Fit = Callable[[Config, Dataset, np.ndarray], Standardization]
 Scale = Callable[[Config, Standardization, Inputs], Inputs]
@@ -71,10 +72,11 @@ def run(config: Config, dataset: Dataset, fit: Fit, scale: Scale) -> dict[str, A
     rows = folded.rows(config.seed)
     network = build_network(config, dataset.in_shape, dataset.num_classes)
     learner = build_learner(config, network, dataset.num_classes, rows.shape[1])
+    config, placement = place(config, len(rows), [batch_size(config, rows.shape[1])])
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
             print(f"training {len(rows)} networks in one program ...", flush=True)
-            trained = runs.train(
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(network_keys(config.seed, len(rows))),

@@ -12,10 +12,12 @@ from experiments.classification.config import (
     Config,
     Conv1d,
     Linear,
+    Model,
     Rnn,
     WordRecognizer,
 )
 from experiments.data import Inputs
+from experiments.precision import in_precision, scaled
 from experiments.training import config_optimizer
 from jaxnet._checks import is_zero
 
@@ -43,7 +45,11 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
     Raises:
         ValueError: more stages of a cnn than an image can be halved.
     """
-    num_outputs, model = 1 if num_classes == 2 else num_classes, config.model
+    num_outputs = 1 if num_classes == 2 else num_classes
+    return in_precision(config, _build_network(config.model, in_shape, num_outputs))
+
+
+def _build_network(model: Model, in_shape: Sequence[int], num_outputs: int) -> jn.Network:
     if isinstance(model, Cnn):
         return jn.cnn(
             in_shape,
@@ -105,4 +111,5 @@ def build_learner(
         objective = jn.classification(network, label_smoothing=config.label_smoothing)
     if not is_zero(config.l2_weight):
         objective = jn.with_l2(objective, config.l2_weight)
-    return jn.gradient_learner(network.init, objective, config_optimizer(config, num_train))
+    optimizer = config_optimizer(config, num_train)
+    return jn.gradient_learner(network.init, scaled(config, objective), optimizer)

@@ -35,11 +35,12 @@ from experiments.clustering.prediction import build_network, output_mean, predic
 from experiments.clustering.recipes import recipe
 from experiments.clustering.scores import final_metrics, note_empty_clusters, scores
 from experiments.command import finish, stopwatch
-from experiments.data import (
-    Dataset,
-)
+from experiments.config import DescentOptions
+from experiments.data import Dataset
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import prepare
 from experiments.summary import describe, describe_data, summarize
 from experiments.training import (
@@ -94,11 +95,13 @@ def run(config: Config) -> dict[str, Any]:
     method = build_method(config, example_shape(dataset.in_shape), mean=output_mean(config))
     if method.network is not None:
         check_memory(config, method.network.init)
-    pretraining = _pretraining(config, method, len(x))
-    deep = _deep_training(config, method, len(x))
+    batches = [batch_size(options, len(x))] if isinstance(options, DescentOptions) else []
+    config, placement = place(config, config.num_seeds, batches)
+    pretraining = _pretraining(config, method, len(x), placement)
+    deep = _deep_training(config, method, len(x), placement)
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            data, params, hashes = {"x": jax.device_put(x)}, None, {}
+            data, params, hashes = {"x": placement.everywhere(jax.device_put(x))}, None, {}
             if pretraining is not None:
                 trained = pretraining(directory.stage("pretraining"), data)
                 params, hashes["pretraining"] = trained.params, trained.state_sha256
@@ -138,7 +141,7 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def _pretraining(
-    config: Config, method: Method, num_examples: int
+    config: Config, method: Method, num_examples: int, placement: Placement
 ) -> Callable[[runs.RunDirectory, Any], runs.TrainResult] | None:
     """From a directory and data to the trained autoencoders; None where the method has none."""
     options = config.method
@@ -151,7 +154,7 @@ def _pretraining(
         num_epochs=options.pretrain_epochs,
     )
     learner = method.pretrain(optimizer)
-    return lambda directory, data: runs.train(
+    return lambda directory, data: placement.train(
         directory,
         learner,
         jax.jit(jax.vmap(learner.init))(seed_keys(config)),
@@ -162,7 +165,7 @@ def _pretraining(
 
 
 def _deep_training(
-    config: Config, method: Method, num_examples: int
+    config: Config, method: Method, num_examples: int, placement: Placement
 ) -> Callable[[runs.RunDirectory, Any, Any, Any], runs.TrainResult] | None:
     """The training of network and clusters together; None where the method has none.
 
@@ -180,7 +183,7 @@ def _deep_training(
         directory: runs.RunDirectory, data: Any, params: Any, evaluate: Any
     ) -> runs.TrainResult:
         first = network_at(params, 0)
-        return runs.train(
+        return placement.train(
             directory,
             learner_of(lambda key: first),
             runs.start_states(learner_of, seed_keys(config, "clustering"), params),
@@ -206,6 +209,8 @@ def check(config: Config, dataset: Dataset) -> None:
         ValueError: they do not.
     """
     num_examples, options = len(dataset.x), config.method
+    if isinstance(options, KMeans | GaussianMixture):
+        require_float32(config, f"method {options.name}")
     if dataset.is_tokens:
         raise ValueError(
             f"{dataset.name} is texts as tokens, which have no distances; cluster a table of the "

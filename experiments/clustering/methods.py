@@ -23,6 +23,7 @@ from experiments.clustering.config import (
     N2d,
     Vade,
 )
+from experiments.precision import autoencoder_in_precision, scaled, scaling
 from experiments.training import batch_size, network_at
 from jaxnet import clustering
 from jaxnet.autoencoders.variational import posterior_noise, reparameterize
@@ -96,10 +97,12 @@ def build_method(
         network = jn.autoencoders.mlp_variational_autoencoder(
             dims, activation=activation, likelihood=likelihood
         )
+        network = autoencoder_in_precision(config, network)
         prior = _prior(options, num_clusters)
         find, recluster = _of_codes(network, prior), _of_drawn_codes(network, prior)
     else:
         network = jn.autoencoders.mlp_autoencoder(dims, activation=activation)
+        network = autoencoder_in_precision(config, network)
         find = _of_codes(network, _centers(options.num_restarts, num_clusters))
         recluster = find
     change = _changing(options.augment, in_shape)
@@ -109,7 +112,7 @@ def build_method(
     pretraining = _without_key(reconstruction) if variational else reconstruction
 
     def pretrain(optimizer: Optimizer) -> jn.Learner:
-        return change(jn.gradient_learner(network.init, pretraining, optimizer))
+        return change(jn.gradient_learner(network.init, scaled(config, pretraining), optimizer))
 
     def start(key: Array, params: Any, x: Array) -> Any:
         return {"autoencoder": params} | find(key, params, x)
@@ -124,7 +127,7 @@ def build_method(
     def learner(
         optimizer: Optimizer, num_examples: int, init: Callable[[Array], Any]
     ) -> jn.Learner:
-        objective = (options, network, reconstruction)
+        objective = (config, options, network, reconstruction)
         return change(_build_learner(*objective, init, optimizer, num_examples))
 
     def hooks(num_examples: int) -> Hooks:
@@ -246,6 +249,7 @@ def _hooks(options: Deep, network: Any, recluster: Find, num_examples: int) -> H
 
 
 def _build_learner(
+    config: Config,
     options: Deep,
     network: Any,
     reconstruction: Objective,
@@ -256,11 +260,16 @@ def _build_learner(
     """The learner of network and clusters together."""
     if isinstance(options, Dcn):
         return clustering.deep_clustering_network_learner(
-            init, network, reconstruction, optimizer, strength=options.clustering_weight
+            init,
+            network,
+            reconstruction,
+            optimizer,
+            strength=options.clustering_weight,
+            transform=scaling(config),
         )
     if isinstance(options, Vade):
         objective = clustering.variational_deep_embedding(network)
-        return jn.gradient_learner(init, objective, optimizer)
+        return jn.gradient_learner(init, scaled(config, objective), optimizer)
     if isinstance(options, Idec):
         objective = clustering.improved_deep_embedded_clustering(
             network, reconstruction, strength=options.clustering_weight
@@ -269,7 +278,7 @@ def _build_learner(
         assert isinstance(options, Dec)
         objective = clustering.deep_embedded_clustering(network)
     objective = clustering.with_targets(objective, num_examples=num_examples)
-    return jn.gradient_learner(init, objective, optimizer)
+    return jn.gradient_learner(init, scaled(config, objective), optimizer)
 
 
 def start_all(method: Method, keys: Array, params: Any, x: Float[Array, "n features"]) -> Any:

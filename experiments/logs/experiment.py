@@ -48,6 +48,7 @@ from experiments.logs.validation import (
 )
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
+from experiments.placement import place
 from experiments.prepare import resolve
 from experiments.training import (
     batch_size,
@@ -124,15 +125,17 @@ def run(config: Config) -> dict[str, Any]:
     network = build_network(config, int(tokens.max()) + 1, len(users))
     learner = build_learner(config, network, len(users), len(train.user))
     check_memory(config, learner.init)
+    size = batch_size(with_batch_for(config, len(train.user)), len(train.user))
+    config, placement = place(config, config.num_seeds, [size])
     with open_directory(config, logs.sha256) as directory:
         with stopwatch() as seconds:
-            validation = validate(directory, config, logs, network)
-            trained = runs.train(
+            validation = validate(directory, config, logs, network, placement)
+            trained = placement.train(
                 directory,
                 learner,
                 jax.jit(jax.vmap(learner.init))(seed_keys(config)),
                 {"x": tokens[train.events], "y": train.user},
-                batches=batch_size(with_batch_for(config, len(train.user)), len(train.user)),
+                batches=size,
                 options=train_options(config),
             )
             scores = network_scores(network, trained.params, tokens[tested.events], tested.user)

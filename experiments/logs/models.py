@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 import jaxnet as jn
 from experiments.logs.blocks import Blocks
 from experiments.logs.config import Config
+from experiments.precision import in_precision
 from jaxnet import anomaly
 
 # Of Maxion and Townsend (2002).
@@ -27,7 +28,8 @@ def build_network(config: Config, num_tokens: int, num_users: int) -> jn.Chain:
         num_users: number of users.
     """
     mlp = jn.mlp([num_tokens, *config.hidden_dims, num_users], dropout=config.dropout)
-    return jn.chain(anomaly.event_counts(num_tokens), jn.activation(known_only), mlp)
+    counts = anomaly.event_counts(num_tokens), jn.activation(known_only)
+    return jn.chain(*counts, in_precision(config, mlp))
 
 
 def known_only(counts: Float[Array, "*batch num_tokens"]) -> Float[Array, "*batch num_tokens"]:

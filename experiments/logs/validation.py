@@ -13,6 +13,8 @@ from experiments.data.logs import Logs
 from experiments.logs.blocks import Blocks, cut, known_tokens
 from experiments.logs.config import Config
 from experiments.logs.models import bayes_scores, network_scores, user_objective
+from experiments.placement import Placement
+from experiments.precision import scaled
 from experiments.training import batch_size, config_optimizer, network_keys, train_options
 from jaxnet import runs
 
@@ -50,7 +52,7 @@ def build_learner(config: Config, network: jn.Chain, num_users: int, num_train: 
     """The learner of networks, for a number of training blocks, which a schedule depends on."""
     objective = user_objective(network, num_users)
     optimizer = config_optimizer(with_batch_for(config, num_train), num_train)
-    return jn.gradient_learner(network.init, objective, optimizer)
+    return jn.gradient_learner(network.init, scaled(config, objective), optimizer)
 
 
 def with_batch_for(config: Config, num_train: int) -> Config:
@@ -69,7 +71,11 @@ def with_epochs(config: Config, num_train: int) -> Config:
 
 
 def validate(
-    directory: runs.RunDirectory, config: Config, logs: Logs, network: jn.Chain
+    directory: runs.RunDirectory,
+    config: Config,
+    logs: Logs,
+    network: jn.Chain,
+    placement: Placement,
 ) -> Validation:
     """Scores of networks that were trained without a group of users and the end of each log."""
     size, num_users = config.block_size, len(logs.users)
@@ -92,7 +98,7 @@ def validate(
             num_train, build_learner(config, network, num_users, num_train)
         )
         keys = network_keys(config.seed, 1, f"fold {fold}")
-        trained = runs.train(
+        trained = placement.train(
             directory.stage(f"fold_{fold + 1}"),
             learner,
             jax.jit(jax.vmap(learner.init))(keys),

@@ -1,6 +1,6 @@
 """Pretraining of deep belief networks: machines trained one after the other, each a stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ _GAUSSIAN_FACTOR, _MOMENTUM = 0.01, 0.9
 
 
 def pretrain(
-    directory: runs.RunDirectory,
+    train_stages: Callable[..., tuple[runs.TrainResult, ...]],
     rbms: Sequence[boltzmann.RBM],
     keys: Array,
     x: Float[Array, "n features"],
@@ -32,7 +32,7 @@ def pretrain(
     momentum.
 
     Args:
-        directory: the run directory.
+        train_stages: `jaxnet.runs.train_stages` in the run directory.
         rbms: from `boltzmann.stack`.
         keys: one for each network.
         x: the training examples.
@@ -56,8 +56,7 @@ def pretrain(
             optax.sgd(options.pretrain_rate * factor, momentum=_MOMENTUM),
         )
 
-    results = runs.train_stages(
-        directory,
+    results = train_stages(
         boltzmann.stack_stages(rbms, learner),
         keys,
         {"x": x},

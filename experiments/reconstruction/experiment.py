@@ -31,6 +31,8 @@ from experiments.command import finish, stopwatch
 from experiments.data import Dataset, Standardization, fit_unit_interval, standardize
 from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
+from experiments.placement import Placement, place
+from experiments.precision import require_float32
 from experiments.prepare import load_unlabelled, prepare, require_vectors
 from experiments.reconstruction import evaluation, outputs
 from experiments.reconstruction.config import (
@@ -100,14 +102,15 @@ def run(config: Config) -> dict[str, Any]:
         jn.autoencoders.check_autoencoder(model.network, x.shape[1:], regularized=regularized)
     optimizer = config_optimizer(config, len(train))
     check_memory(config, model.learner(optimizer, model.init).init)
+    config, placement = place(config, config.num_seeds, [batch_size(config, len(train))])
     if config.compare_optimizers:
-        return compare(prepared, model)
+        return compare(prepared._replace(config=config), model, placement)
     options = train_options(config)
     evaluate = evaluation.on_validation(model, x[parts.validation], config)
     with open_directory(config, dataset.sha256) as directory:
         with stopwatch() as seconds:
-            states, hashes = _start(config, model, optimizer, train, directory)
-            trained = runs.train(
+            states, hashes = _start(config, model, optimizer, train, directory, placement)
+            trained = placement.train(
                 directory,
                 model.learner(optimizer, model.init),
                 states,
@@ -150,14 +153,19 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def _start(
-    config: Config, model: Model, optimizer: Any, x: jax.Array, directory: runs.RunDirectory
+    config: Config,
+    model: Model,
+    optimizer: Any,
+    x: jax.Array,
+    directory: runs.RunDirectory,
+    placement: Placement,
 ) -> tuple[jn.TrainState, list[str]]:
     """The states in which the networks start, stacked, and the hashes of the stages before."""
     keys, options = seed_keys(config), config.model
     if not isinstance(options, DeepBelief):
         return jax.jit(jax.vmap(model.learner(optimizer, model.init).init))(keys), []
     params, hashes = pretrain(
-        directory,
+        functools.partial(placement.train_stages, directory),
         model.rbms,
         seed_keys(config, "pretraining"),
         x,
@@ -240,6 +248,8 @@ def check(config: Config, dataset: Dataset) -> None:
         jn.check_data(x)
     if isinstance(options, AutoencoderOptions) and options.channels and not dataset.is_image:
         raise ValueError(f"channels need images, and {dataset.name} is a table; leave them out")
+    if isinstance(options, Rbm):
+        require_float32(config, f"model {options.name}")
     if isinstance(options, Rbm) and 0 < options.ais_betas < 4:
         raise ValueError(
             f"ais_betas must be 0 or at least 4, found {options.ais_betas}; use more temperatures"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import jaxnet as jn
+from experiments.precision import autoencoder_in_precision, scaled
 from experiments.reconstruction.config import (
     AutoencoderOptions,
     Config,
@@ -81,12 +82,15 @@ def build_model(config: Config, x: Float[Array, "n features"], in_shape: Sequenc
         return _boltzmann(options, x)
     dims = [x.shape[1], *options.hidden_dims, options.code_dim]
     if isinstance(options, Vae):
-        return _variational(options, dims)
+        return _variational(config, options, dims)
     if isinstance(options, DeepBelief):
         network = jn.autoencoders.mlp_autoencoder(dims, activation=jax.nn.sigmoid)
-        model = _of_autoencoder(network, _reconstruction(options.loss, network))
+        network = autoencoder_in_precision(config, network)
+        model = _of_autoencoder(config, network, _reconstruction(options.loss, network))
         return model._replace(rbms=boltzmann.stack(dims, code=boltzmann.GAUSSIAN))
     network = _autoencoder(options, dims, in_shape)
+    tied = options.tied and not options.channels
+    network = autoencoder_in_precision(config, network, tied=tied)
     objective = _reconstruction(options.loss, network)
     if isinstance(options, Denoising):
         objective = jn.with_noise(objective, _NOISES[options.noise_kind](options.noise))
@@ -100,7 +104,7 @@ def build_model(config: Config, x: Float[Array, "n features"], in_shape: Sequenc
         objective = jn.autoencoders.with_contraction(
             objective, network, options.contraction_weight, num_probes=1
         )
-    return _of_autoencoder(network, objective)
+    return _of_autoencoder(config, network, objective)
 
 
 def _autoencoder(
@@ -134,10 +138,12 @@ def _reconstruction(loss: str, network: jn.autoencoders.Autoencoder) -> Objectiv
     return jn.autoencoders.reconstruction(network)
 
 
-def _of_autoencoder(network: jn.autoencoders.Autoencoder, objective: Objective) -> Model:
+def _of_autoencoder(
+    config: Config, network: jn.autoencoders.Autoencoder, objective: Objective
+) -> Model:
     return Model(
         network.init,
-        lambda optimizer, init: jn.gradient_learner(init, objective, optimizer),
+        lambda optimizer, init: jn.gradient_learner(init, scaled(config, objective), optimizer),
         objective,
         network.encode,
         lambda params, x: jax.nn.sigmoid(network.apply(params, x)),
@@ -154,10 +160,11 @@ def _first_kernel(params: Any) -> Array:
     return _first_kernel(params[first])
 
 
-def _variational(options: Vae, dims: Sequence[int]) -> Model:
+def _variational(config: Config, options: Vae, dims: Sequence[int]) -> Model:
     network = jn.autoencoders.mlp_variational_autoencoder(
         dims, activation=_ACTIVATIONS[options.activation]
     )
+    network = autoencoder_in_precision(config, network)
     bound = jn.autoencoders.importance_weighted(network, 1)
     objective = jn.autoencoders.negative_elbo(network)
     if options.binarize:
@@ -179,7 +186,7 @@ def _variational(options: Vae, dims: Sequence[int]) -> Model:
 
     return Model(
         network.init,
-        lambda optimizer, init: jn.gradient_learner(init, objective, optimizer),
+        lambda optimizer, init: jn.gradient_learner(init, scaled(config, objective), optimizer),
         objective,
         network.encode,
         lambda params, x: network.likelihood.mean(network.apply(params, x)),

@@ -8,6 +8,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.command import finish, print_table, show, statistics, stopwatch
+from experiments.placement import Placement
 from experiments.prepare import Prepared
 from experiments.reconstruction.config import Config
 from experiments.reconstruction.models import Model
@@ -48,7 +49,7 @@ class Compared(NamedTuple):
         return int(np.argmin(np.where(np.isfinite(last), last, np.inf)))
 
 
-def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
+def compare(prepared: Prepared[Config], model: Model, placement: Placement) -> dict[str, Any]:
     """Train the same networks by each optimizer over a grid of rates, all rates in one program.
 
     The rate of each optimizer is chosen on validation data, and the test error is that of this
@@ -58,6 +59,7 @@ def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
     Args:
         prepared: config and data.
         model: the networks, which have a loss.
+        placement: how the networks are spread over devices.
 
     Returns:
         The summary, as it is written to `summary.json`.
@@ -69,7 +71,7 @@ def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
             compared = _finished(directory)
             for name in names:
                 if name not in compared:
-                    compared[name] = _train(name, prepared, model)
+                    compared[name] = _train(name, prepared, model, placement)
                     directory.log(_record(name, compared[name]))
                 print("  ".join(_row(name, compared[name])), flush=True)
         compared = {name: compared[name] for name in names}
@@ -118,7 +120,7 @@ def compare(prepared: Prepared[Config], model: Model) -> dict[str, Any]:
         return finish(directory, config, summary, captions, published)
 
 
-def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
+def _train(name: str, prepared: Prepared[Config], model: Model, placement: Placement) -> Compared:
     config, _, parts, _, x = prepared
     loss = model.loss
     assert loss is not None
@@ -144,8 +146,8 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
     keys = seed_keys(config)
     num_seeds = len(keys)
     keys, grid = jnp.tile(keys, len(grid)), jnp.repeat(grid, num_seeds)
-    states = jax.jit(jax.vmap(init))(keys, grid)
-    validation = {"x": jax.device_put(x[parts.validation])}
+    states = placement.over_runs(jax.jit(jax.vmap(init))(keys, grid))
+    validation = placement.everywhere({"x": jax.device_put(x[parts.validation])})
     key = seed_keys(config, "validation")[0]
 
     @jax.jit
@@ -153,8 +155,8 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
     def evaluate(state: jn.TrainState) -> jax.Array:
         return loss(jn.evaluation_params(state), validation, key)[0]
 
-    batched = jn.Learner(lambda key: init(key, grid[0]), step)
-    data = {"x": jax.device_put(x[parts.train])}
+    batched = placement.learner(jn.Learner(lambda key: init(key, grid[0]), step))
+    data = placement.everywhere({"x": jax.device_put(x[parts.train])})
     options: dict[str, Any] = {"batch_size": batch_size(config, len(parts.train))}
     # One step, which is not used, compiles the program, so that no epoch is timed with it.
     empty = jn.training.begin_epoch(batched, states, data, **options)
@@ -169,7 +171,7 @@ def _train(name: str, prepared: Prepared[Config], model: Model) -> Compared:
         evaluated.append(np.asarray(evaluate(states)))
         best = np.nanmin(losses[-1]) if np.isfinite(losses[-1]).any() else np.nan
         print(f"{name}: epoch {len(losses)}/{config.num_epochs}, best loss {best:.4g}", flush=True)
-    test = jax.device_put(x[parts.test])
+    test = placement.everywhere(jax.device_put(x[parts.test]))
 
     def error(state: jn.TrainState) -> jax.Array:
         reconstructed = jn.predict(model.reconstruct, jn.evaluation_params(state), test)

@@ -23,6 +23,7 @@ from experiments.command import finish, print_table
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.leaks import note_leaks
 from experiments.model import SavedModel, save_model
+from experiments.precision import in_precision, scaled
 from experiments.prepare import Prepared, load_labelled, prepare
 from experiments.regression.config import Config, Linear
 from experiments.regression.recipes import recipe
@@ -113,7 +114,7 @@ class RegressionTask:
         if not is_zero(config.l2_weight):
             objective = jn.with_l2(objective, config.l2_weight)
         optimizer = config_optimizer(config, self.num_train)
-        return jn.gradient_learner(network.init, objective, optimizer)
+        return jn.gradient_learner(network.init, scaled(config, objective), optimizer)
 
     def evaluate(self, config: Config) -> Evaluate | None:
         """Mean squared error on the validation examples, of the standardized target."""
@@ -209,8 +210,9 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     """The network of a config, with one output."""
     model = config.model
     if isinstance(model, Linear):
-        return jn.mlp([*in_shape, 1])
-    return jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+        return in_precision(config, jn.mlp([*in_shape, 1]))
+    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+    return in_precision(config, network)
 
 
 def prediction_suffix(model: SavedModel) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 
 from experiments.command import count_programs, stopwatch
 from experiments.data import Dataset
+from experiments.placement import place
 from experiments.sweep.config import Config
 from experiments.sweep.outputs import Report
 from experiments.sweep.reading import read_arguments
@@ -36,7 +37,7 @@ from experiments.sweep.strategies import (
 )
 from experiments.sweep.trials import Trials
 from experiments.task import Task
-from experiments.training import check_directory, open_directory
+from experiments.training import batch_size, check_directory, open_directory
 from jaxnet import search
 from jaxnet.runs import RunDirectory, json_values
 from jaxnet.runs.records import add_hash
@@ -77,6 +78,7 @@ def run(config: Config) -> dict[str, Any]:
     brackets = brackets_of(config, len(samples))
     task: Task = module.prepare_task(config.trial)
     config = dataclasses.replace(config, trial=task.config, num_threads=task.config.num_threads)
+    config, placement = place(config, config.num_seeds, [batch_size(task.config, task.num_train)])
     configs = [trial_config(task.config, sample) for sample in samples]
     for each in configs:
         module.check(each, task.dataset)
@@ -86,7 +88,8 @@ def run(config: Config) -> dict[str, Any]:
         # Before anything is written: groups whose options do not fit are found here.
         # Other numbers stay known, so that a rate of 0 leaves out what it multiplies.
         traced = [name for name in space if name in module.TRACED]
-        trials = Trials(task, configs, traced, population_keys(config, len(samples)))
+        keys = population_keys(config, len(samples))
+        trials = Trials(task, configs, traced, keys, placement)
         with open_directory(config, task.dataset.sha256) as directory:
             if config.strategy == "pbt":
                 outcome = run_population(trials, config, space, directory, module.SCORE)

@@ -1,7 +1,7 @@
 """The trials of a sweep: those with the same static options train in one program, all seeds too."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from experiments.numbers import shared_configs, with_numbers
+from experiments.placement import Placement
 from experiments.task import Score, Task
 from experiments.training import batch_size, train_options
-from jaxnet import runs, search
+from jaxnet import search, training
 from jaxnet.runs import RunDirectory, TrainResult
-from jaxnet.search import Group, Settings
-from jaxnet.training import Learner
+from jaxnet.training import Group, Learner
 
 # About three seconds of one core.
 _FLOPS_OF_COMPILING = 2e10
@@ -65,6 +65,9 @@ class Trained(NamedTuple):
     config: Any
 
 
+_ONE_DEVICE = Placement()
+
+
 class Trials:
     """Trials and their networks, `trial * num_seeds + seed` being the index of a member.
 
@@ -73,19 +76,29 @@ class Trials:
         configs: the options of each trial.
         traced: options that may be traced.
         keys: the key of each network, `(trials, seeds)`.
+        placement: of the networks on devices.
     """
 
     def __init__(
-        self, task: Task, configs: Sequence[Any], traced: Collection[str], keys: jax.Array
+        self,
+        task: Task,
+        configs: Sequence[Any],
+        traced: Collection[str],
+        keys: jax.Array,
+        placement: Placement = _ONE_DEVICE,
     ) -> None:
+        self._placement = placement
         self.task, self.configs = task, list(configs)
         self.num_seeds = keys.shape[1]
         shared = shared_configs(self.configs, traced)
+        # A number that is None decides the program, as all that is not traced.
         members = [
-            {"config": each.config, **each.numbers} for each in shared for _ in range(keys.shape[1])
+            {"config": each.config, **{name: each.numbers.get(name) for name in traced}}
+            for each in shared
+            for _ in range(keys.shape[1])
         ]
         # Each group is built here, so that a mistake is found before anything is written.
-        self.groups = search.population(self._build, members, keys.ravel())
+        self.groups = training.init_population(self._build, members, keys.ravel()).groups
         self._configs = [shared[self.trials_of(group)[0]].config for group in self.groups]
         self._evaluate = [task.evaluate(config) for config in self._configs]
         self.histories: list[list[History]] = [[] for _ in self.configs]
@@ -143,7 +156,7 @@ class Trials:
         members = [int(index) // self.num_seeds in trials for index in group.indices]
         if all(members):
             return group
-        return search.select(group, np.flatnonzero(members).tolist()) if any(members) else None
+        return take_group(group, np.flatnonzero(members).tolist()) if any(members) else None
 
     def train(
         self,
@@ -209,8 +222,8 @@ class Trials:
         size = self.size(index, num_networks, num_epochs)
         # The first network fills the places that are left, and its copies are not looked at.
         places = np.pad(np.arange(num_networks), (0, size - num_networks))
-        filled = group if size == num_networks else search.select(group, places.tolist())
-        result = runs.train(
+        filled = group if size == num_networks else take_group(group, places.tolist())
+        result = self._placement.train(
             directory,
             group.learner,
             filled.states,
@@ -223,7 +236,7 @@ class Trials:
         result = result._replace(history=history, best_epochs=result.best_epochs[:num_networks])
         group = group._replace(states=result.states)
         if size != num_networks:
-            group = search.select(group, range(num_networks))._replace(indices=group.indices)
+            group = take_group(group, range(num_networks))
         steps = num_epochs * (self.task.num_train // batch_size(config, self.task.num_train))
         self.num_steps += num_networks * steps
         self.num_filling_steps += (size - num_networks) * steps
@@ -233,9 +246,19 @@ class Trials:
             self.histories[trial].append(_columns(history, columns))
         return Trained(group, result, config)
 
-    def _build(self, settings: Settings) -> Learner:
-        numbers = {name: value for name, value in settings.items() if name != "config"}
+    def _build(self, settings: Mapping[str, Any]) -> Learner:
+        numbers = {
+            name: value
+            for name, value in settings.items()
+            if name != "config" and value is not None
+        }
         return self.task.learner(with_numbers(settings["config"], numbers))
+
+
+def take_group(group: Group, places: Sequence[int]) -> Group:
+    """Some networks of a group, in a smaller batch, or some more than once in a larger one."""
+    indices = tuple(group.indices[place] for place in places)
+    return group._replace(states=_rows(group.states, np.array(places)), indices=indices)
 
 
 def joined(histories: Sequence[History]) -> History:

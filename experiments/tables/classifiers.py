@@ -15,6 +15,7 @@ from experiments.classification import experiment as classification
 from experiments.classification.config import Config
 from experiments.classification.network import build_learner
 from experiments.data import Dataset, Split
+from experiments.placement import Placement
 from experiments.training import batch_size, network_keys, train_options
 from jaxnet import runs
 
@@ -70,7 +71,11 @@ class Outputs(NamedTuple):
 
 
 def train_networks(
-    directory: runs.RunDirectory, config: Config, table: Table, seed: int
+    directory: runs.RunDirectory,
+    config: Config,
+    table: Table,
+    seed: int,
+    placement: Placement,
 ) -> Outputs:
     """Train the network of each split, all in one program, as experiments.classification does.
 
@@ -79,6 +84,7 @@ def train_networks(
         config: the options of the network.
         table: the table.
         seed: decides initial parameters and the order of the examples.
+        placement: how the networks are spread over devices.
     """
     num_classes, num_train = table.dataset.num_classes, table.y["train"].shape[1]
     network = classification.build_network(config, table.x["train"].shape[2:], num_classes)
@@ -86,7 +92,7 @@ def train_networks(
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply)))
     evaluate = jax.jit(jax.vmap(evaluation.learning_metrics))
     validation = jax.device_put(table.x["validation"]), jax.device_put(table.y["validation"])
-    trained = runs.train(
+    trained = placement.train(
         directory,
         learner,
         jax.jit(jax.vmap(learner.init))(network_keys(seed, len(table.parts))),

@@ -25,14 +25,16 @@ from experiments.baselines import class_baseline
 from experiments.classification import evaluation, recipes
 from experiments.classification.config import Config as Network
 from experiments.command import finish, print_table, show, statistics, stopwatch
+from experiments.config import replace
 from experiments.data import Dataset, split
 from experiments.facts import facts_of
 from experiments.model import stacked_sha256
+from experiments.placement import Placement, place
 from experiments.prepare import resolve_threads
 from experiments.tables.classifiers import PEERS, Table, divide, score_peer, train_networks
 from experiments.tables.config import Config
 from experiments.tables.inputs import load_tables
-from experiments.training import check_directory, open_directory
+from experiments.training import batch_size, check_directory, open_directory
 from jaxnet import runs
 from jaxnet.checkpoint import params_sha256
 
@@ -64,6 +66,10 @@ def run(config: Config) -> dict[str, Any]:
         ]
         for dataset in datasets
     }
+    batches = [
+        batch_size(default_network(each), len(splits[each.name][0].train)) for each in datasets
+    ]
+    config, placement = place(config, math.gcd(*map(len, splits.values())), batches)
     data_sha256 = params_sha256({dataset.name: dataset.x for dataset in datasets})
     metrics, hashes, states = {}, {}, {}
     rows: list[tuple[str, ...]] = [
@@ -78,10 +84,10 @@ def run(config: Config) -> dict[str, Any]:
     with open_directory(config, data_sha256) as directory:
         with stopwatch() as seconds:
             for dataset in datasets:
-                network = default_network(dataset)
+                network = replace(default_network(dataset), precision=config.precision)
                 table = divide(network, dataset, splits[dataset.name])
                 stage = directory.stage(_folder(dataset.name))
-                scores, trained = _score(stage, network, table, config.seed)
+                scores, trained = _score(stage, network, table, config.seed, placement)
                 name = dataset.name
                 hashes[name] = stacked_sha256(trained.params)
                 states[name] = trained.state_sha256
@@ -122,10 +128,14 @@ def default_network(dataset: Dataset) -> Network:
 
 
 def _score(
-    directory: runs.RunDirectory, network: Network, table: Table, seed: int
+    directory: runs.RunDirectory,
+    network: Network,
+    table: Table,
+    seed: int,
+    placement: Placement,
 ) -> tuple[Scores, runs.TrainResult]:
     """Test accuracy and log loss of the network and of each peer, one value for each split."""
-    outputs = train_networks(directory, network, table, seed)
+    outputs = train_networks(directory, network, table, seed, placement)
     labels = jnp.asarray(table.y["test"])
     tested = jax.jit(jax.vmap(evaluation.learning_metrics))(outputs.test, labels)
     scores = {

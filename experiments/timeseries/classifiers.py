@@ -15,6 +15,7 @@ from experiments.classification.config import Config as Network
 from experiments.classification.config import Linear
 from experiments.classification.network import build_learner, build_network
 from experiments.data import Dataset, fit_standardization, standardize_inputs, take, valid_steps
+from experiments.placement import Placement
 from experiments.timeseries.config import Config
 from experiments.training import network_keys, train_options
 from jaxnet import runs
@@ -68,6 +69,7 @@ def head_options(config: Config) -> Network:
         label_smoothing=0.0,
         l2_weight=config.l2_weight,
         num_seeds=config.num_seeds,
+        precision=config.precision,
         checkpoint_every=config.checkpoint_every,
         tensorboard=config.tensorboard,
     )
@@ -119,20 +121,23 @@ class Outputs(NamedTuple):
     state_sha256: str | None = None
 
 
-def train_networks(directory: runs.RunDirectory, config: Config, parts: Parts) -> Outputs:
+def train_networks(
+    directory: runs.RunDirectory, config: Config, parts: Parts, placement: Placement
+) -> Outputs:
     """Train one layer on the features of each seed, all in one program.
 
     Args:
         directory: the directory of the set.
         config: the options.
         parts: the series.
+        placement: how the networks are spread over devices.
     """
     start = time.perf_counter()
     train, test = random_features(config, parts)
     options, num_classes = head_options(config), parts.dataset.num_classes
     network = build_network(options, train.shape[2:], num_classes)
     learner = build_learner(options, network, num_classes, train.shape[1])
-    trained = runs.train(
+    trained = placement.train(
         directory,
         learner,
         jax.jit(jax.vmap(learner.init))(network_keys(config.seed, config.num_seeds)),

@@ -22,6 +22,7 @@ from experiments.command import finish, print_table, show, statistics, stopwatch
 from experiments.data import load
 from experiments.data.named.timeseries import NAMES, timeseries_name
 from experiments.model import stacked_sha256
+from experiments.placement import place
 from experiments.prepare import resolve_threads
 from experiments.timeseries.classifiers import (
     Outputs,
@@ -64,6 +65,7 @@ def run(config: Config) -> dict[str, Any]:
     config = resolve_threads(config)
     names = _set_names(config)
     sets = [divide(load(name, data_dir=config.data_dir)) for name in names]
+    config, placement = place(config, config.num_seeds, [len(parts.y_train) for parts in sets])
     with_peer = config.peer and has_rocket()
     data_sha256 = params_sha256({parts.dataset.name: parts.dataset.x for parts in sets})
     results: dict[str, dict[str, Outputs]] = {}
@@ -72,7 +74,9 @@ def run(config: Config) -> dict[str, Any]:
         with stopwatch() as seconds:
             for parts in sets:
                 name = parts.dataset.name
-                results[name] = {_OURS: train_networks(directory.stage(name), config, parts)}
+                results[name] = {
+                    _OURS: train_networks(directory.stage(name), config, parts, placement)
+                }
                 if with_peer:
                     results[name][_PEER] = score_rocket(config, parts)
                 rows.append(_row(parts, results[name]))

@@ -18,6 +18,7 @@ from jaxnet.nn.layers import activation, dense, dropout, flatten, layer_norm
 from jaxnet.nn.linear_recurrences import linear_recurrence, min_gru
 from jaxnet.nn.network import Chain, Network, StatefulNetwork, chain, parallel
 from jaxnet.nn.noise import bernoulli_sampling, gaussian_noise, masking_noise, salt_and_pepper_noise
+from jaxnet.nn.padded import padded_mlp, padded_sizes, unpad_mlp
 from jaxnet.nn.pooling import max_pool, mean_pool
 from jaxnet.nn.precision import compute_in
 from jaxnet.nn.recurrence import Cell, bidirectional, recurrent, scan_cell
@@ -81,6 +82,8 @@ __all__ = [
     "min_gru",
     "mlp",
     "pad_sequences",
+    "padded_mlp",
+    "padded_sizes",
     "parallel",
     "positional_encoding",
     "random_affine",
@@ -98,6 +101,7 @@ __all__ = [
     "time_mask",
     "token_dropout",
     "transform_images",
+    "unpad_mlp",
     "upsample",
     "zero_padding",
 ]

@@ -8,13 +8,14 @@ function of the key and its place alone.)
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxnet.nn.initializers import SCALES, draw, scale_kernel
+from jaxnet.nn.initializers import SCALES, draw, kernel_stddev, scale_kernel
 from jaxnet.typing import Initializer, Params
 
 ZEROS = jax.nn.initializers.zeros
@@ -30,16 +31,24 @@ class KernelInit:
         shape: of the kernel, `(*window, in_dim, out_dim)`.
         kernel_init: initializer of the kernel.
         bias_init: initializer of the bias, `(out_dim,)`; None without one.
+        sizes: `(in_dim, out_dim)` of a kernel that is padded to the shape; they may be traced. None
+            without padding.
     """
 
     shape: tuple[int, ...]
     kernel_init: Initializer
     bias_init: Initializer | None = ZEROS
+    sizes: tuple[Any, Any] | None = None
 
     def __call__(self, key: Array) -> Params:
         """Draw the parameters."""
         kernel_key, bias_key = jax.random.split(key)
-        return self.with_kernel(self.kernel_init(kernel_key, self.shape), bias_key)
+        if self.sizes is None:
+            kernel = self.kernel_init(kernel_key, self.shape)
+        else:
+            drawn = draw(kernel_key, math.prod(self.shape))
+            kernel = _arrange(drawn, self.shape, SCALES[self.kernel_init], self.sizes)
+        return self.with_kernel(kernel, bias_key)
 
     def with_kernel(self, kernel: Array, bias_key: Array) -> Params:
         """The parameters, of which the kernel is given."""
@@ -70,7 +79,8 @@ def init_together(key: Array, inits: Mapping[int, Callable[[Array], Params]]) ->
         return {}
     scales = [SCALES[init.kernel_init] for init in normal.values()]
     shapes = tuple(init.shape for init in normal.values())
-    kernels = _draw(key, tuple(normal), shapes, tuple(scales))
+    padded = [init.sizes for init in normal.values()]
+    kernels = _draw(key, tuple(normal), shapes, tuple(scales), padded)
     # Zeros depend on no key.
     return {
         index: init.with_kernel(kernel, key)
@@ -84,15 +94,35 @@ def _draw(
     indices: tuple[int, ...],
     shapes: tuple[tuple[int, ...], ...],
     scales: tuple[float, ...],
+    padded: Sequence[tuple[Any, Any] | None],
 ) -> list[Array]:
-    sizes = [math.prod(shape) for shape in shapes]
+    lengths = [math.prod(shape) for shape in shapes]
 
     def draw_at(index: Array) -> Array:
         kernel_key, _ = jax.random.split(jax.random.fold_in(key, index))
-        return draw(kernel_key, max(sizes))
+        return draw(kernel_key, max(lengths))
 
     drawn = jax.vmap(draw_at)(jnp.array(indices, jnp.uint32))
     return [
-        scale_kernel(drawn[row, :size], shape, scale)
-        for row, (size, shape, scale) in enumerate(zip(sizes, shapes, scales, strict=True))
+        _arrange(drawn[row, :length], shape, scale, sizes)
+        for row, (length, shape, scale, sizes) in enumerate(
+            zip(lengths, shapes, scales, padded, strict=True)
+        )
     ]
+
+
+def _arrange(
+    drawn: Array, shape: tuple[int, ...], scale: float, sizes: tuple[Any, Any] | None
+) -> Array:
+    """A kernel from numbers of `draw`; where it is padded, with 0 beyond its sizes.
+
+    The first numbers of a longer draw are those of a shorter one: entry (i, j) of a kernel is
+    number `i * out_dim + j`, at whatever size it is drawn.
+    """
+    if sizes is None:
+        return scale_kernel(drawn, shape, scale)
+    in_dim, out_dim = sizes
+    row, column = (jax.lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
+    inside = (row < in_dim) & (column < out_dim)
+    kernel = drawn[jnp.where(inside, row * out_dim + column, 0)]
+    return jnp.where(inside, kernel * kernel_stddev(in_dim, scale, drawn.dtype), 0)

@@ -3,9 +3,11 @@
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxnet._checks import require_sizes
@@ -82,9 +84,13 @@ def scale_kernel(
     drawn: Float[Array, " size"], shape: Sequence[int], scale: float
 ) -> Float[Array, "..."]:
     """A kernel of variance `scale / fan_in` from numbers of `draw`."""
-    variance = jnp.array(scale / math.prod(shape[:-1]), drawn.dtype)
-    stddev = jnp.sqrt(variance) / jnp.array(_TRUNCATED_STD, drawn.dtype)
-    return (drawn * stddev).reshape(shape)
+    return (drawn * kernel_stddev(math.prod(shape[:-1]), scale, drawn.dtype)).reshape(shape)
+
+
+def kernel_stddev(fan_in: ArrayLike, scale: float, dtype: Any) -> Float[Array, ""]:
+    """What numbers of `draw` are multiplied by for a kernel of variance `scale / fan_in`."""
+    variance = jnp.asarray(scale / fan_in, dtype)
+    return jnp.sqrt(variance) / jnp.array(_TRUNCATED_STD, dtype)
 
 
 # Variance of a kernel times its fan-in.

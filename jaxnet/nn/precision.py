@@ -12,18 +12,21 @@ from jaxnet.nn.network import Chain, Network, chain_of_parts, require_network
 from jaxnet.typing import Apply, Params
 
 
-def compute_in(network: Network, dtype: DTypeLike) -> Network:
+def compute_in(
+    network: Network, dtype: DTypeLike, *, output_dtype: DTypeLike | None = None
+) -> Network:
     """Compute a network in another type of numbers, such as bfloat16: mixed precision.
 
     Parameters and inputs are cast where they are used, so the parameters that an optimizer updates
-    keep their type, and so do their gradients. Outputs are of type `dtype`; objectives and metrics
-    accumulate in float32 or wider whatever it is. Micikevicius et al. (2018), "Mixed precision
-    training", section 3.1; their scale of the loss is needed for float16 alone.
+    keep their type, and so do their gradients. Objectives and metrics accumulate in float32 or
+    wider whatever `dtype` is. Micikevicius et al. (2018), "Mixed precision training", section 3.1;
+    their scale of the loss, `with_loss_scale`, is needed for float16 alone.
 
     Args:
         network: a network; a `Chain` stays a `Chain`, whose slices compute in `dtype` too. For an
             autoencoder, transform its encoder and its decoder.
         dtype: a type of floating point numbers.
+        output_dtype: type of the outputs, to which the last ones are cast; None leaves `dtype`.
 
     Returns:
         A network with the same parameters.
@@ -39,12 +42,19 @@ def compute_in(network: Network, dtype: DTypeLike) -> Network:
     (dtype('float32'), dtype(bfloat16))
     """
     require_network("compute_in", network)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"compute_in: dtype is {dtype}, expected floats, such as jnp.bfloat16")
+    for name, value in (("dtype", dtype), ("output_dtype", output_dtype)):
+        if value is not None and not jnp.issubdtype(value, jnp.floating):
+            raise TypeError(f"compute_in: {name} is {value}, expected floats, such as jnp.bfloat16")
     if isinstance(network, Chain):
+        last = len(network) - 1
         parts = (
-            dataclasses.replace(part, network=compute_in(part.network, dtype))
-            for part in network.parts
+            dataclasses.replace(
+                part,
+                network=compute_in(
+                    part.network, dtype, output_dtype=output_dtype if index == last else None
+                ),
+            )
+            for index, part in enumerate(network.parts)
         )
         return chain_of_parts(tuple(parts))
     if type(network) is not Network:
@@ -52,7 +62,8 @@ def compute_in(network: Network, dtype: DTypeLike) -> Network:
             f"compute_in: network is a {type(network).__name__}, whose methods would compute in "
             "the type of its parameters; transform its parts and combine them again"
         )
-    apply = _ComputeIn(network.apply, jnp.dtype(dtype))
+    types = jnp.dtype(dtype), jnp.dtype(dtype if output_dtype is None else output_dtype)
+    apply = _ComputeIn(network.apply, *types)
     return Network(network.init, apply, network.name, detail=network.detail)
 
 
@@ -60,10 +71,18 @@ def compute_in(network: Network, dtype: DTypeLike) -> Network:
 class _ComputeIn:
     inside: Apply
     dtype: Any
+    output_dtype: Any
 
     def __call__(self, params: Params, x: Any, /, *, key: Array | None = None) -> Any:
-        def cast(leaf: Any) -> Any:
-            leaf = jnp.asarray(leaf)
-            return leaf.astype(self.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        outputs = self.inside(*_cast((params, x), self.dtype), key=key)
+        return _cast(outputs, self.output_dtype)
 
-        return jax.tree.map(cast, self.inside(*jax.tree.map(cast, (params, x)), key=key))
+
+def _cast(tree: Any, dtype: Any) -> Any:
+    """Floats of another type; all else as it is."""
+
+    def cast(leaf: Any) -> Any:
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)

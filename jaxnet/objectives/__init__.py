@@ -1,5 +1,7 @@
 """Objectives: `(params, batch, key) -> (loss, metrics)`, what a network is trained for."""
 
+from jaxnet.objectives.distillation import distillation
+from jaxnet.objectives.loss_scale import LossScaled, with_loss_scale
 from jaxnet.objectives.penalties import with_l1, with_l2
 from jaxnet.objectives.prediction import (
     binary_classification,
@@ -14,9 +16,11 @@ from jaxnet.objectives.transforms import with_augmentation, with_noise
 from jaxnet.objectives.weighting import weighted_mean
 
 __all__ = [
+    "LossScaled",
     "as_stateful",
     "binary_classification",
     "classification",
+    "distillation",
     "multilabel_classification",
     "multitask",
     "regression",
@@ -26,5 +30,6 @@ __all__ = [
     "with_augmentation",
     "with_l1",
     "with_l2",
+    "with_loss_scale",
     "with_noise",
 ]

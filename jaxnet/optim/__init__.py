@@ -1,6 +1,7 @@
 """Optimizers by name, and learning-rate schedules."""
 
 from jaxnet.optim.registry import (
+    allows_padding,
     default_learning_rate,
     kernel_mask,
     needs_key,
@@ -9,8 +10,10 @@ from jaxnet.optim.registry import (
     takes_schedule,
 )
 from jaxnet.optim.schedules import schedule, schedule_names
+from jaxnet.optim.selection import select_optimizer
 
 __all__ = [
+    "allows_padding",
     "default_learning_rate",
     "kernel_mask",
     "needs_key",
@@ -18,5 +21,6 @@ __all__ = [
     "optimizer_names",
     "schedule",
     "schedule_names",
+    "select_optimizer",
     "takes_schedule",
 ]

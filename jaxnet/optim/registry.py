@@ -99,6 +99,8 @@ _RECIPES: dict[str, Callable[..., optax.GradientTransformation]] = {
     ),
 }
 _STOCHASTIC_RECIPES = ("dpsgd", "sophia")
+# Their updates depend on the shapes of the parameters, or move those whose gradients are 0.
+_NOT_PADDED = ("adafactor", "galore", "muon", "yogi")
 _RATE_PARAMETERS = ("learning_rate", "max_learning_rate")
 
 
@@ -158,6 +160,25 @@ def needs_key(name: str) -> bool:
     if name in _RECIPES:
         return name in _STOCHASTIC_RECIPES
     return "key" in inspect.signature(_factories()[name]).parameters
+
+
+def allows_padding(name: str) -> bool:
+    """Whether parameters that are padded with zeros, as of `padded_mlp`, train as without padding.
+
+    Args:
+        name: one of `optimizer_names()`.
+
+    Returns:
+        False for optimizers that look at the shapes of parameters, draw random numbers for them,
+        or move parameters whose gradients are 0.
+
+    Raises:
+        ValueError: an unknown name; the nearest ones are suggested.
+
+    >>> allows_padding("adam"), allows_padding("muon")
+    (True, False)
+    """
+    return not needs_key(name) and name not in _NOT_PADDED
 
 
 def optimizer(

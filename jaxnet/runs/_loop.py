@@ -21,6 +21,7 @@ from jaxnet.runs.progress import Progress
 from jaxnet.runs.records import metrics_record
 from jaxnet.runs.tensorboard import EventWriter
 from jaxnet.training import Batches, Learner, TrainState
+from jaxnet.training._placement import placed_like
 from jaxnet.training.hooks import Hooks
 from jaxnet.training.state import over_runs
 from jaxnet.typing import Metrics, Params
@@ -145,7 +146,7 @@ class TrainingLoop:
             if restored is not None:
                 for reason in restored.rejected:
                     print(f"warning: {reason}; an older one is used", file=sys.stderr)
-                self._state = restored.state
+                self._state = placed_like(restored.state, self._state)
                 self._step = self._saved = restored.step
             self._record.extend(is_done=self._is_done)
             if not self._is_done(self._options.num_epochs):

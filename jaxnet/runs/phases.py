@@ -94,7 +94,8 @@ def describe_batches(batches: Any) -> str:
     '64'
     """
     if isinstance(batches, HostData):
-        return f"HostData(steps_per_epoch={batches.steps_per_epoch})"
+        described = f", {batches.description}" if batches.description else ""
+        return f"HostData(steps_per_epoch={batches.steps_per_epoch}{described})"
     if isinstance(batches, int) or dataclasses.is_dataclass(batches):
         return repr(batches)
     return type(batches).__qualname__

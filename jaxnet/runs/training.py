@@ -79,6 +79,8 @@ def train(
             run.train(interruption)
     finally:
         run.events.close()
+        if isinstance(data, HostData):
+            data.close()
     return run.result()
 
 

@@ -1,7 +1,7 @@
 """Search of settings: spaces and samples, successive halving, populations that evolve.
 
 Settings are plain values: a space says which there are, a bracket how long trials train. What
-trains them is `jaxnet.training`; `experiments.sweep` is a command that does both.
+trains them are populations of `jaxnet.training`; `experiments.sweep` is a command that does both.
 """
 
 from jaxnet.search.expected import expected_maximum
@@ -14,7 +14,6 @@ from jaxnet.search.halving import (
     successive_halving,
     total_resource,
 )
-from jaxnet.search.members import Group, Member, Settings, population, select
 from jaxnet.search.population_based import (
     Evolution,
     Members,
@@ -41,12 +40,9 @@ __all__ = [
     "Bracket",
     "Dimension",
     "Evolution",
-    "Group",
-    "Member",
     "Members",
     "Rung",
     "Sample",
-    "Settings",
     "Space",
     "best_of",
     "choice",
@@ -59,13 +55,11 @@ __all__ = [
     "log_uniform",
     "members_of",
     "perturb",
-    "population",
     "population_based_hook",
     "population_learner",
     "positions",
     "random_samples",
     "require_space",
-    "select",
     "sobol_samples",
     "successive_halving",
     "total_resource",

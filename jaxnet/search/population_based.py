@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxnet._checks import require_above_zero, require_range
-from jaxnet.search.members import Member
 from jaxnet.search.space import Dimension, Space, require_space
-from jaxnet.training import Learner, TrainState, fold_in_name
+from jaxnet.training import Learner, Member, TrainState, fold_in_name
 from jaxnet.training.hooks import Hook
 from jaxnet.typing import Batch, Metrics
 

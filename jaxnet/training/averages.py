@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_range
+from jaxnet.objectives.loss_scale import LossScaled
 from jaxnet.optim.adapters import optimizer_evaluation_params
 from jaxnet.training.early_stopping import EarlyStopped
+from jaxnet.training.skipping import was_skipped
 from jaxnet.training.state import Learner, TrainState, owned, skip_masked
 from jaxnet.typing import Batch, Metrics, Params
 
@@ -22,6 +24,18 @@ class Averaged(NamedTuple):
     """
 
     average: Params
+    extra: PyTree[Any]
+
+
+class Member(NamedTuple):
+    """The `extra` of a member of a population.
+
+    Attributes:
+        settings: the numbers that are its own, such as a learning rate.
+        extra: the state of its learner.
+    """
+
+    settings: dict[str, PyTree[Any]]
     extra: PyTree[Any]
 
 
@@ -61,10 +75,14 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         average, extra = state.extra
-        new, metrics = learner.step(state._replace(extra=extra), batch)
+        inner = state._replace(extra=extra)
+        new, metrics = learner.step(inner, batch)
+
+        skipped = was_skipped(inner, new)
 
         def blend(old: Array, value: Array) -> Array:
-            return jnp.asarray(decay * old + (1 - decay) * value, old.dtype)
+            blended = jnp.asarray(decay * old + (1 - decay) * value, old.dtype)
+            return blended if skipped is None else jnp.where(skipped, old, blended)
 
         average = jax.tree.map(blend, average, evaluation_params(new))
         new = new._replace(extra=Averaged(average, new.extra))
@@ -98,13 +116,16 @@ def evaluation_params(state: TrainState) -> Params:
         return state.extra.best.params[0]
     if isinstance(state.extra, Averaged):
         return state.extra.average
+    if isinstance(state.extra, Member):
+        return evaluation_params(state._replace(extra=state.extra.extra))
     return optimizer_evaluation_params(state.params, state.optimizer_state)
 
 
 def evaluation_extra(state: TrainState) -> PyTree[Any]:
     """The state of the objective, without what transformations of learners keep beside it.
 
-    After early stopping it is that of the best parameters.
+    After early stopping it is that of the best parameters. Of a member of a population it is a
+    `Member` with its settings.
 
     With batch normalization `(evaluation_params(state), evaluation_extra(state))` are the
     parameters of `network.evaluation`.
@@ -121,11 +142,16 @@ def evaluation_extra(state: TrainState) -> PyTree[Any]:
     """
     if isinstance(state.extra, EarlyStopped):
         return state.extra.best.params[1]
-    return state.extra.extra if isinstance(state.extra, Averaged) else state.extra
+    if isinstance(state.extra, Member):
+        # What is evaluated depends on the settings.
+        inner = evaluation_extra(state._replace(extra=state.extra.extra))
+        return Member(state.extra.settings, inner)
+    extra = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
+    return extra.extra if isinstance(extra, LossScaled) else extra
 
 
 def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
-    """Replace the state of the objective, also inside what `averaged_learner` keeps.
+    """Replace the state of the objective, also inside of an average and of a loss scale.
 
     Args:
         state: a training state, or a batch of them.
@@ -138,6 +164,12 @@ def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
     >>> replace_extra(state, 4).extra
     Averaged(average={}, extra=4)
     """
+    if isinstance(state.extra, Member):
+        inner = replace_extra(state._replace(extra=state.extra.extra), extra.extra)
+        return state._replace(extra=Member(extra.settings, inner.extra))
+    outer = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
+    if isinstance(outer, LossScaled):
+        extra = outer._replace(extra=extra)
     if isinstance(state.extra, Averaged):
         extra = state.extra._replace(extra=extra)
     return state._replace(extra=extra)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree, Shaped
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_integer, require_positive
 from jaxnet.training._explicit import explicit_sharding, gathered_sharding
 from jaxnet.training.state import ORDER
 from jaxnet.typing import Batch
@@ -114,6 +114,7 @@ def take_examples(data: PyTree[Any], indices: Int[Array, " batch"]) -> Any:
 class _Shuffled:
     batch_size: int
     num_shards: int = 1
+    order_seed: int | None = None
     per_run: bool = False
 
     def num_steps(self, data: PyTree[Any]) -> int:
@@ -131,6 +132,8 @@ class _Shuffled:
         return length // self.num_shards // (self.batch_size // self.num_shards)
 
     def plan(self, data: PyTree[Any], key: Array, epoch: Array | int) -> Plan:
+        if self.order_seed is not None:
+            key = jax.random.key(self.order_seed)
         epoch_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
         length, size = num_examples(data) // self.num_shards, self.batch_size // self.num_shards
         num_batches = length // size
@@ -161,7 +164,7 @@ class _Shuffled:
         return jax.tree.map(rows, data)
 
 
-def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
+def shuffled(batch_size: int, *, num_shards: int = 1, order_seed: int | None = None) -> Batches:
     """All examples once in each epoch, in a new order: the default behind `batch_size=`.
 
     Examples left over after the last whole batch are others in every epoch.
@@ -172,13 +175,17 @@ def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
             and each batch takes the same number of examples from each. With the data sharded over
             as many devices, or a divisor of them, no example leaves its device, and the batches
             are the same on any number of devices.
+        order_seed: the order of the examples is a function of this number and the epoch, the same
+            for all runs; of the key of the run where it is None. In a batch of runs one order is
+            gathered once for all, and the product with the first kernels is one large product.
 
     Returns:
         A source of batches. Its methods raise `ValueError` for data without examples or of
         different lengths, and for a batch size larger than the data.
 
     Raises:
-        ValueError: a number below 1, a batch size that is not a multiple of `num_shards`.
+        ValueError: a number below 1, a batch size that is not a multiple of `num_shards`, an order
+            seed below 0.
 
     >>> batches = shuffled(3)
     >>> order = batches.plan({"x": jnp.zeros(7)}, jax.random.key(0), 3)
@@ -191,7 +198,10 @@ def shuffled(batch_size: int, *, num_shards: int = 1) -> Batches:
         raise ValueError(
             f"shuffled: batch_size {batch_size} must be a multiple of num_shards {num_shards}"
         )
-    return _Shuffled(batch_size, num_shards)
+    if order_seed is not None:
+        require_integer("shuffled", "order_seed", order_seed, 0, 2**32 - 1)
+        order_seed = operator.index(order_seed)
+    return _Shuffled(batch_size, num_shards, order_seed)
 
 
 def per_run(batches: Batches | int) -> Batches:

@@ -4,9 +4,8 @@ Every function takes a single state, or a batch of states as `jax.vmap(learner.i
 it, whose runs train in one program; their metrics have the same leading axis.
 """
 
-import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -19,11 +18,14 @@ from jaxnet._compiled import compiled_for
 from jaxnet._data import as_arrays
 from jaxnet.objectives.weighting import widen
 from jaxnet.training._explicit import on_mesh_of
+from jaxnet.training._host_steps import take_host_steps
+from jaxnet.training._placement import sharding_of, shardings_of
+from jaxnet.training._programs import apply_hook_to_runs, take_steps_of_runs
 from jaxnet.training.batches import Batches, resolve_batches
 from jaxnet.training.early_stopping import EarlyStopped
-from jaxnet.training.hooks import Hook, Hooks, ScheduledHook, apply_hook, schedule_hooks
+from jaxnet.training.hooks import Hooks, ScheduledHook, schedule_hooks
 from jaxnet.training.host import HostData
-from jaxnet.training.pure import require_metrics, run_steps
+from jaxnet.training.pure import require_metrics
 from jaxnet.training.state import Learner, TrainState, over_runs
 from jaxnet.training.validation import (
     Validation,
@@ -33,7 +35,7 @@ from jaxnet.training.validation import (
     validate_runs,
     with_best,
 )
-from jaxnet.typing import Batch, Metrics
+from jaxnet.typing import Metrics
 
 
 def epochs(
@@ -178,7 +180,9 @@ def begin_epoch(
     def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
         return jnp.zeros((*leaf.shape[:runs], num_steps, *leaf.shape[runs:]), leaf.dtype)
 
-    return jax.tree.map(zeros, shapes)
+    metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
+    # The axes of runs are spread as those of the state are.
+    return metrics if sharding is None else jax.device_put(metrics, sharding)
 
 
 def advance(
@@ -235,21 +239,18 @@ def advance(
         if scheduled:
             raise ValueError("hooks see the whole data set, which HostData does not hold")
         require_metrics("advance", length, data.steps_per_epoch)
-        take = compiled_for(learner.step, _host_step)
-        for index in range(step, end):
-            batch = data.batch(index)
-            state, metrics = take(state, metrics, batch, index % length)
-        return state, metrics
+        return take_host_steps(learner, state, metrics, data, step, end)
     source, data = resolve_batches(batch_size, batches), as_arrays("advance", "data", data)
     data_of_run = _first_run(data) if source.per_run else data
     require_metrics("advance", length, source.num_steps(data_of_run))
     state, metrics = on_mesh_of(data, (state, metrics))
-    take_steps = compiled_for(learner.step, _advance, batches=source)
+    places = shardings_of((state, metrics))
+    take_steps = compiled_for(learner.step, take_steps_of_runs, batches=source, shardings=places)
     while step < end:
         for hook in scheduled:
             if hook.is_due(step):
-                apply = compiled_for(hook.apply, _apply_hook, per_run=source.per_run)
-                state = apply(state, data)
+                options = {"per_run": source.per_run, "shardings": shardings_of(state)}
+                state = compiled_for(hook.apply, apply_hook_to_runs, **options)(state, data)
         stop = _next_stop(scheduled, step, end)
         first = step % length
         state, metrics = take_steps(state, metrics, data, first, first + stop - step)
@@ -288,48 +289,6 @@ def _reject_batches(batch_size: int | None, batches: Batches | None) -> None:
         raise ValueError(
             "HostData holds batches already, found batch_size or batches too; leave them out"
         )
-
-
-def _advance(
-    step: Callable[..., Any],
-    state: TrainState,
-    metrics: Metrics,
-    data: PyTree[Any],
-    start: Array | int,
-    stop: Array | int,
-    *,
-    batches: Batches,
-) -> tuple[TrainState, Metrics]:
-    # The bounds are the same for all runs of a batch, and so it stays one loop.
-    learner = Learner(_no_init, step)
-    run = functools.partial(run_steps, learner, batches=batches, start=start, stop=stop)
-    return over_runs(run, state.step.ndim, (0, 0, 0 if batches.per_run else None))(
-        state, metrics, data
-    )
-
-
-def _no_init(key: Array) -> TrainState:
-    raise NotImplementedError("a state is given")
-
-
-def _apply_hook(hook: Hook, state: TrainState, data: PyTree[Any], *, per_run: bool) -> TrainState:
-    apply = functools.partial(apply_hook, hook)
-    return over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
-
-
-def _host_step(
-    step: Callable[..., Any],
-    state: TrainState,
-    metrics: Metrics,
-    batch: Batch,
-    index: Array | int,
-) -> tuple[TrainState, Metrics]:
-    state, values = over_runs(step, state.step.ndim, (0, None))(state, batch)
-
-    def fill(row: Array, value: Array) -> Array:
-        return row.at[index].set(value)
-
-    return state, jax.tree.map(over_runs(fill, state.step.ndim, (0, 0)), metrics, values)
 
 
 def _first_run(data: PyTree[Any]) -> PyTree[Any]:

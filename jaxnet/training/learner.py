@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
+from jaxnet.objectives.loss_scale import LossScaled
 from jaxnet.objectives.stateful import as_stateful
 from jaxnet.objectives.weighting import example_weight
 from jaxnet.optim.adapters import (
@@ -16,6 +17,7 @@ from jaxnet.optim.adapters import (
     init_optimizer,
     update_optimizer,
 )
+from jaxnet.training.skipping import skip_not_finite
 from jaxnet.training.state import (
     INIT,
     NOISE,
@@ -48,8 +50,9 @@ def gradient_learner(
 
     Returns:
         A learner on `TrainState`. Its metrics are those of the objective and `loss`. A batch whose
-        weights are all 0 changes nothing but the step. Where the optimizer takes the gradient of
-        each example, the weight of the example is a factor of it.
+        weights are all 0 changes nothing but the step, and one whose gradient is not finite nothing
+        but the step and the scale where the objective has a loss scale. Where the optimizer takes
+        the gradient of each example, the weight of the example is a factor of it.
 
     Raises:
         ValueError: (of `step`) a stateful objective with an optimizer that takes the gradient of
@@ -104,6 +107,7 @@ def gradient_learner(
         )
         params = optax.apply_updates(state.params, updates)
         new = TrainState(params, extra, optimizer_state, state.key, state.step + 1)
+        new = skip_not_finite(state, new, (grad, updates))
         return skip_masked(batch, state, new), metrics | {"loss": value}
 
     return Learner(init_state, step)
@@ -113,7 +117,7 @@ def _per_example_gradients(
     apply: StatefulApply, params: Params, extra: PyTree[Any], batch: Batch, key: Array
 ) -> Params:
     """Gradients with a leading axis for the examples of the batch."""
-    if jax.tree.leaves(extra):
+    if jax.tree.leaves(extra.extra if isinstance(extra, LossScaled) else extra):
         raise ValueError(
             "gradient_learner: the optimizer takes the gradient of each example, and the objective "
             "has state, which belongs to the batch; use an objective without state"

@@ -85,25 +85,50 @@ def fit(
     # `init` is not a part of the program, which may serve other first states.
     state = on_mesh_of(data, learner.init(key))
     if validation is None:
-        run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, None)
+        run = compiled_for(learner.step, fit_state, source, num_epochs, None, hooks=scheduled)
         return run(state, data)
     require_validation("fit", validation)
-    examples = as_arrays("fit", "validation.data", validation.data), validation.key
+    examples = as_arrays("fit", "validation.data", validation.data)
     static = validation._replace(data=(), key=None)
-    run = compiled_for(learner.step, _fit, source, num_epochs, scheduled, static)
-    return run(state, data, examples)
+    run = compiled_for(learner.step, fit_state, source, num_epochs, static, hooks=scheduled)
+    return run(state, data, examples, validation.key)
 
 
-def _fit(
+def fit_state(
     step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
     batches: Batches,
     num_epochs: int,
-    hooks: tuple[ScheduledHook, ...],
     validation: Validation | None,
     state: TrainState,
     data: PyTree[Any],
-    validation_data: tuple[PyTree[Any], Array | None] = ((), None),
+    *validation_data: Any,
+    hooks: tuple[ScheduledHook, ...] = (),
 ) -> tuple[TrainState, Metrics]:
+    """Train from a state: the program of `fit`.
+
+    Args:
+        step: of a learner.
+        batches: the source of batches.
+        num_epochs: passes over the data.
+        validation: without its data and key.
+        state: where to start.
+        data: arrays that share their first axis.
+        validation_data: the data and the key of the validation.
+        hooks: scheduled hooks, for a state at step 0.
+
+    Returns:
+        As `fit`.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.dense(2, 1)
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> data, batches = {"x": jnp.ones((4, 2)), "y": jnp.ones(4)}, jn.training.shuffled(2)
+    >>> state = learner.init(jax.random.key(0))
+    >>> state, history = fit_state(learner.step, batches, 3, None, state, data)
+    >>> int(state.step), history["loss"].shape
+    (6, (3,))
+    """
+
     def epoch(state: TrainState, index: Array) -> tuple[TrainState, Metrics]:
         if hooks:
             return _epoch_with_hooks(step, batches, hooks, state, data, index)

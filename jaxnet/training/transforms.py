@@ -1,7 +1,9 @@
 """Transformations of learners; one that draws splits the key and passes on the second part."""
 
+from collections.abc import Mapping
+
 import jax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxnet.nn.network import Network
 from jaxnet.training.state import Learner, TrainState, owned
@@ -44,3 +46,46 @@ def augmented_learner(learner: Learner, augmentation: Network) -> Learner:
         return new._replace(key=state.key), metrics
 
     return Learner(init, step)
+
+
+def weight_examples(learner: Learner, weight: Float[Array, " examples"]) -> Learner:
+    """Count each example with a weight: a subset, a fold or a bootstrap sample of shared data.
+
+    The members of a population share the data and the order of their examples, and each has its
+    own weights among its settings: 0 leaves an example out.
+
+    Args:
+        learner: any learner that honors `batch["weight"]`.
+        weight: of each example of the data set, at least 0.
+
+    Returns:
+        A learner for batches with the entry `row`, the number of each example in the data set:
+        `data = {"x": ..., "y": ..., "row": jnp.arange(num_examples)}`.
+
+    Raises:
+        ValueError: (of `step`) a batch without `row`.
+
+    >>> import jaxnet as jn, optax
+    >>> network = jn.dense(1, 1)
+    >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.1))
+    >>> learner = weight_examples(learner, jnp.array([1.0, 0.0]))
+    >>> batch = {"x": jnp.ones((2, 1)), "y": jnp.array([1.0, jnp.nan]), "row": jnp.arange(2)}
+    >>> bool(jnp.isfinite(learner.step(learner.init(jax.random.key(0)), batch)[1]["loss"]))
+    True
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        if not isinstance(batch, Mapping) or "row" not in batch:
+            found = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+            raise ValueError(
+                f"weight_examples: the batch holds {found}, expected 'row' too; add "
+                "row=jnp.arange(num_examples) to the data"
+            )
+        batch = dict(batch)
+        own = weight[batch.pop("row")]
+        if "weight" in batch:
+            given = batch["weight"]
+            own = own.reshape(own.shape + (1,) * (given.ndim - 1)) * given
+        return learner.step(state, batch | {"weight": own})
+
+    return Learner(learner.init, step)

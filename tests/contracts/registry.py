@@ -49,6 +49,17 @@ def _vade_params(key):
     return {"autoencoder": VAE.init(key), "mixture": mixture}
 
 
+def _with_state(objective):
+    """A stateful objective with the state that it starts with."""
+
+    def first(params, batch, key):
+        extra = objective.init(params, jax.random.key(0))
+        loss, (_, metrics) = objective.apply(params, extra, batch, key)
+        return loss, metrics
+
+    return first
+
+
 def _objectives() -> dict[str, Case]:
     regressor, scorer = jn.mlp([DIM, 5, 1]), jn.mlp([DIM, 5, 1], dropout=0.3)
     outputs = jn.mlp([DIM, 5, 3])
@@ -90,6 +101,7 @@ def _objectives() -> dict[str, Case]:
         ),
         "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
         "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
+        "loss_scale": Case(_with_state(jn.with_loss_scale(classify)), MLP.init, LABELS),
         "augmentation": Case(
             jn.with_augmentation(classify, jn.random_affine((2, 3, 1), max_shift=0.5)),
             MLP.init,
@@ -208,6 +220,16 @@ def _learners() -> dict[str, Training]:
         "augmented_learner": Training(
             jn.training.augmented_learner(classify, jn.nn.gaussian_noise(0.2)), LABELS
         ),
+        "loss_scaled": Training(
+            jn.gradient_learner(
+                MLP.init,
+                jn.with_loss_scale(
+                    jn.classification(jn.compute_in(MLP, jnp.float16)), growth_interval=2
+                ),
+                optax.sgd(1e-3),
+            ),
+            LABELS,
+        ),
         "minibatch_kmeans_learner": Training(
             jn.clustering.minibatch_kmeans_learner(
                 lambda key: jax.random.normal(key, (CLUSTERS, DIM))
@@ -236,6 +258,8 @@ LEARNERS = _learners()
 BATCHES = {
     "shuffled": (jn.training.shuffled(4), LABELS),
     "shuffled_shards": (jn.training.shuffled(4, num_shards=2), LABELS),
+    "index_shuffled": (jn.training.index_shuffled(4), LABELS),
+    "index_shuffled_blocks": (jn.training.index_shuffled(4, blocks=3, window=2), LABELS),
     "in_order": (jn.training.in_order(2, length=2), LABELS),
     "balanced": (jn.training.balanced(4, num_classes=4), LABELS),
     "side_by_side": (

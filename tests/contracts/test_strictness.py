@@ -91,15 +91,23 @@ def test_learners_under_fit(name):
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", jn.optimizer_names())
 def test_optimizers(name):
-    """Optax raises a float to the power of an integer count, so its dtypes are left alone."""
+    """Optax raises a float to the power of an integer count, so its dtypes are left alone.
+
+    The loss has a scale and the network computes in float16, which no optimizer may depend on.
+    """
     network = jn.mlp([6, 5, 3])
+    objective = jn.with_loss_scale(jn.classification(jn.compute_in(network, jnp.float16)))
 
     def make(key):
         return jn.optimizer(name, weight_decay=1e-4, clip_norm=1.0, key=key)
 
     with jax.numpy_dtype_promotion("standard"):
-        learner = jn.gradient_learner(network.init, jn.classification(network), make)
-        jax.eval_shape(learner.step, jax.eval_shape(learner.init, KEY), {"x": X, "y": LABELS})
+        learner = jn.gradient_learner(network.init, objective, make)
+        state = jax.eval_shape(learner.init, KEY)
+        new, metrics = jax.eval_shape(learner.step, state, {"x": X, "y": LABELS})
+    types = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, new)]
+    assert types[0] == types[1]
+    assert {leaf.dtype for leaf in metrics.values()} == {jnp.dtype("float32")}
 
 
 def _mixture(key, x, kind):

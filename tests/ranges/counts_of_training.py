@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxnet import metrics, training
+from jaxnet import metrics, objectives, training
 from jaxnet.training.hooks import schedule_hooks
 from tests.ranges.calls import (
     BEST,
@@ -17,10 +17,16 @@ from tests.ranges.calls import (
     spread,
     traced,
     trivial,
+    zero,
 )
 
 # (function, argument) -> (call, a number inside the range, a number outside).
 COUNTS = {
+    (objectives.with_loss_scale, "growth_interval"): (
+        spread(objectives.with_loss_scale, "growth_interval", zero),
+        2,
+        0,
+    ),
     (metrics.confusion_matrix, "num_classes"): (
         traced(metrics.confusion_matrix, "num_classes", LABELS, LABELS),
         2,
@@ -151,6 +157,22 @@ COUNTS = {
     ),
     (training.shuffled, "batch_size"): (spread(training.shuffled, "batch_size"), 2, 0),
     (training.shuffled, "num_shards"): (spread(training.shuffled, "num_shards", 2), 2, 0),
+    (training.index_shuffled, "batch_size"): (
+        spread(training.index_shuffled, "batch_size", blocks=3),
+        2,
+        0,
+    ),
+    (training.index_shuffled, "blocks"): (spread(training.index_shuffled, "blocks", 2), 2, 0),
+    (training.index_shuffled, "window"): (
+        spread(training.index_shuffled, "window", 2, blocks=3),
+        2,
+        0,
+    ),
+    (training.permute_indices, "length"): (
+        lambda value: training.permute_indices(KEY, jnp.zeros(1, jnp.int32), value),
+        2,
+        0,
+    ),
     (training.in_order, "batch_size"): (spread(training.in_order, "batch_size"), 2, 0),
     (training.in_order, "length"): (spread(training.in_order, "length", 2), 2, 0),
     (training.balanced, "batch_size"): (
@@ -196,6 +218,16 @@ COUNTS = {
         spread(training.HostData, "steps_per_epoch", iter),
         2,
         0,
+    ),
+    (training.HostData, "prefetch"): (
+        spread(training.HostData, "prefetch", iter, 1),
+        2,
+        -1,
+    ),
+    (training.HostData, "steps_per_item"): (
+        spread(training.HostData, "steps_per_item", iter, 1),
+        2,
+        -1,
     ),
     (training.fit, "every"): (
         lambda value: schedule_hooks([(value, identity)]),

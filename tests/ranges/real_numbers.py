@@ -72,6 +72,11 @@ NUMBERS = {
         (0.0, 2.0),
         (-1.0, math.inf),
     ),
+    (objectives.with_loss_scale, "initial_scale"): (
+        spread(objectives.with_loss_scale, "initial_scale", zero),
+        (0.5, 2.0**15),
+        (0.0, -1.0, math.inf),
+    ),
     (objectives.classification, "label_smoothing"): (
         spread(objectives.classification, "label_smoothing", NETWORK),
         (0.0, 0.1),

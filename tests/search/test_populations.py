@@ -9,18 +9,16 @@ import pytest
 import jaxnet as jn
 from jaxnet.search import (
     Evolution,
-    Member,
     exploit_and_explore,
     log_uniform,
     members_of,
     perturb,
-    population,
     population_based_hook,
     population_learner,
-    select,
     truncation_selection,
     uniform,
 )
+from jaxnet.training import Member, init_population
 
 _GENERATOR = np.random.default_rng(0)
 DATA = {"x": _GENERATOR.normal(size=(24, 3)).astype(np.float32)}
@@ -38,26 +36,6 @@ def members(*rates, width=4, dropout=0.1):
 
 
 KEYS = jax.random.split(jax.random.key(0), 6)
-
-
-def test_members_equal_the_runs_that_are_trained_alone():
-    settings = [*members(0.01, 0.1), *members(0.02, width=3), *members(0.3)]
-    groups = population(build, settings, KEYS[:4])
-    assert [group.indices.tolist() for group in groups] == [[0, 1, 3], [2]]
-    for group in groups:
-        run = jn.epochs(group.learner, group.states, DATA, batch_size=8)
-        next(run)
-        states, _ = next(run)
-        for position, index in enumerate(group.indices):
-            alone, _ = jn.fit(build(settings[index]), KEYS[index], DATA, batch_size=8, num_epochs=2)
-            for leaf, expected in zip(
-                jax.tree.leaves(states.params), jax.tree.leaves(alone.params), strict=True
-            ):
-                np.testing.assert_allclose(leaf[position], expected, atol=1e-5)
-    kept = select(groups[0], [2, 0])
-    assert kept.indices.tolist() == [3, 0]
-    np.testing.assert_allclose(kept.states.extra.settings["rate"], [0.3, 0.01])
-    assert kept.learner is groups[0].learner
 
 
 def test_the_worst_become_copies_of_the_best():
@@ -99,7 +77,7 @@ def test_settings_are_multiplied_or_drawn_again_within_their_dimensions():
 
 
 def test_copies_take_over_everything_but_the_key_and_the_step():
-    [group] = population(build, members(0.01, 0.02, 0.03, 0.04), KEYS[:4])
+    [group] = init_population(build, members(0.01, 0.02, 0.03, 0.04), KEYS[:4]).groups
     states = group.states._replace(step=jnp.arange(4))
     scores = jnp.array([0.4, 0.3, 0.2, 0.1])
     options = {"space": {"rate": SPACE["rate"]}, "evolution": Evolution(0.25, (0.5,), 0.0)}
@@ -126,7 +104,7 @@ def score(states, data):
 
 
 def evolving(rates, fraction):
-    [group] = population(build, members(*rates, dropout=1e-9), KEYS[: len(rates)])
+    [group] = init_population(build, members(*rates, dropout=1e-9), KEYS[: len(rates)]).groups
     learner = population_learner(group.learner, lambda key: group.states)
     hook = population_based_hook(score, space=SPACE, evolution=Evolution(fraction))
     return group, learner, hook

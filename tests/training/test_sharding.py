@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import jaxnet as jn
 from jaxnet._compiled import compiled_for
 from jaxnet.training import driver
+from jaxnet.training._placement import shardings_of
 from jaxnet.training.sharding import (
     data_parallel,
     device_mesh,
@@ -32,6 +33,14 @@ COLLECTIVE = re.compile(r" = (.*?) (all-reduce|all-gather|all-to-all|reduce-scat
 needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
+def program_text(learner, state, metrics, data, batches):
+    """The compiled program of an epoch."""
+    places = shardings_of((state, metrics))
+    advance = compiled_for(learner.step, driver._advance, batches=batches, shardings=places)
+    num_steps = metrics["loss"].shape[-1]
+    return advance.lower(state, metrics, data, 0, num_steps).compile().as_text()
+
+
 def train(num_devices, num_shards, data, key):
     """Kernels after an epoch, and the collective operations of the program."""
     mesh = device_mesh(data=num_devices)
@@ -41,10 +50,9 @@ def train(num_devices, num_shards, data, key):
     state = replicate(jax.jit(LEARNER.init)(key), mesh)
     metrics = jn.training.begin_epoch(learner, state, data, batches=batches)
     length = batches.num_steps(data)
-    advance = compiled_for(learner.step, driver._advance, batches=batches)
-    program = advance.lower(state, metrics, data, 0, length)
+    program = program_text(learner, state, metrics, data, batches)
     state, _ = jn.training.advance(learner, state, metrics, data, num_steps=length, batches=batches)
-    return state, COLLECTIVE.findall(program.compile().as_text())
+    return state, COLLECTIVE.findall(program)
 
 
 def check_data_parallel(devices, data, key):
@@ -111,9 +119,7 @@ def test_runs_spread_over_devices_without_communication(digits, key):
     spread, data = shard_runs(states, mesh), replicate(digits["train"], mesh)
     batches = jn.training.shuffled(100)
     metrics = jn.training.begin_epoch(LEARNER, spread, data, batches=batches)
-    advance = compiled_for(LEARNER.step, driver._advance, batches=batches)
-    program = advance.lower(spread, metrics, data, 0, 14)
-    assert not COLLECTIVE.findall(program.compile().as_text())
+    assert not COLLECTIVE.findall(program_text(LEARNER, spread, metrics, data, batches))
     state, _ = next(jn.epochs(LEARNER, spread, data, batch_size=100))
     kernel = state.params["dense_0"]["kernel"]
     assert kernel.sharding.spec[0] == "run"

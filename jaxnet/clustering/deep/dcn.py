@@ -14,10 +14,11 @@ from jaxnet.clustering.minibatch import move_centers
 from jaxnet.nn.network import Network
 from jaxnet.objectives.weighting import masked, require_entry, weighted_mean
 from jaxnet.optim.adapters import require_no_average, update_params
-from jaxnet.training.averages import evaluation_params
+from jaxnet.training.averages import evaluation_extra, evaluation_params, replace_extra
 from jaxnet.training.learner import gradient_learner
+from jaxnet.training.skipping import was_skipped
 from jaxnet.training.state import Learner, TrainState
-from jaxnet.typing import Batch, Metrics, Objective, Optimizer, Params
+from jaxnet.typing import AnyObjective, Batch, Metrics, Objective, Optimizer, Params
 
 
 def deep_clustering_network(
@@ -98,6 +99,7 @@ def deep_clustering_network_learner(
     *,
     strength: float | Array,
     augmentation: Network | None = None,
+    transform: Callable[[Objective], AnyObjective] | None = None,
     initial_count: float | Array = 100.0,
 ) -> Learner:
     """Learn network, assignments and centers one after the other, in each step with one batch.
@@ -113,12 +115,14 @@ def deep_clustering_network_learner(
         optimizer: as in `gradient_learner`, but no schedule-free one.
         strength: factor of the distances; may be traced.
         augmentation: as in `deep_clustering_network`; centers move by the unchanged examples.
+        transform: from the objective to the one that is trained, such as `with_loss_scale`.
         initial_count: how many examples each center stands for at the start. The paper does not
             say; the authors' program takes 100.
 
     Returns:
-        A learner whose `state.extra` counts how many examples each center stands for, `(k,)`. Its
-        metrics are those of the objective and `loss`.
+        A learner whose `state.extra` (within that of the transformed objective, if it has state)
+        counts how many examples each center stands for, `(k,)`. Its metrics are those of the
+        objective and `loss`.
 
     Raises:
         ValueError: a negative strength; (at init) a schedule-free optimizer.
@@ -138,24 +142,31 @@ def deep_clustering_network_learner(
     objective = deep_clustering_network(
         network, reconstruction, strength=strength, augmentation=augmentation
     )
-    learner = gradient_learner(init, objective, optimizer)
+    transformed = objective if transform is None else transform(objective)
+    learner = gradient_learner(init, transformed, optimizer)
 
     def init_state(key: Array) -> TrainState:
         state = learner.init(key)
         require_no_average("deep_clustering_network_learner", state.optimizer_state)
         centers = evaluation_params(state)["centers"]
-        return state._replace(extra=jnp.full(len(centers), initial_count, centers.dtype))
+        return replace_extra(state, jnp.full(len(centers), initial_count, centers.dtype))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         batch = masked(batch)
         # Not the centers after the step, which weight decay may have moved.
         centers = evaluation_params(state)["centers"]
-        counts = state.extra
-        state, metrics = learner.step(state._replace(extra=()), batch)
+        counts = evaluation_extra(state)
+        before = replace_extra(state, ())
+        state, metrics = learner.step(before, batch)
         codes = flat_codes(network.encode(evaluation_params(state)["autoencoder"], batch["x"]))
         labels = assign(centers, codes)
-        centers, counts = move_centers(centers, counts, codes, labels, batch.get("weight"))
+        moved = move_centers(centers, counts, codes, labels, batch.get("weight"))
+        skipped = was_skipped(before, state)
+        if skipped is not None:
+            unmoved = evaluation_params(state)["centers"], counts
+            moved = jax.tree.map(lambda a, b: jnp.where(skipped, a, b), unmoved, moved)
+        centers, counts = moved
         params = update_params(state.params, lambda params: params | {"centers": centers})
-        return state._replace(params=params, extra=counts), metrics
+        return replace_extra(state._replace(params=params), counts), metrics
 
     return Learner(init_state, step)

@@ -1,0 +1,327 @@
+"""Populations: every member is what it is alone; chunks, devices and selection change nothing."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnet as jn
+from jaxnet.training import (
+    Population,
+    device_mesh,
+    fit_population,
+    init_population,
+    map_members,
+    member_objective,
+    select_members,
+    shuffled,
+)
+
+CLASSES, DIM, N = 3, 6, 96
+ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
+
+
+def _optimizers(rate):
+    return [optax.adam(rate), optax.sgd(rate, momentum=0.9)]
+
+
+def _network(settings):
+    return jn.nn.padded_mlp(
+        (DIM, *settings["dims"], CLASSES),
+        settings["hidden_dims"],
+        activation=ACTIVATIONS[settings["activation"]],
+        dropout=settings["dropout"],
+    )
+
+
+def _build(settings):
+    network = _network(settings)
+    optimizer = jn.optim.select_optimizer(
+        _optimizers(settings["learning_rate"]), settings["optimizer"]
+    )
+    learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
+    return jn.training.weight_examples(learner, settings["weight"])
+
+
+def _members():
+    half = np.arange(N) % 2 == 0
+    return [
+        {
+            "dims": jn.nn.padded_sizes(sizes),
+            "hidden_dims": np.array(sizes),
+            "activation": activation,
+            "dropout": dropout,
+            "optimizer": np.int32(optimizer),
+            "learning_rate": rate,
+            "weight": np.where(subset, half, 1.0),
+        }
+        for (sizes, activation, subset), (optimizer, rate, dropout) in itertools.product(
+            [((5,), "tanh", True), ((8,), "tanh", False), ((3, 9), "sigmoid", False)],
+            [(0, 0.01, 0.0), (1, 0.1, 0.4)],
+        )
+    ]
+
+
+def _keys(number):
+    return jax.random.split(jax.random.key(1), number)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return {
+        "x": jnp.asarray(rng.normal(size=(N, DIM)), jnp.float32),
+        "y": jnp.asarray(rng.integers(0, CLASSES, N)),
+        "row": jnp.arange(N),
+    }
+
+
+@pytest.fixture(scope="module")
+def population():
+    members = _members()
+    return init_population(_build, members, _keys(len(members)))
+
+
+@pytest.fixture(scope="module")
+def trained(population, data):
+    return fit_population(population, data, num_epochs=2, batch_size=16)
+
+
+def _params(population):
+    """Parameters of each member, cut to its own sizes."""
+    cut = {}
+    for group in population.groups:
+        for place, index in enumerate(group.indices):
+            params = jax.tree.map(lambda leaf, p=place: leaf[p], group.states.params)
+            cut[index] = jn.nn.unpad_mlp(params, _members()[index]["hidden_dims"].tolist())
+    return cut
+
+
+def _alone(settings, key, data):
+    """The member without padding, selection of optimizers or other members: plain jaxnet."""
+    network_options = {"activation": ACTIVATIONS[settings["activation"]]}
+    dims = (DIM, *settings["hidden_dims"].tolist(), CLASSES)
+    place = int(settings["optimizer"])
+    data = {"x": data["x"], "y": data["y"], "weight": jnp.asarray(settings["weight"], jnp.float32)}
+
+    @jax.jit
+    def run(key, rate, dropout, data):
+        network = jn.mlp(dims, dropout=dropout, **network_options)
+        learner = jn.gradient_learner(
+            network.init, jn.classification(network), _optimizers(rate)[place]
+        )
+        return jn.fit(learner, key, data, num_epochs=2, batch_size=16)
+
+    return run(key, settings["learning_rate"], settings["dropout"], data)
+
+
+def test_every_member_equals_the_network_trained_alone(trained, data):
+    population, history = trained
+    members, params = _members(), _params(population)
+    assert [len(group.indices) for group in population.groups] == [4, 2]
+    for index, key in enumerate(_keys(len(members))):
+        state, alone = _alone(members[index], key, data)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), params[index], state.params
+        )
+        np.testing.assert_allclose(history["loss"][index], alone["loss"], atol=1e-5)
+
+
+def test_padding_stays_zero(trained):
+    population, _ = trained
+    for group in population.groups:
+        for place, index in enumerate(group.indices):
+            size = _members()[index]["hidden_dims"][0]
+            kernel = group.states.params["dense_0"]["kernel"][place]
+            assert float(jnp.abs(kernel[:, size:]).max(initial=0)) == 0
+            assert float(jnp.abs(kernel[:, :size]).min(axis=0).max()) > 0
+
+
+def test_chunks_change_nothing(trained, population, data):
+    options = {"num_epochs": 2, "batch_size": 16, "chunk_size": 3}
+    chunked, history = fit_population(population, data, **options)
+    np.testing.assert_allclose(history["loss"], trained[1]["loss"], atol=1e-5)
+    for index, params in _params(chunked).items():
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+            params,
+            _params(trained[0])[index],
+        )
+
+
+def test_members_spread_over_two_devices(trained, population, data):
+    options = {"num_epochs": 2, "batch_size": 16, "mesh": device_mesh(run=2)}
+    _, history = fit_population(population, data, **options)
+    np.testing.assert_allclose(history["loss"], trained[1]["loss"], atol=1e-5)
+
+
+def test_a_group_trains_in_epochs_as_in_fit_population(trained, population, data):
+    group = population.groups[0]
+    run = jn.epochs(group.learner, group.states, data, batch_size=16)
+    losses = [metrics["loss"] for _, metrics in itertools.islice(run, 2)]
+    expected = trained[1]["loss"][np.array(group.indices)]
+    np.testing.assert_allclose(np.stack(losses, 1), expected, atol=1e-5)
+
+
+def test_an_order_that_is_shared_is_that_of_one_run(data):
+    members = [{"rate": 0.1}, {"rate": 0.1}]
+    network = jn.dense(DIM, CLASSES)
+
+    def build(settings):
+        learner = jn.gradient_learner(
+            network.init, jn.classification(network), optax.sgd(settings["rate"])
+        )
+        return learner
+
+    batches = shuffled(16, order_seed=3)
+    pair = {name: data[name] for name in ("x", "y")}
+    population = init_population(build, members, _keys(2))
+    _, history = fit_population(population, pair, num_epochs=1, batches=batches)
+    for index, key in enumerate(_keys(2)):
+        _, alone = jn.fit(build({"rate": 0.1}), key, pair, num_epochs=1, batches=batches)
+        np.testing.assert_allclose(history["loss"][index], alone["loss"], atol=1e-5)
+    plans = [batches.plan(pair, key, 0) for key in _keys(2)]
+    np.testing.assert_array_equal(*plans)
+    assert (plans[0] != batches.plan(pair, _keys(1)[0], 1)).any()
+    assert (plans[0] != shuffled(16, order_seed=4).plan(pair, _keys(1)[0], 0)).any()
+
+
+def test_validation_stops_each_member_by_its_own_loss(data):
+    network = jn.dense(DIM, CLASSES)
+
+    def build(settings):
+        optimizer = optax.sgd(settings["rate"])
+        return jn.gradient_learner(network.init, jn.classification(network), optimizer)
+
+    def validation(group):
+        objective = member_objective(lambda settings: jn.classification(network), group)
+        return jn.Validation(objective, pair, patience=2)
+
+    pair = {name: data[name] for name in ("x", "y")}
+    members = [{"rate": 3.0}, {"rate": 0.01}]
+    population = init_population(build, members, _keys(2))
+    options = {"num_epochs": 8, "batch_size": 16, "validation": validation}
+    population, history = fit_population(population, pair, **options)
+
+    def losses(settings, state, data):
+        return jn.evaluate(jn.classification(network), jn.evaluation_params(state), data)["loss"]
+
+    best = map_members(losses, population, pair)
+    expected = np.nanmin(history["validation_loss"], axis=1)
+    np.testing.assert_allclose(best, expected, rtol=1e-5)
+
+
+def test_survivors_train_on_as_before(trained, population, data):
+    first, _ = fit_population(population, data, num_epochs=1, batch_size=16)
+    survivors, _ = fit_population(select_members(first, [1, 4]), data, num_epochs=1, batch_size=16)
+    assert survivors.indices == (1, 4)
+    for index, params in _params(survivors).items():
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+            params,
+            _params(trained[0])[index],
+        )
+    with pytest.raises(ValueError, match=r"indices holds \[9\], .* 2 members from 1 to 4"):
+        select_members(survivors, [9])
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.optim.allows_padding(n)])
+def test_optimizers_keep_padding_and_train_the_rest_as_without(name, data):
+    def train(network):
+        def optimizer(key):
+            return jn.optimizer(name)
+
+        learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
+        state = learner.init(jax.random.key(3))
+        for start in range(0, 48, 16):
+            batch = {part: data[part][start : start + 16] for part in ("x", "y")}
+            # Not compiled: most operations are the same for all optimizers.
+            state, _ = learner.step(state, batch)
+        return jn.evaluation_params(state)
+
+    padded = train(jn.nn.padded_mlp((DIM, 8, CLASSES), [5]))
+    assert float(jnp.abs(padded["dense_0"]["kernel"][:, 5:]).max()) == 0
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        jn.nn.unpad_mlp(padded, [5]),
+        train(jn.mlp((DIM, 5, CLASSES))),
+    )
+
+
+def test_a_greedy_ensemble_is_that_of_exhaustive_steps():
+    rng = np.random.default_rng(1)
+    predictions = rng.dirichlet(np.ones(3), size=(5, 40))
+    labels = rng.integers(0, 3, 40)
+
+    def loss(mean):
+        return -jnp.mean(jnp.log(mean[np.arange(40), labels]))
+
+    chosen: list[int] = []
+    for _ in range(4):
+        trials = [
+            -np.mean(np.log(predictions[[*chosen, m]].mean(0)[np.arange(40), labels]))
+            for m in range(5)
+        ]
+        chosen.append(int(np.argmin(trials)))
+    weights, losses = jn.training.select_ensemble(jnp.asarray(predictions), loss, size=4)
+    np.testing.assert_allclose(weights, np.bincount(chosen, minlength=5) / 4)
+    np.testing.assert_allclose(losses[-1], min(trials), rtol=1e-5)
+    mean = jn.training.ensemble_outputs(weights, jnp.asarray(predictions))
+    np.testing.assert_allclose(mean, predictions[chosen].mean(0), rtol=1e-5)
+
+
+def test_mistakes_name_the_member(data):
+    network = jn.dense(DIM, CLASSES)
+
+    def build(settings):
+        return jn.gradient_learner(network.init, jn.classification(network), optax.sgd(0.1))
+
+    with pytest.raises(ValueError, match="found none"):
+        init_population(build, [], _keys(1))
+    with pytest.raises(ValueError, match="found 3 keys for 1 members"):
+        init_population(build, [{"rate": 0.1}], _keys(3))
+    with pytest.raises(ValueError, match=r"member 1 has the settings \['width'\]"):
+        init_population(build, [{"rate": 0.1}, {"width": 0.1}], _keys(2))
+    with pytest.raises(TypeError, match="setting 'dims' of member 0 is a list"):
+        init_population(build, [{"dims": [3]}], _keys(1))
+    population = init_population(build, [{"rate": 0.1}], _keys(1))
+    with pytest.raises(ValueError, match="chunk_size must be at least 1"):
+        fit_population(population, data, num_epochs=1, batch_size=2, chunk_size=0)
+    with pytest.raises(ValueError, match="no settings before there is a state"):
+        population.groups[0].learner.init(jax.random.key(0))
+    with pytest.raises(ValueError, match="expected 'row' too"):
+        learner = jn.training.weight_examples(build({}), jnp.ones(3))
+        learner.step(learner.init(jax.random.key(0)), {"x": data["x"]})
+    assert isinstance(population, Population)
+
+
+def test_optimizers_that_need_more_than_an_update_are_not_selected():
+    optimizer = jn.optim.select_optimizer([optax.sgd(0.1), jn.optimizer("schedule_free")], 0)
+    with pytest.raises(ValueError, match="optimizer 1 has a ScheduleFreeState"):
+        optimizer.init({"bias": jnp.zeros(1)})
+    with pytest.raises(ValueError, match="index must"):
+        jn.optim.select_optimizer([optax.sgd(0.1)], 1)
+
+
+def test_distillation_is_the_mean_of_both_cross_entropies():
+    rng = np.random.default_rng(0)
+    x, teacher = rng.normal(size=(7, DIM)), rng.normal(size=(7, CLASSES))
+    label = rng.integers(0, CLASSES, 7)
+    network = jn.dense(DIM, CLASSES)
+    params = network.init(jax.random.key(0))
+    batch = {"x": jnp.asarray(x), "y": {"teacher": jnp.asarray(teacher), "label": label}}
+    objective = jn.objectives.distillation(network, temperature=3.0, label_weight=0.25)
+    loss, metrics = objective(params, batch, None)
+    logits = np.asarray(x @ np.asarray(params["kernel"], float) + np.asarray(params["bias"]))
+
+    def log_softmax(z):
+        return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+    soft = -np.sum(np.exp(log_softmax(teacher / 3)) * log_softmax(logits / 3), -1).mean()
+    hard = -log_softmax(logits)[np.arange(7), label].mean()
+    np.testing.assert_allclose(loss, 0.75 * 9 * soft + 0.25 * hard, rtol=1e-5)
+    np.testing.assert_allclose(metrics["agreement"], (logits.argmax(1) == teacher.argmax(1)).mean())
