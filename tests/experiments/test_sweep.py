@@ -142,7 +142,8 @@ def test_a_trial_is_the_run_of_its_settings():
     configs = [trial_config(task.config, each) for each in settings]
     options = read_arguments(["classification", "--dataset", "iris", "--num-seeds", "2"])
     keys = population_keys(options, 2)
-    [group] = Trials(task, configs, list(settings[0]), keys).groups
+    trials = Trials(task, configs, list(settings[0]), keys)
+    [group] = trials.groups
     learner, states = group.learner, group.states
     size = batch_size(base, task.num_train)
     run = jn.epochs(learner, states, task.data, batch_size=size)
@@ -158,6 +159,10 @@ def test_a_trial_is_the_run_of_its_settings():
         leaves = zip(jax.tree.leaves(mine), jax.tree.leaves(alone.params), strict=True)
         for leaf, expected in leaves:
             np.testing.assert_allclose(leaf, expected, atol=1e-5)
+
+    # Survivors are gathered into a smaller program where it saves more than compiling one.
+    assert [trials.size(0, 4, 1), trials.size(0, 2, 1)] == [4, 4]
+    assert [trials.size(0, 2, 10**6), trials.size(0, 1, 1), trials.num_programs] == [2, 2, 2]
 
 
 def test_trials_that_diverge_are_reported_and_never_win(tmp_path, capsys):
