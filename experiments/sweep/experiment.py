@@ -157,9 +157,8 @@ def _check(config: Config, space: Space, traced: Collection[str]) -> None:
     for name, dimension in space.items():
         if name not in traced or not dimension.is_continuous:
             raise ValueError(
-                f"over: strategy pbt changes real numbers while it trains, and {name!r} is "
-                f"{dimension.kind} of {'no' if name not in traced else 'a'} such number; use log "
-                f"or uniform of {', '.join(traced)}, or another strategy"
+                f"over: strategy pbt changes real numbers while it trains, found {name!r} as "
+                f"{dimension.kind}; use log or uniform of {', '.join(traced)}, or another strategy"
             )
 
 

@@ -228,6 +228,8 @@ def run_population(
         for name, parts in trials.histories[winner][-1].items()
     }
     result = trials.result_of(trained, members, history)
+    # The history is that of the last interval: before, a member may have been another one.
+    result = result._replace(best_epochs=np.full(shape[1], num_epochs))
     final = {trial: {name: values[trial] for name, values in settings.items()} for trial in results}
     return Outcome(results, first, winner, winners, chosen, final, result, hashes)
 

@@ -260,7 +260,7 @@ def test_the_importance_of_a_tree_is_that_of_its_function():
         (["classification", "--over", "learning_rate=log:0:1"], "low must be greater than 0"),
         (["classification", "--over", "learning_rate=log:1"], "expected log:LOW:HIGH"),
         (["classification", "--over", "hidden_dims=[8],[8]"], "all different"),
-        (["classification", *OVER, "--strategy", "pbt"], "'hidden_dims' is choice"),
+        (["classification", *OVER, "--strategy", "pbt"], "found 'hidden_dims' as choice"),
         (["classification", *OVER, "--cross-validate", "3"], "leave them out"),
         (["classification", *OVER, "--validation-fraction", "0"], "must be above 0"),
         (["classification", *OVER, "--min-epochs", "99"], "min_epochs must not exceed"),
