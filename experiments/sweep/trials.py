@@ -16,8 +16,8 @@ from jaxnet import search, training
 from jaxnet.runs import RunDirectory, TrainResult
 from jaxnet.training import Group, Learner
 
-# About three seconds of one core.
-_FLOPS_OF_COMPILING = 2e10
+# About five seconds of one core, which is what the programs of one number of networks take.
+_FLOPS_OF_COMPILING = 6e10
 
 History = dict[str, dict[str, np.ndarray]]
 
