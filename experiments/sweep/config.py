@@ -1,7 +1,8 @@
 """Options of experiments.sweep."""
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import tyro
@@ -45,11 +46,27 @@ class SweepOptions(RunOptions):
 _DEFAULT = Classification()
 
 
+def _experiment_of(value: Any) -> str:
+    """The experiment of a config, or of the options in a file: those of both have the same names."""
+    if not isinstance(value, Mapping):
+        return value.experiment
+    kinds = (Classification, Regression)
+    matching = [kind for kind in kinds if set(value) == set(kind.__dataclass_fields__)]
+    return matching[0].experiment if matching else Classification.experiment
+
+
+Trial = Annotated[
+    Annotated[Classification, pydantic.Tag("classification")]
+    | Annotated[Regression, pydantic.Tag("regression")],
+    pydantic.Discriminator(_experiment_of),
+]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(SweepOptions):
     """The options of a sweep, and those of the experiment that all trials have in common."""
 
-    trial: Classification | Regression = _DEFAULT
+    trial: Trial = _DEFAULT
     """The options of a trial without the settings that are searched for."""
 
     @property

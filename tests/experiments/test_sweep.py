@@ -1,6 +1,7 @@
 """Sweeps: what they choose, what they leave, and that an interrupted one ends the same."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from experiments.classification.config import Config as Classification
 from experiments.classification.config import Mlp
 from experiments.command import main
 from experiments.numbers import shared_configs, with_numbers
+from experiments.parsing import recorded_config
 from experiments.protocol import configure
 from experiments.regression import experiment as regression
 from experiments.sweep import experiment as sweep
@@ -28,7 +30,8 @@ from experiments.sweep.strategies import population_keys
 from experiments.sweep.trials import Trials
 from experiments.training import batch_size, seed_keys
 from jaxnet.checkpoint import Checkpoints
-from jaxnet.runs import compare_runs
+from jaxnet.runs import compare_runs, json_values
+from jaxnet.runs.records import add_hash
 
 QUICK = ["--dataset", "iris", "--num-epochs", 9, "--num-seeds", 2]
 OVER = ["--over", "learning_rate=log:1e-4:1e-1", "--over", "hidden_dims=[4],[6]"]
@@ -209,6 +212,17 @@ def test_a_population_evolves(tmp_path):
             np.testing.assert_array_equal(np.array(changed)[kept], np.array(rates)[kept])
             assert changed[copied] != rates[source]
     assert summary_of(out)["metrics"]["accuracy"]["mean"] > 0.3
+
+
+@pytest.mark.parametrize("name", ["classification", "regression"])
+def test_the_options_of_a_run_are_those_of_its_experiment(name, tmp_path):
+    dataset = {"classification": "iris", "regression": "diabetes"}[name]
+    config = read_arguments([name, "mlp", "--dataset", dataset, *OVER])
+    content = add_hash({"experiment": "sweep"} | json_values(dataclasses.asdict(config)))
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    recorded = recorded_config(sweep.Config, tmp_path)
+    assert recorded == config
+    assert recorded.trial.experiment == name
 
 
 def test_numbers_of_a_config_are_traced_and_the_rest_is_static():
