@@ -47,11 +47,12 @@ _DEFAULT = Classification()
 
 
 def _experiment_of(value: Any) -> str:
-    """The experiment of a config, or of the options in a file: those of both have the same names."""
+    """The experiment of a config, or of the options of one in a file, by their names."""
     if not isinstance(value, Mapping):
         return value.experiment
     kinds = (Classification, Regression)
-    matching = [kind for kind in kinds if set(value) == set(kind.__dataclass_fields__)]
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds}
+    matching = [kind for kind in kinds if set(value) == names[kind]]
     return matching[0].experiment if matching else Classification.experiment
 
 
