@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,30 @@ from jaxnet.hosts import HostError
 from jaxnet.runs import RunDirectory, device_name, fix_environment, verify_run
 from jaxnet.runs.interruption import Interrupted, immediate_interruption
 
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@contextlib.contextmanager
+def count_programs() -> Iterator[list[float]]:
+    """The seconds that each program took to compile inside.
+
+    >>> with count_programs() as programs:
+    ...     _ = jax.jit(lambda x: 2 * x + 1)(1.0)
+    >>> len(programs) > 0
+    True
+    """
+    programs: list[float] = []
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == _COMPILED:
+            programs.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield programs
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
 
 @contextlib.contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
@@ -37,7 +62,7 @@ def stopwatch() -> Iterator[dict[str, float]]:
     seconds = {"compile": 0.0}
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
+        if event == _COMPILED:
             seconds["compile"] += duration_secs
 
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -161,7 +186,8 @@ def main(command: Command | ModuleType, arguments: Sequence[str] | None = None) 
     try:
         given = sys.argv[1:] if arguments is None else arguments
         with immediate_interruption(), connected(command.Config, given) as processes:
-            config = parse(command, given)
+            read = getattr(command, "read_arguments", functools.partial(parse, command))
+            config = read(given)
             if isinstance(config, RunOptions):
                 fix_environment(config.num_threads)
                 require_same_options(config)

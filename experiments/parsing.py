@@ -89,6 +89,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
                 "leave one of the two out"
             )
         if first.resume is not None:
+            require_own_run(first.resume)
             recorded = recorded_config(config_class, first.resume)
             default = dataclasses.replace(recorded, resume=first.resume)
             if first.data is not None and getattr(recorded, "data", None) is None:
@@ -99,7 +100,7 @@ def parse(command: Command | ModuleType, arguments: Sequence[str]) -> Any:
         elif hasattr(command, "recipe"):
             default = configure(command, method, **given)
     program = f"python -m experiments.{config_class.experiment}"  # pyright: ignore[reportAttributeAccessIssue]
-    config = _read(
+    config = read_options(
         tyro.conf.AvoidSubcommands[tyro.conf.OmitArgPrefixes[config_class]],
         rest,
         **({} if default is None else {"default": default}),
@@ -122,7 +123,7 @@ def read_known(config_class: type[First], arguments: Sequence[str]) -> First:
     Raises:
         ValueError: a mistake in one of them.
     """
-    return _read(config_class, arguments, return_unknown_args=True, add_help=False)[0]
+    return read_options(config_class, arguments, return_unknown_args=True, add_help=False)[0]
 
 
 def recorded_config(config_class: type[Config], path: Path) -> Config:
@@ -153,6 +154,24 @@ def recorded_config(config_class: type[Config], path: Path) -> Config:
             f"{path / 'config.json'} is damaged: option {name!r}: {first['msg']}; restore the "
             "file, or run the experiment again"
         ) from error
+
+
+def require_own_run(path: Path) -> None:
+    """Raise where a directory holds the winner of a sweep, which is part of that run.
+
+    Args:
+        path: a run directory.
+
+    Raises:
+        ValueError: it does; names the run.
+    """
+    above = path.absolute().parent / "config.json"
+    is_part = path.name == "winner" and above.exists()
+    if is_part and read_hashed_json(above).get("experiment") == "sweep":
+        raise ValueError(
+            f"{path} holds the winner of a sweep and was trained with other trials; name the "
+            f"sweep, {above.parent}"
+        )
 
 
 def _take_method(config_class: type[Options], arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -187,8 +206,14 @@ def _description(config_class: type[Options]) -> str:
     return text
 
 
-def _read(kind: Any, arguments: Sequence[str], **settings: Any) -> Any:
-    """`tyro.cli`, whose error becomes a ValueError with a message of one line."""
+def read_options(kind: Any, arguments: Sequence[str], **settings: Any) -> Any:
+    """`tyro.cli`, whose error becomes a ValueError with a message of one line.
+
+    Args:
+        kind: the class of the options.
+        arguments: the command line.
+        settings: of `tyro.cli`.
+    """
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output):

@@ -49,7 +49,8 @@ class Config(Options):
     experiment: ClassVar[str] = "predict"
 
     run: tyro.conf.Positional[Path]
-    """Run directory of a classification, regression, clustering or reconstruction."""
+    """Run directory of a classification, regression, clustering or reconstruction, or of a sweep,
+    whose winner predicts."""
     data: Path
     """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
     file with images in x, a .ts file of series, or a WAV file or a folder of them."""
@@ -82,6 +83,11 @@ def run(config: Config) -> dict[str, np.ndarray]:
         OSError: the file cannot be written.
     """
     name = read_hashed_json(config.run / "config.json").get("experiment")
+    if name == "sweep":
+        # Its winner is a run by itself.
+        verify_run(config.run)
+        config = dataclasses.replace(config, run=config.run / "winner")
+        name = read_hashed_json(config.run / "config.json").get("experiment")
     if name not in EXPERIMENTS:
         raise ValueError(
             f"run: {config.run} holds a run of {name!r}, from which nothing is predicted; expected "

@@ -17,7 +17,7 @@ EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
 # Experiments that leave a run directory, and predict nothing from it.
-WITHOUT_PREDICTION = ("anomaly", "logs")
+WITHOUT_PREDICTION = ("anomaly", "logs", "sweep")
 
 
 class Command(Protocol):
@@ -113,7 +113,7 @@ def configure(experiment: Any, method: str | None = None, **given: Any) -> Any:
     default = experiment.recipe(_facts(experiment, given), method, given)
     optimizer = given.get("optimizer")
     if optimizer is not None:
-        default = _with_optimizer(default, optimizer)
+        default = with_optimizer(default, optimizer)
     return options.replace(default, **given)
 
 
@@ -130,7 +130,13 @@ def _facts(experiment: Any, given: Mapping[str, Any]) -> Facts:
     return facts_of(experiment.load_data(experiment.Config(**data)))
 
 
-def _with_optimizer(config: Any, name: str) -> Any:
+def with_optimizer(config: Any, name: str) -> Any:
+    """A config with another optimizer, which has its own default rate and weight decay.
+
+    Args:
+        config: the options.
+        name: name of the optimizer.
+    """
     from jaxnet import optim
 
     field = options.method_field(type(config))

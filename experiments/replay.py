@@ -17,7 +17,7 @@ import tyro
 
 from experiments.command import main
 from experiments.config import Options, PositiveInt, replace
-from experiments.parsing import recorded_config
+from experiments.parsing import recorded_config, require_own_run
 from experiments.placement import start_devices
 from experiments.protocol import EXPERIMENTS, WITHOUT_PREDICTION, find_experiment
 from jaxnet.runs import (
@@ -65,6 +65,7 @@ def run(config: Config) -> list[str]:
         NotIdenticalError: another result.
     """
     path = config.run
+    require_own_run(path)
     recorded = read_json(path / "manifest.json")
     expected = read_hashed_json(path / "config.json")
     name = str(expected.get("experiment"))

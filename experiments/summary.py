@@ -19,7 +19,7 @@ def summarize(
     *,
     num_examples: dict[str, int],
     state_sha256: Any,
-    seconds: dict[str, float],
+    seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The entries of `summary.json` of a run that trains networks.
 
@@ -94,7 +94,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
 
 
 def summarize_split(
-    trained: TrainResult, metrics: Mapping[str, Any], parts: Split, seconds: dict[str, float]
+    trained: TrainResult, metrics: Mapping[str, Any], parts: Split, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """The entries for a training on one part of a split that is evaluated on another.
 

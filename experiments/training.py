@@ -122,12 +122,15 @@ def network_at(params: Any, index: int | np.ndarray) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], params)
 
 
-def train_options(config: Any, *, num_epochs: int | None = None) -> runs.TrainOptions:
+def train_options(
+    config: Any, *, num_epochs: int | None = None, may_diverge: bool = False
+) -> runs.TrainOptions:
     """How long to train, when to stop and what to write.
 
     Args:
         config: `TrainingOptions`, or `OptimizerOptions` with `WatchOptions`.
         num_epochs: passes over the data instead of those of the config.
+        may_diverge: whether the training goes on where numbers are not finite.
 
     Raises:
         ValueError: TensorBoard's package is not installed.
@@ -137,6 +140,7 @@ def train_options(config: Any, *, num_epochs: int | None = None) -> runs.TrainOp
         patience=getattr(config, "patience", None),
         checkpoint_every=config.checkpoint_every,
         tensorboard=config.tensorboard,
+        may_diverge=may_diverge,
     )
 
 

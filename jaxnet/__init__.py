@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from jaxnet import objectives as objectives
     from jaxnet import optim as optim
     from jaxnet import runs as runs
+    from jaxnet import search as search
     from jaxnet import streams as streams
     from jaxnet import training as training
     from jaxnet import typing as typing
@@ -103,6 +104,7 @@ _NAMESPACES = frozenset(
         "objectives",
         "optim",
         "runs",
+        "search",
         "streams",
         "training",
         "typing",

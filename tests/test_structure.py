@@ -34,6 +34,7 @@ LAYERS = (
     ("autoencoders", "boltzmann", "clustering", "anomaly", "streams"),
     ("checkpoint",),
     ("doctor",),
+    ("search",),
     ("runs", "estimators"),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -15,7 +15,8 @@ Published and measured figures, the commands and their times: docs/results.md.
 """
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -29,7 +30,7 @@ from experiments.classification.network import arrange, build_learner, build_net
 from experiments.classification.out_of_scope import out_of_scope_metrics
 from experiments.classification.probabilities import class_probabilities
 from experiments.classification.recipes import recipe
-from experiments.command import finish, stopwatch
+from experiments.command import finish
 from experiments.data import (
     Dataset,
     Inputs,
@@ -42,12 +43,11 @@ from experiments.data import (
 )
 from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
-from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
-from experiments.placement import place
-from experiments.prepare import load_labelled, prepare
+from experiments.prepare import Prepared, load_labelled, prepare
 from experiments.summary import describe, summarize_split
-from experiments.training import batch_size, open_directory, seed_keys, train_options
+from experiments.task import Evaluate, Score, run_task
+from jaxnet import runs
 
 __all__ = [
     "Config",
@@ -57,10 +57,17 @@ __all__ = [
     "load_data",
     "predict",
     "prediction_suffix",
+    "prepare_task",
     "recipe",
     "run",
     "scale_inputs",
 ]
+
+# By what a sweep chooses, and which options it may change; the first are those that may be traced.
+SCORE = Score("accuracy", is_larger_better=True)
+TRACED = ("learning_rate", "weight_decay", "clip_norm", "label_smoothing", "l2_weight")
+TRACED += ("dropout", "input_dropout", "token_dropout")
+SWEPT = (*TRACED, "optimizer", "schedule", "batch_size")
 
 
 def load_data(config: Config) -> Dataset:
@@ -89,78 +96,120 @@ def run(config: Config) -> dict[str, Any]:
     """
     if is_packed(config.data):
         return streamed.run(config)
-    config, dataset, parts, inputs, x = prepare(
-        config,
-        load=load_data,
-        check=check,
-        fit=None if is_cross_validated(config) else fit_inputs,
-        scale=scale_inputs,
-        divide=not is_cross_validated(config),
-    )
     if is_cross_validated(config):
+        config, dataset, *_ = prepare(
+            config, load=load_data, check=check, fit=None, scale=scale_inputs, divide=False
+        )
         return cross_validation.run(config, dataset, fit_inputs, scale_inputs)
-    num_classes, options = dataset.num_classes, train_options(config)
-    budget = _budget(config, dataset.y[parts.validation])
-    network = build_network(config, dataset.in_shape, num_classes)
-    learner = build_learner(config, network, num_classes, len(parts.train))
-    check_memory(config, learner.init)
-    num_train = len(parts.train)
-    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
-    outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    validation, test = (
-        jax.device_put((take(x, rows), dataset.y[rows])) for rows in (parts.validation, parts.test)
-    )
-    learning_metrics = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
+    return run_task(prepare_task(config))
 
-    def evaluate(params: Any, _: Any) -> dict[str, jax.Array]:
-        return learning_metrics(outputs(params, validation[0]), validation[1])
 
-    with open_directory(config, dataset.sha256) as directory, placement.context():
-        with stopwatch() as seconds:
-            trained = placement.train(
-                directory,
-                learner,
-                jax.jit(jax.vmap(learner.init))(seed_keys(config)),
-                {"x": take(x, parts.train), "y": dataset.y[parts.train]},
-                batches=batch_size(config, num_train),
-                options=options,
-                evaluate=evaluate if len(parts.validation) else None,
-            )
-            tested = outputs(trained.params, test[0])
-            metrics = dict(jax.jit(jax.vmap(evaluation.final_metrics, (0, None)))(tested, test[1]))
-            if dataset.out_of_scope is not None:
-                others = outputs(trained.params, scale_inputs(config, inputs, dataset.out_of_scope))
-                metrics |= out_of_scope_metrics(tested, others)
-            threshold = None
-            if num_classes == 2:
-                validated = outputs(trained.params, validation[0]), validation[1]
-                decisions = evaluation.decide(config, validated, (tested, test[1]), budget)
-                metrics |= decisions
-                threshold = float(decisions["threshold"].mean())
-        save_model(directory, SavedModel.of(dataset, inputs, trained.params, threshold=threshold))
+def prepare_task(config: Config) -> "ClassificationTask":
+    """Load, check, split and scale the data for a training on one split.
+
+    Raises:
+        ValueError: a mistake in the options or the data.
+    """
+    prepared = prepare(config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs)
+    return ClassificationTask(prepared)
+
+
+class ClassificationTask:
+    """A classification on one split of its data; see `experiments.task.Task`.
+
+    Args:
+        prepared: the data.
+    """
+
+    def __init__(self, prepared: Prepared[Config]) -> None:
+        self.config, self.dataset, self.parts, self.inputs, self.x = prepared
+        self.num_train = len(self.parts.train)
+        self.budget = _budget(self.config, self.dataset.y[self.parts.validation])
+        self.data = {"x": take(self.x, self.parts.train), "y": self.dataset.y[self.parts.train]}
+
+    def learner(self, config: Config) -> jn.Learner:
+        """The learner of a config."""
+        return build_learner(
+            config, self._network(config), self.dataset.num_classes, self.num_train
+        )
+
+    def evaluate(self, config: Config) -> Evaluate | None:
+        """Log loss and accuracy on the validation examples."""
+        if not len(self.parts.validation):
+            return None
+        outputs, (x, y) = self._outputs(config), self._examples(self.parts.validation)
+        metrics = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
+        return lambda params, _: metrics(outputs(params, x), y)
+
+    def test(self, config: Config, params: Any) -> "_Tested":
+        """Outputs and metrics for the test examples."""
+        outputs, (x, y) = self._outputs(config), self._examples(self.parts.test)
+        tested = outputs(params, x)
+        metrics = dict(jax.jit(jax.vmap(evaluation.final_metrics, (0, None)))(tested, y))
+        if self.dataset.out_of_scope is not None:
+            others = scale_inputs(config, self.inputs, self.dataset.out_of_scope)
+            metrics |= out_of_scope_metrics(tested, outputs(params, others))
+        threshold = None
+        if self.dataset.num_classes == 2:
+            x, labels = self._examples(self.parts.validation)
+            validated = outputs(params, x), labels
+            decisions = evaluation.decide(config, validated, (tested, y), self.budget)
+            metrics |= decisions
+            threshold = float(decisions["threshold"].mean())
+        return _Tested(np.asarray(tested), metrics, threshold)
+
+    def conclude(
+        self,
+        directory: runs.RunDirectory,
+        config: Config,
+        trained: runs.TrainResult,
+        tested: "_Tested",
+        seconds: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Save the model, draw figures and write the summary."""
+        dataset, parts, threshold = self.dataset, self.parts, tested.threshold
+        model = SavedModel.of(dataset, self.inputs, trained.params, threshold=threshold)
+        save_model(directory, model)
         captions = evaluation.draw_learning(directory, trained.history)
         captions |= evaluation.draw(
             directory,
-            np.asarray(tested),
+            tested.outputs,
             dataset.y[parts.test],
             dataset.class_names,
             images=dataset.x[parts.test] if dataset.is_image else None,
             threshold=threshold,
         )
-        summary = summarize_split(trained, metrics, parts, seconds)
+        summary = summarize_split(trained, tested.metrics, parts, seconds)
         summary |= describe(
             dataset,
             class_baseline(dataset.y[parts.train], dataset.y[parts.test], dataset.class_names),
-            metrics,
+            tested.metrics,
             history=trained.history if config.patience is None else None,
             notes=note_leaks(dataset),
         )
-        classes = evaluation.class_table(
-            np.asarray(tested), dataset.y[parts.test], dataset.class_names
-        )
+        classes = evaluation.class_table(tested.outputs, dataset.y[parts.test], dataset.class_names)
         summary["tables"] = {"Classes": classes}
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
+
+    def _network(self, config: Config) -> jn.Network:
+        return build_network(config, self.dataset.in_shape, self.dataset.num_classes)
+
+    def _outputs(self, config: Config) -> Any:
+        """Outputs of a batch of networks for some examples."""
+        apply = self._network(config).apply
+        return jax.jit(jax.vmap(functools.partial(jn.predict, apply), (0, None)))
+
+    def _examples(self, rows: np.ndarray) -> Any:
+        return jax.device_put((take(self.x, rows), self.dataset.y[rows]))
+
+
+class _Tested(NamedTuple):
+    """What the networks of a run say about the test examples."""
+
+    outputs: np.ndarray
+    metrics: dict[str, Any]
+    threshold: float | None
 
 
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:

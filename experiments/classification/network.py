@@ -19,6 +19,7 @@ from experiments.classification.config import (
 from experiments.data import Inputs
 from experiments.precision import in_precision, scaled
 from experiments.training import config_optimizer
+from jaxnet._checks import is_zero
 
 # Models of sequences of any length.
 SEQUENTIAL = (Rnn, Conv1d, WordRecognizer, BagOfEmbeddings)
@@ -108,7 +109,7 @@ def build_learner(
         objective = jn.binary_classification(network)
     else:
         objective = jn.classification(network, label_smoothing=config.label_smoothing)
-    if config.l2_weight:
+    if not is_zero(config.l2_weight):
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, num_train)
     return jn.gradient_learner(network.init, scaled(config, objective), optimizer)

@@ -10,7 +10,8 @@ A linear model is compared with ordinary least squares on the same examples: doc
 """
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +20,12 @@ from jaxtyping import Float
 
 import jaxnet as jn
 from experiments.baselines import mean_baseline
-from experiments.command import finish, print_table, stopwatch
+from experiments.command import finish, print_table
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
-from experiments.memory import check_memory
 from experiments.model import SavedModel, save_model
-from experiments.placement import place
-from experiments.prepare import load_labelled, prepare
+from experiments.prepare import Prepared, load_labelled, prepare
 from experiments.regression import streamed
 from experiments.regression.config import Config, Linear
 from experiments.regression.network import (
@@ -39,15 +38,16 @@ from experiments.regression.recipes import recipe
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
 from experiments.summary import describe, summarize_split
-from experiments.training import (
-    batch_size,
-    open_directory,
-    seed_keys,
-    train_options,
-)
+from experiments.task import Evaluate, Score, run_task
+from jaxnet import runs
 from jaxnet.runs import RunDirectory
 
 MAX_COEFFICIENTS = 30
+
+# By what a sweep chooses, and which options it may change; the first are those that may be traced.
+SCORE = Score("mean_squared_error", is_larger_better=False)
+TRACED = ("learning_rate", "weight_decay", "clip_norm", "l2_weight", "dropout")
+SWEPT = (*TRACED, "optimizer", "schedule", "batch_size")
 
 __all__ = [
     "Config",
@@ -57,6 +57,7 @@ __all__ = [
     "load_data",
     "predict",
     "prediction_suffix",
+    "prepare_task",
     "recipe",
     "run",
     "scale_inputs",
@@ -89,41 +90,70 @@ def run(config: Config) -> dict[str, Any]:
     """
     if is_packed(config.data):
         return streamed.run(config)
-    config, dataset, parts, inputs, x = prepare(
-        config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs
-    )
-    targets = fit_standardization(dataset.y[parts.train])
-    y = standardize(targets, dataset.y)
-    network = build_network(config, x.shape[1:])
-    learner = build_learner(config, network, len(parts.train))
-    check_memory(config, learner.init)
-    num_train = len(parts.train)
-    config, placement = place(config, config.num_seeds, [batch_size(config, num_train)])
-    options = train_options(config)
-    outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    validation = jax.device_put(x[parts.validation]), jax.device_put(y[parts.validation])
-    evaluate = jax.jit(jax.vmap(learning_metrics, (0, None)))
-    with open_directory(config, dataset.sha256) as directory, placement.context():
-        with stopwatch() as seconds:
-            trained = placement.train(
-                directory,
-                learner,
-                jax.jit(jax.vmap(learner.init))(seed_keys(config)),
-                {"x": x[parts.train], "y": y[parts.train]},
-                batches=batch_size(config, num_train),
-                options=options,
-                evaluate=lambda params, _: evaluate(outputs(params, validation[0]), validation[1]),
-            )
-            params = trained.params
-            tested_outputs = outputs(params, x[parts.test])[..., 0]
-            # Without the mean, which changes no error, since float32 might not tell targets apart.
-            centered = np.asarray(dataset.y[parts.test] - targets.mean, np.float32)
-            tested = jax.jit(jax.vmap(final_metrics, (0, None)))(
-                jnp.float32(targets.scale) * tested_outputs, jax.device_put(centered)
-            )
-            predicted = targets.mean + targets.scale * np.asarray(tested_outputs, np.float64)
+    return run_task(prepare_task(config))
+
+
+def prepare_task(config: Config) -> "RegressionTask":
+    """Load, check, split and scale the data.
+
+    Raises:
+        ValueError: a mistake in the options or the data.
+    """
+    prepared = prepare(config, load=load_data, check=check, fit=fit_inputs, scale=scale_inputs)
+    return RegressionTask(prepared)
+
+
+class RegressionTask:
+    """A regression on one split of its data; see `experiments.task.Task`.
+
+    Args:
+        prepared: the data.
+    """
+
+    def __init__(self, prepared: Prepared[Config]) -> None:
+        self.config, self.dataset, self.parts, self.inputs, self.x = prepared
+        self.num_train = len(self.parts.train)
+        self.targets = fit_standardization(self.dataset.y[self.parts.train])
+        self.y = standardize(self.targets, self.dataset.y)
+        self.data = {"x": self.x[self.parts.train], "y": self.y[self.parts.train]}
+
+    def learner(self, config: Config) -> jn.Learner:
+        """The learner of a config."""
+        network = build_network(config, self.x.shape[1:])
+        return build_learner(config, network, self.num_train)
+
+    def evaluate(self, config: Config) -> Evaluate | None:
+        """Mean squared error on the validation examples, of the standardized target."""
+        rows = self.parts.validation
+        x, y = jax.device_put(self.x[rows]), jax.device_put(self.y[rows])
+        outputs, metrics = self._outputs(config), jax.jit(jax.vmap(learning_metrics, (0, None)))
+        return lambda params, _: metrics(outputs(params, x), y)
+
+    def test(self, config: Config, params: Any) -> "_Tested":
+        """Metrics and predictions for the test examples."""
+        rows, targets = self.parts.test, self.targets
+        outputs = self._outputs(config)(params, self.x[rows])[..., 0]
+        # Without the mean, which changes no error, since float32 might not tell targets apart.
+        centered = np.asarray(self.dataset.y[rows] - targets.mean, np.float32)
+        metrics = jax.jit(jax.vmap(final_metrics, (0, None)))(
+            jnp.float32(targets.scale) * outputs, jax.device_put(centered)
+        )
+        predicted = targets.mean + targets.scale * np.asarray(outputs, np.float64)
+        return _Tested(metrics, predicted)
+
+    def conclude(
+        self,
+        directory: RunDirectory,
+        config: Config,
+        trained: runs.TrainResult,
+        tested: "_Tested",
+        seconds: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Save the model, draw figures and write the summary."""
+        dataset, parts, inputs, targets = self.dataset, self.parts, self.inputs, self.targets
+        params = trained.params
         save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
-        summary = summarize_split(trained, tested, parts, seconds)
+        summary = summarize_split(trained, tested.metrics, parts, seconds)
         if isinstance(config.model, Linear):
             coefficients = linear_coefficients(params, inputs, targets)
             rows = coefficient_table(dataset, parts.train, coefficients, inputs.scale)
@@ -132,14 +162,14 @@ def run(config: Config) -> dict[str, Any]:
         summary |= describe(
             dataset,
             mean_baseline(dataset.y[parts.train], dataset.y[parts.test]),
-            tested,
+            tested.metrics,
             history=trained.history if config.patience is None else None,
             notes=note_leaks(dataset),
         )
-        captions = _draw(directory, dataset, parts.test, np.asarray(predicted), trained.history)
+        captions = _draw(directory, dataset, parts.test, tested.predicted, trained.history)
         if dataset.x.shape[1] == 1:
             grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
-            curves = outputs(params, standardize(inputs, grid))[..., 0]
+            curves = self._outputs(config)(params, standardize(inputs, grid))[..., 0]
             curves = targets.mean + targets.scale * np.asarray(curves)
             captions |= draw_figure(
                 directory,
@@ -149,6 +179,18 @@ def run(config: Config) -> dict[str, Any]:
             )
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
+
+    def _outputs(self, config: Config) -> Any:
+        """Outputs of a batch of networks for some examples."""
+        apply = build_network(config, self.x.shape[1:]).apply
+        return jax.jit(jax.vmap(functools.partial(jn.predict, apply), (0, None)))
+
+
+class _Tested(NamedTuple):
+    """Metrics and predictions for the test examples."""
+
+    metrics: dict[str, Any]
+    predicted: np.ndarray
 
 
 def check(config: Config, dataset: Dataset) -> None:

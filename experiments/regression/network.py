@@ -10,6 +10,7 @@ from experiments.precision import in_precision, scaled
 from experiments.regression.config import Config, Linear
 from experiments.training import config_optimizer
 from jaxnet import metrics
+from jaxnet._checks import is_zero
 
 
 def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0) -> jn.Network:
@@ -28,7 +29,7 @@ def build_learner(config: Config, network: jn.Network, num_train: int) -> jn.Lea
         ValueError: as `config_optimizer`.
     """
     objective = jn.regression(network)
-    if config.l2_weight:
+    if not is_zero(config.l2_weight):
         objective = jn.with_l2(objective, config.l2_weight)
     optimizer = config_optimizer(config, num_train)
     return jn.gradient_learner(network.init, scaled(config, objective), optimizer)

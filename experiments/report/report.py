@@ -47,6 +47,8 @@ _FILES = {
     "model.json": "inputs and outputs of the trained networks",
     "model.safetensors": "the trained networks",
     "clusters.csv": "cluster of each example",
+    "trials.csv": "settings and results of all trials",
+    "winner/report.html": "the winner of the sweep, a run of its own",
     "alarms.csv": "alarms, and the records behind each",
     "scores.npz": "scores of all steps",
 }

@@ -193,7 +193,8 @@ class TrainingLoop:
             epochs = np.full(self._runs, num_epochs)
         else:
             (params, extra), epochs = gather(best.params), fetch(best.epoch)
-        return TrainResult(params, extra, history, params_sha256(gather(self._state)), epochs)
+        sha256, states = params_sha256(gather(self._state)), self._state.states
+        return TrainResult(params, extra, history, sha256, epochs, states)
 
     def _at(self, step: int) -> RunState:
         """Structure, shapes and dtypes of the state at a step."""
@@ -231,15 +232,18 @@ class TrainingLoop:
             state=self._state.states, metrics=self._state.metrics, num_steps=num_steps
         )
         offset = self._step % self._length
-        losses = fetch(metrics["loss"])[..., offset : offset + num_steps]
-        losses = losses.reshape(-1, num_steps)
+        if not self._options.may_diverge:
+            self._require_finite(fetch(metrics["loss"])[..., offset : offset + num_steps])
+        self._state = self._state._replace(states=states, metrics=metrics)
+        self._step += num_steps
+
+    def _require_finite(self, losses: np.ndarray) -> None:
+        losses = losses.reshape(-1, losses.shape[-1])
         finite = np.isfinite(losses)
         if not finite.all():
             index = int(np.argmin(finite.all(axis=0)))
             run = int(np.argmin(finite[:, index]))
             self._diverged("loss", run, losses[run, index], self._step + index + 1)
-        self._state = self._state._replace(states=states, metrics=metrics)
-        self._step += num_steps
 
     def _diverged(self, name: str, run: int, value: Any, step: int) -> None:
         saved = f"the checkpoint of step {self._saved} is kept" if self._saved else "none is saved"
@@ -301,7 +305,7 @@ class TrainingLoop:
         if self._step == self._saved:
             return
         finite = np.ravel(fetch(_are_finite(self._state.states)))
-        if not finite.all():
+        if not finite.all() and not self._options.may_diverge:
             run = int(np.argmin(finite))
             self._diverged("parameters", run, "infinite or nan", self._step)
         loss = self._state.history["validation"].get("loss")

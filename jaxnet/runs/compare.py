@@ -7,14 +7,14 @@ from typing import Any
 
 from jaxnet.runs.records import read_json, read_log
 
-_RESULTS = ("params_sha256", "state_sha256", "metrics")
+_RESULTS = ("params_sha256", "state_sha256", "metrics", "winner")
 
 
 def compare_runs(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> tuple[str, ...]:
     """Name what differs between the results of two finished runs.
 
-    Compared are the hashes of parameters and states, the metrics of `summary.json`, and each
-    `metrics.jsonl`, those of stages included. Times are not results.
+    Compared are the hashes of parameters and states, the metrics of `summary.json`, the winner of a
+    sweep, and each `metrics.jsonl`, those of stages included. Times are not results.
 
     Args:
         first: a run directory.

@@ -9,7 +9,8 @@ from jaxnet.runs.records import read_hashed_json
 
 # What decides a result or a prediction. Checkpoints have hashes of their own; reports and figures
 # are for people.
-_PATTERNS = ("config.json", "training.json", "metrics.jsonl", "model.json", "clusters.csv")
+_PATTERNS = ("config.json", "training.json", "metrics.jsonl", "model.json")
+_TABLES = ("clusters.csv", "trials.csv")
 _NOT_RESULTS = {"checkpoints", "figures", "tensorboard"}
 
 
@@ -33,7 +34,7 @@ def file_hashes(path: str | os.PathLike[str]) -> dict[str, str]:
     names = sorted(
         file.relative_to(root)
         for file in root.rglob("*")
-        if (file.name in _PATTERNS or file.suffix == ".safetensors")
+        if (file.name in (*_PATTERNS, *_TABLES) or file.suffix == ".safetensors")
         and not _NOT_RESULTS & set(file.relative_to(root).parts)
         and not file.name.startswith(".")
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxnet._checks import require_positive
 from jaxnet.runs.tensorboard import require_tensorboard
+from jaxnet.training import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,8 @@ class TrainOptions:
         checkpoint_every: steps between checkpoints; None saves once a minute, 0 only at the end
             and when interrupted.
         tensorboard: also write event files (extra `tensorboard`).
+        may_diverge: whether a training goes on where losses or parameters are not finite, as those
+            of a search do, of whose many runs some diverge.
 
     Raises:
         ValueError: a value out of range; tensorboardX is not installed.
@@ -34,6 +37,7 @@ class TrainOptions:
     patience: int | None = None
     checkpoint_every: int | None = None
     tensorboard: bool = False
+    may_diverge: bool = False
 
     def __post_init__(self) -> None:
         require_positive("TrainOptions", num_epochs=self.num_epochs)
@@ -58,6 +62,8 @@ class TrainResult(NamedTuple):
             `(num_epochs, runs)` for a batch of runs.
         state_sha256: hash of the complete state after the last step, optimizer included.
         best_epochs: the epoch of `params`, counted from 1; `(runs,)` for a batch of runs.
+        states: the training state after the last step, or a batch of them, from which another
+            training may go on.
     """
 
     params: Any
@@ -65,3 +71,4 @@ class TrainResult(NamedTuple):
     history: dict[str, dict[str, np.ndarray]]
     state_sha256: str
     best_epochs: np.ndarray
+    states: TrainState

@@ -1,8 +1,8 @@
 """Figures of the experiments: functions from arrays to a Matplotlib figure.
 
 `curves` shows metrics over epochs, steps, rates and thresholds, `matrices` counts, `points`
-examples and errors, and `images` images; `style` holds the colors, axes and legends that they
-share.
+examples and errors, `images` images and `sweeps` trials; `style` holds the colors, axes and legends
+that they share.
 """
 
 from experiments.report.figures.curves import (
@@ -14,12 +14,15 @@ from experiments.report.figures.curves import (
 from experiments.report.figures.images import filters, image_grid, image_rows
 from experiments.report.figures.matrices import confusion_matrix, contingency_table
 from experiments.report.figures.points import code_map, errors_by, fitted_line, predictions
+from experiments.report.figures.sweeps import SettingAxis, expected_best, setting_scatter
 
 __all__ = [
+    "SettingAxis",
     "code_map",
     "confusion_matrix",
     "contingency_table",
     "errors_by",
+    "expected_best",
     "filters",
     "fitted_line",
     "image_grid",
@@ -28,5 +31,6 @@ __all__ = [
     "optimizer_curves",
     "predictions",
     "rate_curves",
+    "setting_scatter",
     "threshold_curve",
 ]
