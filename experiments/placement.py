@@ -242,6 +242,11 @@ def place(config: Any, num_networks: int, batch_sizes: Sequence[int] = ()) -> tu
     """
     start_devices(config)
     count = num_devices(config)
+    if config.shard_params and hosts.current().count > 1:
+        raise ValueError(
+            "shard_params is for the devices of one process here, found several processes; leave "
+            "it out, or train by jaxnet.runs"
+        )
     if count == 1:
         if config.shard_params:
             raise ValueError(
