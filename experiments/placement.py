@@ -144,7 +144,10 @@ class Placement(NamedTuple):
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Around what is computed: inside of compiled functions too, predictions, evaluations and
         clusterings spread their examples over `data`."""
-        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
+        # Of several processes each evaluates all, since results are fetched on each.
+        if self.mesh is None or hosts.current().count > 1:
+            return contextlib.nullcontext()
+        return jax.set_mesh(self.mesh)
 
     def learner(self, learner: training.Learner) -> training.Learner:
         """The learner whose batches are spread over `data`."""
