@@ -163,7 +163,10 @@ class Placement(NamedTuple):
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Around what is computed: inside of compiled functions too, predictions, evaluations and
         clusterings spread their examples over `data`."""
-        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
+        # Of several processes each evaluates all, since results are fetched on each.
+        if self.mesh is None or hosts.current().count > 1:
+            return contextlib.nullcontext()
+        return jax.set_mesh(self.mesh)
 
     def learner(self, learner: training.Learner) -> training.Learner:
         """The learner whose batches are spread over `data`."""
@@ -262,6 +265,11 @@ def place(config: Any, num_networks: int, batch_sizes: Sequence[int] = ()) -> tu
     # The number of threads is that of this process by now.
     start_devices(dataclasses.replace(config, num_threads=None))
     count = num_devices(config)
+    if config.shard_params and hosts.current().count > 1:
+        raise ValueError(
+            "shard_params is for the devices of one process here, found several processes; leave "
+            "it out, or train by jaxnet.runs"
+        )
     if count == 1:
         if config.shard_params:
             raise ValueError(
