@@ -126,7 +126,8 @@ def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "summary.json").exists()
     assert main(classification, ["--resume", str(tmp_path / "run")]) == 0
     assert compare_runs(tmp_path / "whole", tmp_path / "run") == ()
-    assert replay.run(replay.Config(run=tmp_path / "whole")) == []
+    # Raises where a bit differs.
+    replay.run(replay.Config(run=tmp_path / "whole"))
     new = polars.read_csv(folder / "table.csv").head(20)
     new.drop("kind").write_csv(tmp_path / "new.csv")
     predictions = predict.run(predict.Config(run=tmp_path / "whole", data=tmp_path / "new.csv"))
