@@ -103,6 +103,7 @@ def test_one_pass_finds_mean_and_scale(folder, monkeypatch):
         np.testing.assert_allclose(scaled, by_hand, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.crash
 def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
     # Many small windows, so that the run is interrupted while one is read.
     monkeypatch.setattr("experiments.streamed._BYTES_OF_A_BLOCK", 1)
