@@ -103,6 +103,7 @@ def test_one_pass_finds_mean_and_scale(folder, monkeypatch):
         np.testing.assert_allclose(scaled, by_hand, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.crash
 def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
     # Many small windows, so that the run is interrupted while one is read.
     monkeypatch.setattr("experiments.streamed._BYTES_OF_A_BLOCK", 1)
@@ -126,7 +127,8 @@ def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "summary.json").exists()
     assert main(classification, ["--resume", str(tmp_path / "run")]) == 0
     assert compare_runs(tmp_path / "whole", tmp_path / "run") == ()
-    assert replay.run(replay.Config(run=tmp_path / "whole")) == []
+    # Raises where a bit differs.
+    replay.run(replay.Config(run=tmp_path / "whole"))
     new = polars.read_csv(folder / "table.csv").head(20)
     new.drop("kind").write_csv(tmp_path / "new.csv")
     predictions = predict.run(predict.Config(run=tmp_path / "whole", data=tmp_path / "new.csv"))
