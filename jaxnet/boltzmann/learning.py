@@ -40,7 +40,8 @@ def contrastive_divergence(rbm: RBM, *, num_steps: int = 1) -> Objective:
     >>> import jaxnet as jn, optax
     >>> rbm = RBM(6, 3)
     >>> learner = jn.gradient_learner(rbm.init, contrastive_divergence(rbm), optax.sgd(0.1))
-    >>> state, metrics = learner.step(learner.init(jax.random.key(0)), {"x": jnp.ones((4, 6))})
+    >>> state, batch = jax.jit(learner.init)(jax.random.key(0)), {"x": jnp.ones((4, 6))}
+    >>> state, metrics = jax.jit(learner.step)(state, batch)
     >>> sorted(metrics)
     ['free_energy', 'loss', 'squared_reconstruction_error']
     """
@@ -85,7 +86,8 @@ def persistent_contrastive_divergence(
     >>> rbm = RBM(6, 3)
     >>> objective = persistent_contrastive_divergence(rbm, num_chains=10)
     >>> learner = jn.gradient_learner(rbm.init, objective, optax.sgd(0.01))
-    >>> state, metrics = learner.step(learner.init(jax.random.key(0)), {"x": jnp.ones((4, 6))})
+    >>> state, batch = jax.jit(learner.init)(jax.random.key(0)), {"x": jnp.ones((4, 6))}
+    >>> state, metrics = jax.jit(learner.step)(state, batch)
     >>> state.extra.shape
     (10, 6)
     """

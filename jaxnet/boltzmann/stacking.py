@@ -138,10 +138,9 @@ def fit_stack(
     >>> def learner(rbm):
     ...     objective = boltzmann.contrastive_divergence(rbm)
     ...     return jn.gradient_learner(rbm.init, objective, optax.sgd(0.1))
-    >>> params, histories = fit_stack(
-    ...     stack([6, 4, 2]), learner, jax.random.key(0), jax.numpy.ones((10, 6)),
-    ...     batch_size=5, num_epochs=3,
-    ... )
+    >>> def run(key, x):
+    ...     return fit_stack(stack([6, 4, 2]), learner, key, x, batch_size=5, num_epochs=3)
+    >>> params, histories = jax.jit(run)(jax.random.key(0), jax.numpy.ones((10, 6)))
     >>> [own["kernel"].shape for own in params], histories[0]["loss"].shape
     ([(6, 4), (4, 2)], (3,))
     """

@@ -102,11 +102,11 @@ def carried(network: Network, batch_size: int) -> StatefulNetwork:
     >>> import jaxnet as jn
     >>> network = carried(jn.chain(jn.nn.recurrent(jn.nn.gru(3, 4)), jn.dense(4, 1)), 2)
     >>> key, x = jax.random.key(0), jnp.ones((2, 6, 3))
-    >>> params = network.init(key)
-    >>> extra = network.init_extra(params, key)
-    >>> first, extra = network.apply(params, extra, x[:, :2], key=key)
-    >>> second, extra = network.apply(params, extra, x[:, 2:], key=key)
-    >>> whole = network.evaluation.apply((params, extra), x)
+    >>> params = jax.jit(network.init)(key)
+    >>> extra, apply = network.init_extra(params, key), jax.jit(network.apply)
+    >>> first, extra = apply(params, extra, x[:, :2], key=key)
+    >>> second, extra = apply(params, extra, x[:, 2:], key=key)
+    >>> whole = jax.jit(network.evaluation.apply)((params, extra), x)
     >>> bool(jnp.allclose(jnp.concatenate([first, second], axis=1), whole, atol=1e-6))
     True
     """

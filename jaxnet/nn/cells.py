@@ -98,8 +98,9 @@ def gru(in_dim: int, hidden_dim: int, *, kernel_init: Initializer = lecun_normal
         ValueError: a size below 1; (of the cell) an input of another size.
 
     >>> cell = gru(3, 8)
-    >>> params = cell.init(jax.random.key(0))
-    >>> carry, output = cell.step(params, cell.start(params, (5,)), jnp.ones((5, 3)))
+    >>> params = jax.jit(cell.init)(jax.random.key(0))
+    >>> carry = cell.start(params, (5,))
+    >>> carry, output = jax.jit(cell.step)(params, carry, jnp.ones((5, 3)))
     >>> output.shape
     (5, 8)
     """
@@ -166,8 +167,9 @@ def lstm(
         ValueError: a size below 1; (of the cell) an input of another size.
 
     >>> cell = lstm(3, 8)
-    >>> params = cell.init(jax.random.key(0))
-    >>> (memory, state), output = cell.step(params, cell.start(params, (5,)), jnp.ones((5, 3)))
+    >>> params = jax.jit(cell.init)(jax.random.key(0))
+    >>> carry = cell.start(params, (5,))
+    >>> (memory, state), output = jax.jit(cell.step)(params, carry, jnp.ones((5, 3)))
     >>> memory.shape, output.shape
     ((5, 8), (5, 8))
     """

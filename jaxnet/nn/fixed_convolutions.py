@@ -92,8 +92,8 @@ def random_convolutions(
 
     >>> network = random_convolutions(1, 100, num_features=840)
     >>> series = Sequences(jnp.sin(jnp.arange(200.0)).reshape(2, 100, 1), jnp.array([100, 40]))
-    >>> params = network.fit(jax.random.key(0), series)
-    >>> network.apply(params, series).shape
+    >>> params = jax.jit(network.fit)(jax.random.key(0), series)
+    >>> jax.jit(network.apply)(params, series).shape
     (2, 840)
     """
     function = "random_convolutions"

@@ -66,10 +66,11 @@ def with_loss_scale(
     >>> network = jn.compute_in(jn.mlp([4, 3]), jnp.float16)
     >>> objective = with_loss_scale(jn.classification(network))
     >>> learner = jn.gradient_learner(network.init, objective, optax.adam(1e-3))
-    >>> state = learner.init(jax.random.key(0))
-    >>> state, metrics = learner.step(state, {"x": jnp.ones((2, 4)), "y": jnp.arange(2)})
-    >>> float(metrics["loss_scale"]), int(state.extra.good_steps)
-    (32768.0, 1)
+    >>> data = {"x": jnp.ones((2, 4)), "y": jnp.arange(2)}
+    >>> fit = jax.jit(lambda key: jn.fit(learner, key, data, batch_size=2, num_epochs=3))
+    >>> state, history = fit(jax.random.key(0))
+    >>> history["loss_scale"].tolist(), int(state.extra.good_steps)
+    ([32768.0, 32768.0, 32768.0], 3)
     """
     require_above_zero("with_loss_scale", initial_scale=initial_scale)
     require_positive("with_loss_scale", growth_interval=growth_interval)

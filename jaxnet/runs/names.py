@@ -16,7 +16,7 @@ def new_directory(name: str) -> Path:
     Raises:
         ValueError: it cannot be made.
 
-    >>> import tempfile
+    >>> import contextlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
     ...     new_directory("example").name.startswith("example-")
     True

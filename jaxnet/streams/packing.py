@@ -1,5 +1,6 @@
 """Write examples into ArrayRecord files."""
 
+import contextlib
 import hashlib
 import importlib
 import operator
@@ -60,6 +61,7 @@ def write_array_records(
         StreamError: no examples; values that are no numbers, or of another dtype or shape than
             those before.
         FileExistsError: the folder exists.
+        OSError: a file that cannot be written, such as on a full disk.
         ModuleNotFoundError: `array_record` is not installed; it comes with the extra `streams`.
 
     >>> import tempfile
@@ -116,20 +118,30 @@ class _Writer:
         parts = {name: record[name].tobytes() for name in self._columns}
         for name, part in parts.items():
             self._hashes[name].update(part)
-        self._writer.write(b"".join(parts.values()))
+        with self._naming_errors():
+            self._writer.write(b"".join(parts.values()))
         self._num_records += 1
         self._num_examples += len(next(iter(record.values())))
         if self._num_records == self._records_per_shard:
             self._end_shard()
+
+    @contextlib.contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """Raise OSError for what ArrayRecord raises, such as of a full disk."""
+        try:
+            yield
+        except RuntimeError as error:
+            # The file has a temporary name, which says nothing to a user.
+            reason = str(error).partition(";")[0]
+            raise OSError(f"{self._name()} could not be written: {reason}") from error
 
     def _name(self) -> str:
         return f"data-{len(self._shards):05d}.array_record"
 
     def _end_shard(self) -> None:
         file = self._folder / self._name()
-        self._writer.close()
-        if not self._writer.ok() and self._writer.is_open():
-            raise OSError(f"{file} could not be written")
+        with self._naming_errors():
+            self._writer.close()
         size = file.stat().st_size
         self._shards.append(Shard(file.name, self._num_examples, size, hash_file(file)))
         self._writer, self._num_records, self._num_examples = None, 0, 0

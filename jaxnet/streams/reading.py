@@ -90,7 +90,7 @@ def stream(
         steps_per_epoch=num_steps,
         prefetch=operator.index(prefetch),
         steps_per_item=steps_per_item,
-        description=f"{len(source)} examples, {_described(batches)}",
+        description=f"{len(source)} examples, {_described(batches)}, key={_shown(key)}",
     )
 
 
@@ -101,6 +101,11 @@ def _described(batches: IndexShuffled) -> str:
         blocks = f"{len(blocks)} blocks of up to {max(blocks)}"
     shuffled = f", blocks={blocks}, window={batches.window}" if batches.window else ""
     return f"index_shuffled(batch_size={batches.batch_size}{shuffled})"
+
+
+def _shown(key: Array) -> str:
+    """The numbers of a key."""
+    return "-".join(f"{number:x}" for number in np.ravel(jax.random.key_data(key)).tolist())
 
 
 class _OrderedReader:

@@ -1,5 +1,6 @@
 """Packing a user's data, and classifications that read packed data while they train."""
 
+import itertools
 import json
 import os
 import re
@@ -46,14 +47,10 @@ def folder(tmp_path_factory):
         pixels = generator.integers(0, 60, (6, 6)) + 80 * (index % 3)
         Image.fromarray(pixels.astype(np.uint8)).save(name)
     options = ["--examples-per-record", "50"]
-    assert main(pack, [str(folder / "table.csv"), str(folder / "t"), "--label", "kind"]) == 0
+    table = [str(folder / "table.csv"), str(folder / "t"), "--label", "kind"]
+    assert main(pack, [*table, *options]) == 0
     assert main(pack, [str(folder / "images"), str(folder / "i"), *options]) == 0
     return folder
-
-
-@pytest.fixture
-def config(folder):
-    return configure(classification, data=folder / "t", num_seeds=2, num_epochs=3, batch_size=64)
 
 
 def read_all(path):
@@ -106,53 +103,43 @@ def test_one_pass_finds_mean_and_scale(folder, monkeypatch):
         np.testing.assert_allclose(scaled, by_hand, rtol=1e-5, atol=1e-5)
 
 
-def test_a_run_resumes_replays_and_predicts(folder, config, tmp_path, monkeypatch):
-    whole = configure(
-        classification,
-        **{name: getattr(config, name) for name in ("data", "num_seeds", "num_epochs")},
-        batch_size=64,
-        out=tmp_path / "whole",
-        checkpoint_every=10,
-    )
-    summary = classification.run(whole)
+def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
+    # Many small windows, so that the run is interrupted while one is read.
+    monkeypatch.setattr("experiments.streamed._BYTES_OF_A_BLOCK", 1)
+    monkeypatch.setattr("experiments.streamed._BYTES_OF_A_WINDOW", 10_000)
+    options = {"data": folder / "t", "num_seeds": 2, "num_epochs": 3, "batch_size": 64}
+    options["checkpoint_every"] = 10
+    summary = classification.run(configure(classification, **options, out=tmp_path / "whole"))
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
     assert summary["num_examples"] == {"train": 1920, "validation": 480, "test": 600}
     assert summary["baseline"]["metrics"]["accuracy"] < 0.8
-    read, reads = streams.ArrayRecordSource.read_into, []
+    read, reads = streams.ArrayRecordSource.read_into, itertools.count()
 
     def interrupted(*arguments):
-        reads.append(arguments)
-        if len(reads) == 60:
+        if next(reads) == 40:
             raise Interrupted(2)
         return read(*arguments)
 
-    monkeypatch.setattr(streams.ArrayRecordSource, "read_into", interrupted)
-    options = {"data": whole.data, "num_seeds": 2, "num_epochs": 3, "batch_size": 64}
-    broken = configure(classification, **options, out=tmp_path / "run", checkpoint_every=10)
-    monkeypatch.setattr("experiments.streamed._BYTES_OF_A_WINDOW", 1 << 20)
-    try:
-        classification.run(broken)
-        pytest.fail("not interrupted")
-    except Interrupted:
-        pass
-    monkeypatch.undo()
-    arguments = ["--resume", str(tmp_path / "run")]
-    assert main(classification, arguments) == 0
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(streams.ArrayRecordSource, "read_into", interrupted)
+        classification.run(configure(classification, **options, out=tmp_path / "run"))
+    assert not (tmp_path / "run" / "summary.json").exists()
+    assert main(classification, ["--resume", str(tmp_path / "run")]) == 0
     assert compare_runs(tmp_path / "whole", tmp_path / "run") == ()
     assert replay.run(replay.Config(run=tmp_path / "whole")) == []
-    new = polars.read_csv(folder / "table.csv").head(20).drop("kind")
-    new.write_csv(tmp_path / "new.csv")
+    new = polars.read_csv(folder / "table.csv").head(20)
+    new.drop("kind").write_csv(tmp_path / "new.csv")
     predictions = predict.run(predict.Config(run=tmp_path / "whole", data=tmp_path / "new.csv"))
-    expected = polars.read_csv(folder / "table.csv").head(20)["kind"].to_numpy()
-    assert (predictions["class"] == expected).mean() > 0.8
+    assert (predictions["class"] == new["kind"].to_numpy()).mean() > 0.8
 
 
 def test_images_are_classified(folder, tmp_path, capsys):
-    arguments = ["cnn", "--data", str(folder / "i"), "--num-epochs", "4", "--num-seeds", "1"]
+    arguments = ["cnn", "--data", str(folder / "i"), "--num-epochs", "15", "--num-seeds", "1"]
     sizes = ["--channels", "4", "--hidden-dims", "8", "--batch-size", "8"]
+    sizes += ["--learning-rate", "0.02", "--dropout", "0"]
     assert main(classification, [*arguments, *sizes, "--out", str(tmp_path / "run")]) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["metrics"]["accuracy"]["mean"] > 0.9
+    assert summary["metrics"]["accuracy"]["mean"] > 0.8
     assert (tmp_path / "run" / "report.html").exists()
     capsys.readouterr()
 

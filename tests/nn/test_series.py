@@ -13,9 +13,9 @@ TIME, CHANNELS, LENGTHS = 11, 2, (11, 8, 5, 2, 7)
 
 
 @pytest.fixture
-def sequences(key):
-    values = jax.random.normal(key, (len(LENGTHS), TIME, CHANNELS))
-    return jn.Sequences(values, jnp.array(LENGTHS))
+def sequences():
+    values = np.random.default_rng(0).normal(size=(len(LENGTHS), TIME, CHANNELS))
+    return jax.device_put(jn.Sequences(values.astype(np.float32), np.array(LENGTHS, np.int32)))
 
 
 # The law of sequences holds for each of them; lengths by the definition of a convolution.
@@ -41,11 +41,17 @@ def layer(request):
 
 
 def test_sequences_are_convolved_as_if_cut(layer, sequences, key, x64):
-    sequences = jn.Sequences(sequences.values.astype(jnp.float64), sequences.length)
-    params = layer.init(key)
-    outputs = jax.jit(layer.apply)(params, sequences)
-    for row, length in enumerate(LENGTHS):
-        expected = layer.apply(params, sequences.values[row, :length])
+    sequences = jn.Sequences(np.float64(sequences.values), sequences.length)
+
+    @jax.jit
+    def together_and_one_by_one(key, sequences):
+        params = layer.init(key)
+        rows = zip(sequences.values, LENGTHS, strict=True)
+        cut = [layer.apply(params, values[:length]) for values, length in rows]
+        return layer.apply(params, sequences), cut
+
+    outputs, cut = jax.device_get(together_and_one_by_one(key, jax.device_put(sequences)))
+    for row, expected in enumerate(cut):
         assert outputs.length[row] == len(expected)
         np.testing.assert_allclose(
             outputs.values[row, : len(expected)], expected, rtol=1e-12, atol=1e-12
@@ -54,33 +60,41 @@ def test_sequences_are_convolved_as_if_cut(layer, sequences, key, x64):
 
 
 def test_steps_beyond_the_length_change_nothing(layer, sequences, key):
-    params = layer.init(key)
-    beyond = ~nn.time_mask(sequences)[..., None]
+    beyond = np.arange(TIME)[:, None] >= np.array(LENGTHS)[:, None, None]
 
     @jax.jit
     def results(values):
+        params = layer.init(key)
+
         def loss(params, values):
             outputs = layer.apply(params, jn.Sequences(values, sequences.length))
             return (outputs.values**2).sum(), outputs
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, values)
 
-    dirty = results(jnp.where(beyond, jnp.nan, sequences.values))
-    clean = results(jnp.where(beyond, 7.0, sequences.values))
+    values = np.asarray(sequences.values)
+    dirty, clean = (
+        jax.device_get(results(np.where(beyond, np.float32(number), values)))
+        for number in (np.nan, 7)
+    )
     jax.tree.map(np.testing.assert_array_equal, dirty, clean)
-    assert not jnp.where(beyond, dirty[1][1], 0).any()
+    assert not np.where(beyond, dirty[1][1], 0).any()
 
 
 def test_sequences_of_full_length_are_arrays(layer, sequences, key):
-    params = layer.init(key)
-    outputs = layer.apply(params, nn.as_sequences(sequences.values))
-    np.testing.assert_array_equal(outputs.values, layer.apply(params, sequences.values))
+    @jax.jit
+    def both(key, values):
+        params = layer.init(key)
+        return layer.apply(params, nn.as_sequences(values)), layer.apply(params, values)
+
+    outputs, expected = jax.device_get(both(key, sequences.values))
+    np.testing.assert_array_equal(outputs.values, expected)
     assert (outputs.length == outputs.values.shape[-2]).all()
 
 
 def test_a_sequence_shorter_than_the_kernel_has_no_valid_output(sequences, key):
     layer = jn.conv(CHANNELS, 3, (3,), dilation=2, padding="VALID")
-    outputs = layer.apply(layer.init(key), sequences)
+    outputs = jax.jit(lambda key, x: layer.apply(layer.init(key), x))(key, sequences)
     assert outputs.length.tolist() == [7, 4, 1, 0, 3] and not outputs.values[3].any()
 
 
@@ -88,21 +102,25 @@ def test_a_sequence_shorter_than_the_kernel_has_no_valid_output(sequences, key):
 @pytest.mark.parametrize(("strides", "dilation"), [(1, 1), (2, 1), (1, 3)])
 def test_convolutions_of_series_are_those_of_flax(padding, strides, dilation, sequences, key):
     flax = linen.Conv(3, (3,), strides=strides, kernel_dilation=dilation, padding=padding)
-    params = flax.init(key, sequences.values)
     layer = jn.conv(CHANNELS, 3, (3,), strides=strides, dilation=dilation, padding=padding)
-    np.testing.assert_allclose(
-        layer.apply(params["params"], sequences.values),
-        flax.apply(params, sequences.values),
-        rtol=1e-5,
-        atol=1e-6,
-    )
+
+    @jax.jit
+    def both(key, values):
+        params = flax.init(key, values)
+        return layer.apply(params["params"], values), flax.apply(params, values)
+
+    np.testing.assert_allclose(*both(key, sequences.values), rtol=1e-5, atol=1e-6)
 
 
 def test_a_causal_output_depends_on_no_later_step(sequences, key):
     layer = jn.conv(CHANNELS, 1, (3,), dilation=2, padding="CAUSAL")
-    params = layer.init(key)
-    jacobian = jax.jacobian(lambda x: layer.apply(params, x)[:, 0])(sequences.values[0])
-    depends = np.asarray(abs(jacobian).sum(-1) > 0)
+
+    @jax.jit
+    def jacobian(key, values):
+        params = layer.init(key)
+        return jax.jacobian(lambda x: layer.apply(params, x)[:, 0])(values)
+
+    depends = np.abs(jacobian(key, sequences.values[0])).sum(-1) > 0
     assert not np.triu(depends, 1).any() and depends.diagonal().all()
 
 
@@ -111,16 +129,17 @@ def test_a_causal_output_depends_on_no_later_step(sequences, key):
 def test_pools_of_series_are_those_of_flax(pool, padding, sequences):
     layer = (jn.max_pool if pool is linen.max_pool else jn.mean_pool)((3,), padding=padding)
     options = {} if pool is linen.max_pool else {"count_include_pad": False}
-    expected = pool(sequences.values, (3,), (3,), padding, **options)
-    outputs = layer.apply({}, sequences.values)
+    outputs, expected = jax.jit(
+        lambda x: (layer.apply({}, x), pool(x, (3,), (3,), padding, **options))
+    )(sequences.values)
     np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
 
 
 def test_a_pool_of_integers_ignores_padding():
     sequences = jn.Sequences(jnp.full((1, 4, 1), -5, jnp.int8), jnp.array([3]))
-    largest = jn.max_pool((2,), padding="SAME").apply({}, sequences).values
+    pools = [build((2,), padding="SAME") for build in (jn.max_pool, jn.mean_pool)]
+    largest, means = jax.jit(lambda x: [pool.apply({}, x).values for pool in pools])(sequences)
     assert largest.dtype == jnp.int8 and largest.ravel().tolist() == [-5, -5]
-    means = jn.mean_pool((2,), padding="SAME").apply({}, sequences).values
     assert means.ravel().tolist() == [-5.0, -5.0]
 
 
@@ -152,7 +171,12 @@ def test_wrong_windows_are_rejected(build, error, message):
 )
 def test_wrong_sequences_are_rejected(layer, shape, error, message, key, as_users_run):
     with pytest.raises(error, match=message):
-        layer.apply(layer.init(key), jn.Sequences(jnp.ones(shape), jnp.array([5, 3])))
+        jax.eval_shape(
+            lambda key: layer.apply(
+                layer.init(key), jn.Sequences(jnp.ones(shape), jnp.array([5, 3]))
+            ),
+            key,
+        )
     if error is ValueError and len(shape) == 3:
         with pytest.raises(error, match=message):
-            layer.apply(layer.init(key), jnp.ones(shape))
+            jax.eval_shape(lambda key: layer.apply(layer.init(key), jnp.ones(shape)), key)

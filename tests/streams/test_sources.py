@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,6 +26,7 @@ from jaxnet.streams import (
 from jaxnet.streams._parquet_footer import row_group_sizes
 
 N = 57
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def examples():
@@ -171,6 +175,36 @@ def test_a_pack_that_fails_leaves_nothing(tmp_path):
     write_array_records(tmp_path / "packed", [good])
     with pytest.raises(FileExistsError, match="packed exists already"):
         write_array_records(tmp_path / "packed", [good])
+
+
+FULL_DISK = """
+import os, resource, signal
+import numpy as np
+from jaxnet import streams
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+pixels = np.random.default_rng(0).integers(0, 256, (3000, 1000), dtype=np.uint8)
+try:
+    streams.write_array_records("packed", [{"x": pixels}], compression=0)
+except OSError as error:
+    print(error, os.listdir("."))
+"""
+
+
+@pytest.mark.crash
+def test_a_full_disk_leaves_nothing(tmp_path):
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "data-00000.array_record could not be written" in done.stdout, done.stderr
+    assert done.stdout.strip().endswith("[]")
 
 
 def test_parquet_files_that_cannot_be_read_are_named(tmp_path):
