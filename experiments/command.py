@@ -167,7 +167,7 @@ def is_finished(config: RunOptions, path: Path) -> bool:
     verify_run(path)
     recorded = recorded_config(type(config), path)
     # On whichever devices it was computed, there is nothing left to compute.
-    same = {name: getattr(recorded, name) for name in (*OPTIONS, *HOST_OPTIONS)}
+    same = {name: getattr(recorded, name) for name in (*OPTIONS, *HOST_OPTIONS, "num_threads")}
     return dataclasses.replace(config, resume=None, **same) == recorded
 
 

@@ -194,7 +194,7 @@ def data_parallel(
     Returns:
         A learner with the same states and metrics. Its `init` places the state on the mesh, so that
         under `jax.jit` no device needs the memory of all of it; `shard_state` places states that
-        are there already. A batch of runs is that of `jax.vmap(init, spmd_axis_name="run")`.
+        are there already, and batches of runs.
 
     Raises:
         ValueError: (of `step`) a batch whose size is not a multiple of the devices along `data`.
