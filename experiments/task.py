@@ -93,7 +93,7 @@ def run_task(task: Task) -> dict[str, Any]:
     check_memory(config, learner.init)
     size = batch_size(config, task.num_train)
     config, placement = place(config, config.num_seeds, [size])
-    with open_directory(config, task.dataset.sha256) as directory:
+    with open_directory(config, task.dataset.sha256) as directory, placement.context():
         with stopwatch() as seconds:
             trained = placement.train(
                 directory,

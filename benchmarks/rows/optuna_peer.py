@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def main(path: str, num_trials: int, num_epochs: int, batch_size: int) -> dict[s
         num_epochs: epochs of each trial; none stops early, as in the sweep.
         batch_size: examples in a batch.
     """
-    import optuna
+    import optuna  # pyright: ignore[reportMissingImports]
     from sklearn.neural_network import MLPClassifier
 
     warnings.simplefilter("ignore")
@@ -32,14 +33,16 @@ def main(path: str, num_trials: int, num_epochs: int, batch_size: int) -> dict[s
     with np.load(path) as file:
         data = {name: file[name] for name in file.files}
 
+    # The annotation of its batch size lacks int.
+    options: dict[str, Any] = {"batch_size": batch_size, "max_iter": num_epochs}
+    options["n_iter_no_change"] = num_epochs
+
     def objective(trial: optuna.Trial) -> float:
         network = MLPClassifier(
             LAYERS[trial.suggest_categorical("hidden_dims", list(LAYERS))],
             learning_rate_init=trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
             alpha=trial.suggest_float("l2_weight", 1e-5, 1e-1, log=True),
-            batch_size=batch_size,
-            max_iter=num_epochs,
-            n_iter_no_change=num_epochs,
+            **options,
             random_state=trial.number,
         )
         network.fit(data["x"], data["y"])
