@@ -23,6 +23,7 @@ from typing import Any
 
 from experiments.command import count_programs, stopwatch
 from experiments.data import Dataset
+from experiments.data.streams.packed import is_packed
 from experiments.placement import place
 from experiments.sweep.config import Config
 from experiments.sweep.outputs import Report
@@ -142,6 +143,10 @@ def _test_winner(
 def _check(config: Config, space: Space, traced: Collection[str]) -> None:
     """Raise where the options of a sweep do not fit each other."""
     trial = config.trial
+    if is_packed(getattr(trial, "data", None)):
+        raise ValueError(
+            f"data: a sweep holds its data in memory, and {trial.data} is packed; give the table"
+        )
     if getattr(trial, "cross_validate", 0) or getattr(trial, "group", None):
         raise ValueError(
             "cross_validate and group train a network for each fold, and a sweep chooses by one "
