@@ -319,8 +319,7 @@ def recorded_options(options: dict[str, Any], path: Any) -> dict[str, Any]:
     Returns:
         Options that agree with `config.json` in what concerns devices.
     """
-    recorded = read_hashed_json(path / "config.json")
-    names = OPTIONS
+    recorded, names = read_hashed_json(path / "config.json"), OPTIONS
     if any(options[name] != recorded.get(name) for name in ("num_devices", "mesh")):
         # The pool of threads depends on the devices.
         names = (*OPTIONS, "num_threads")

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ def padded_sizes(sizes: Sequence[int], *, smallest: int = 8) -> tuple[int, ...]:
     ((32, 128), (8,), ())
     """
     require_positive("padded_sizes", smallest=smallest)
+    smallest = operator.index(smallest)
     sizes = require_sizes("padded_sizes", "sizes", sizes, "be one size for each hidden layer")
     return tuple(smallest * (1 << (-(-size // smallest) - 1).bit_length()) for size in sizes)
 

@@ -1,6 +1,6 @@
 """Objectives: `(params, batch, key) -> (loss, metrics)`, what a network is trained for."""
 
-from jaxnet.objectives.distillation import distillation
+from jaxnet.objectives.distilling import distillation
 from jaxnet.objectives.loss_scale import LossScaled, with_loss_scale
 from jaxnet.objectives.penalties import with_l1, with_l2
 from jaxnet.objectives.prediction import (

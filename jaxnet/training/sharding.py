@@ -139,8 +139,9 @@ def shard_state(
         The state, on the mesh.
 
     Raises:
+        TypeError: a `min_size` that is not an integer.
         ValueError: a number of runs that is not a multiple of the devices along `run`; a state with
-            several axes of runs.
+            several axes of runs; a `min_size` below 1.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(2, 1)
@@ -149,6 +150,7 @@ def shard_state(
     >>> state.step.sharding.is_fully_replicated
     True
     """
+    require_positive("shard_state", min_size=min_size)
     num_axes = state.step.ndim
     if num_axes > 1:
         raise ValueError(
@@ -197,7 +199,9 @@ def data_parallel(
         are there already, and batches of runs.
 
     Raises:
-        ValueError: (of `step`) a batch whose size is not a multiple of the devices along `data`.
+        TypeError: a `min_size` that is not an integer.
+        ValueError: a `min_size` below 1; (of `step`) a batch whose size is not a multiple of the
+            devices along `data`.
 
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(2, 1)
@@ -208,6 +212,7 @@ def data_parallel(
     >>> int(state.step)
     1
     """
+    require_positive("data_parallel", min_size=min_size)
     num_devices = mesh.shape[DATA]
 
     def constrain(tree: PyTree[Any], spec: PartitionSpec) -> PyTree[Any]:

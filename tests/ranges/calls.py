@@ -33,6 +33,10 @@ def trivial(*_):
 
 TRIVIAL, DATA = trivial(), {"x": jnp.ones((4, 2)), "y": jnp.zeros(4, int)}
 STATE, STEPS = TRIVIAL.init(KEY), {"loss": jnp.zeros(2)}
+POPULATION = training.Population(
+    (training.Group(TRIVIAL, jax.vmap(TRIVIAL.init)(KEY[None]), (0,), {}),)
+)
+PADDED_PARAMS = jn.nn.padded_mlp([4, 3, 2], [2]).init(KEY)
 RBM = boltzmann.RBM(num_visible=2, num_hidden=2)
 LABELS = jnp.array([0, 1, 1])
 BEST = training.init_best({})

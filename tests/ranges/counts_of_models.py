@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxnet import autoencoders, boltzmann, clustering, nn, optim
 from tests.ranges.calls import (
@@ -11,6 +12,7 @@ from tests.ranges.calls import (
     KEY,
     MIXTURE,
     NETWORK,
+    PADDED_PARAMS,
     RBM,
     VARIATIONAL,
     X,
@@ -38,6 +40,19 @@ COUNTS = {
     (nn.reshape, "shape"): (lambda value: nn.reshape((value, 2)), 2, 0),
     (nn.upsample, "factors"): (lambda value: nn.upsample((value, 2)), 2, 0),
     (nn.random_affine, "image_shape"): (lambda value: nn.random_affine((4, value, 1)), 2, 0),
+    (nn.padded_mlp, "dims"): (lambda value: nn.padded_mlp([4, value, 2], [1]), 2, 0),
+    (nn.padded_sizes, "sizes"): (lambda value: nn.padded_sizes([value]), 2, 0),
+    (nn.padded_sizes, "smallest"): (spread(nn.padded_sizes, "smallest", [3]), 2, 0),
+    (nn.unpad_mlp, "hidden_dims"): (
+        lambda value: nn.unpad_mlp(PADDED_PARAMS, [value]),
+        2,
+        0,
+    ),
+    (optim.select_optimizer, "index"): (
+        spread(optim.select_optimizer, "index", [optax.sgd(0.1)] * 3),
+        2,
+        3,
+    ),
     (nn.mlp, "dims"): (lambda value: nn.mlp([4, value, 2]), 2, 0),
     (nn.cnn, "image_shape"): (lambda value: nn.cnn((4, 4, value), [2], [2]), 2, 0),
     (nn.cnn, "channels"): (lambda value: nn.cnn((4, 4, 1), [value], [2]), 2, 0),

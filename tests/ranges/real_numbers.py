@@ -61,6 +61,26 @@ NUMBERS = {
         (0.0, 0.5),
         (-0.5, 1.0),
     ),
+    (nn.padded_mlp, "dropout"): (
+        spread(nn.padded_mlp, "dropout", [4, 3, 2], [2]),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
+    (nn.padded_mlp, "input_dropout"): (
+        spread(nn.padded_mlp, "input_dropout", [4, 3, 2], [2]),
+        (0.0, 0.5),
+        (-0.5, 1.0),
+    ),
+    (objectives.distillation, "temperature"): (
+        spread(objectives.distillation, "temperature", NETWORK),
+        (0.5, 2.0),
+        (0.0, -1.0, math.inf),
+    ),
+    (objectives.distillation, "label_weight"): (
+        spread(objectives.distillation, "label_weight", NETWORK),
+        (0.0, 1.0),
+        (-0.5, 1.5),
+    ),
     (nn.cnn, "dropout"): (spread(nn.cnn, "dropout", (4, 4, 1), [2], [2]), (0.0, 0.5), (1.0,)),
     (objectives.with_l1, "strength"): (
         spread(objectives.with_l1, "strength", zero),

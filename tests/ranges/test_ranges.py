@@ -16,7 +16,12 @@ from tests.ranges.real_numbers import NUMBERS
 COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
 PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
 # Numbers without a range, and those that have another name in a message.
-FREE = {("transform_images", "rotation"), ("per_run", "batches"), ("nab_score", "threshold")}
+FREE = {
+    ("transform_images", "rotation"),
+    ("per_run", "batches"),
+    ("nab_score", "threshold"),
+    ("select_members", "indices"),
+}
 # Their arguments cannot be traced: the shape of a schedule is static, and scores are on the host.
 STATIC = {
     (optim.schedule, "warmup_fraction"),
