@@ -169,7 +169,7 @@ def open_directory(config: Any, data_sha256: str) -> runs.RunDirectory:
     resume, out = options.pop("resume", None), options.pop("out")
     # Results do not depend on who computes them.
     for name in ("coordinator", "num_processes", "process_id"):
-        options.pop(name)
+        options.pop(name, None)
     if resume is not None:
         options = recorded_options(options, resume)
     path = resume or out

@@ -18,7 +18,7 @@ from jaxnet.hosts import HostError, Processes, entered
 from jaxnet.runs import compare_runs, read_json
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = ["experiments.regression", "mlp", "--num-threads", "1", "--num-epochs", "3"]
+COMMAND = ["experiments.regression", "mlp", "--num-threads", "4", "--num-epochs", "3"]
 COMMAND += ["--num-seeds", "2"]
 
 
