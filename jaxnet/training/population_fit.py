@@ -20,7 +20,7 @@ from jaxnet.training.population import Group, Population
 from jaxnet.training.pure import Program, fit_state
 from jaxnet.training.sharding import RUN, replicate, shard_runs
 from jaxnet.training.state import TrainState
-from jaxnet.training.validation import Validation, require_validation
+from jaxnet.training.validation import Validation, resolve_validation
 from jaxnet.typing import Metrics
 
 # Bytes of the states that one core trains at a time on CPU: parameters, moments and gradients of a
@@ -86,7 +86,9 @@ def fit_population(
         data = replicate(data, mesh)
     trained, histories = [], []
     for group in population.groups:
-        resolved = None if validation is None else _with_arrays(validation(group))
+        resolved = None
+        if validation is not None:
+            resolved = resolve_validation("fit_population", validation(group))
         states, history = _fit_group(group, data, source, num_epochs, resolved, chunk_size, mesh)
         trained.append(group._replace(states=states))
         histories.append(history)
@@ -156,9 +158,3 @@ def _default_chunk_size(group: Group) -> int:
 
 def _join(num_members: int, *parts: Array) -> Array:
     return jnp.concatenate(parts)[:num_members]
-
-
-def _with_arrays(validation: Validation) -> Validation:
-    require_validation("fit_population", validation)
-    examples = as_arrays("fit_population", "validation.data", validation.data)
-    return validation._replace(data=examples)

@@ -23,7 +23,7 @@ from jaxnet.training.hooks import (
     schedule_hooks,
 )
 from jaxnet.training.state import Learner, TrainState
-from jaxnet.training.validation import Validation, require_validation, validated_epochs
+from jaxnet.training.validation import Validation, resolve_validation, validated_epochs
 from jaxnet.typing import Metrics
 
 
@@ -89,11 +89,10 @@ def fit(
     if validation is None:
         run = compiled_for(learner.step, _fit_on_mesh, program, data_mesh(data))
         return run(state, data)
-    require_validation("fit", validation)
-    examples = as_arrays("fit", "validation.data", validation.data)
+    validation = resolve_validation("fit", validation)
     program = program._replace(validation=validation._replace(data=(), key=None))
-    run = compiled_for(learner.step, _fit_on_mesh, program, data_mesh(data, examples))
-    return run(state, data, examples, validation.key)
+    run = compiled_for(learner.step, _fit_on_mesh, program, data_mesh(data, validation.data))
+    return run(state, data, validation.data, validation.key)
 
 
 class Program(NamedTuple):

@@ -40,18 +40,21 @@ class Validation(NamedTuple):
     key: Key[Array, ""] | None = None
 
 
-def require_validation(function: str, validation: Validation) -> None:
-    """Raise for a validation that cannot be evaluated.
+def resolve_validation(function: str, validation: Validation) -> Validation:
+    """The validation with JAX arrays; raise where it cannot be evaluated.
 
     Args:
         function: the public function, for the message.
         validation: what the caller gives.
 
+    Returns:
+        The validation.
+
     Raises:
-        TypeError: not a `Validation`.
+        TypeError: not a `Validation`, or data that are not arrays of numbers.
         ValueError: a patience or a batch size below 1.
 
-    >>> require_validation("fit", Validation(lambda params, batch, key: (0.0, {}), {}, patience=0))
+    >>> resolve_validation("fit", Validation(lambda params, batch, key: (0.0, {}), {}, patience=0))
     Traceback (most recent call last):
         ...
     ValueError: fit: patience must be at least 1, found 0
@@ -64,6 +67,7 @@ def require_validation(function: str, validation: Validation) -> None:
     require_positive(function, batch_size=validation.batch_size)
     if validation.patience is not None:
         require_positive(function, patience=validation.patience)
+    return validation._replace(data=as_arrays(function, "validation.data", validation.data))
 
 
 def evaluated(state: TrainState) -> tuple[Params, PyTree[Any]]:
@@ -214,8 +218,7 @@ def begin_validation(
     >>> begin_validation(validation, state, None, 7)[1].epoch.item()
     7
     """
-    require_validation("epochs", validation)
-    validation = validation._replace(data=as_arrays("epochs", "validation.data", validation.data))
+    validation = resolve_validation("epochs", validation)
     if validation.patience is None or best is not None:
         return validation, best
 
