@@ -100,6 +100,8 @@ def run(config: Config) -> dict[str, np.ndarray]:
     fix_environment(options.num_threads)
 
     def stacked(in_shape: tuple[int, ...], num_classes: int) -> Any:
+        if hasattr(experiment, "saved_params"):
+            return experiment.saved_params(options, in_shape, num_classes)
         network = experiment.build_network(options, in_shape, num_classes)
         keys = jax.random.split(jax.random.key(0), options.num_seeds)
         return jax.eval_shape(jax.vmap(network.init), keys)
