@@ -32,8 +32,8 @@ MethodName = Literal[
     "rbm",
 ]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
-# Methods that differ from others by moving images at random.
-OF_IMAGES: tuple[MethodName, ...] = ("augmented", "fixmatch")
+# Methods for images only.
+OF_IMAGES: tuple[MethodName, ...] = ("fixmatch",)
 # Methods that use labels only.
 OF_LABELS: tuple[MethodName, ...] = ("supervised", "augmented")
 
@@ -42,18 +42,16 @@ OF_LABELS: tuple[MethodName, ...] = ("supervised", "augmented")
 class Perturbation(Options):
     """How an example is changed, where a method expects the same prediction."""
 
-    noise: NonNegativeFloat = 0.1
-    """Standard deviation of the Gaussian noise on inputs of augmented, pi_model, mean_teacher and
-    fixmatch."""
-    max_shift: FractionBelowOne = 0.15
-    """Largest strong shift of an image as a fraction of its height and width."""
-    max_rotation: NonNegativeFloat = 20.0
-    """Largest strong rotation of an image in degrees."""
-    max_scale: FractionBelowOne = 0.2
-    """Largest strong change of the size of an image."""
-    weak_factor: Fraction = 0.5
-    """Weak moves of images as a fraction of strong ones. augmented, pi_model and mean_teacher move
-    weakly, and fixmatch does so where it finds the class."""
+    noise: NonNegativeFloat = 0.3
+    """Tables and texts: standard deviation of the Gaussian noise on inputs of pi_model and
+    mean_teacher, and on the labelled ones of augmented."""
+    max_shift: FractionBelowOne = 0.06
+    """Images: largest random shift as a fraction of height and width, of augmented, pi_model,
+    mean_teacher and fixmatch."""
+    max_rotation: NonNegativeFloat = 8.0
+    """Images: largest random rotation in degrees."""
+    max_scale: FractionBelowOne = 0.08
+    """Images: largest random change of the size."""
     ramp: Fraction = 0.3
     """pseudo_labels, pi_model and mean_teacher: fraction of the epochs in which the weight of the
     examples without labels rises from nearly 0."""
@@ -73,9 +71,9 @@ class PseudoLabels(Options):
 class Consistency(Options):
     """Laine, Aila (2017); Tarvainen, Valpola (2017)."""
 
-    pi_weight: NonNegativeFloat = 10.0
+    pi_weight: NonNegativeFloat = 100.0
     """pi_model: weight of the squared difference between two predictions of one example."""
-    teacher_weight: NonNegativeFloat = 10.0
+    teacher_weight: NonNegativeFloat = 100.0
     """mean_teacher: weight of the squared difference between network and teacher."""
     teacher_decay: FractionBelowOne = 0.99
     """mean_teacher: decay of the moving average that the teacher is."""
@@ -87,9 +85,9 @@ class Adversarial(Options):
 
     vat_weight: NonNegativeFloat = 1.0
     """virtual_adversarial: weight of the change of the prediction."""
-    vat_radius: PositiveFloat = 1.0
+    vat_radius: PositiveFloat = 0.8
     """virtual_adversarial: length of the change of an input."""
-    vat_entropy_weight: NonNegativeFloat = 1.0
+    vat_entropy_weight: NonNegativeFloat = 0.1
     """virtual_adversarial: weight of the entropy of the predictions."""
 
 
@@ -110,8 +108,13 @@ class FixMatch(Options):
 
     fixmatch_weight: NonNegativeFloat = 1.0
     """fixmatch: weight of the loss of moved images without labels."""
-    fixmatch_threshold: FractionBelowOne = 0.95
+    fixmatch_threshold: FractionBelowOne = 0.7
     """fixmatch: least probability of a predicted class that counts."""
+    fixmatch_weak: Fraction = 0.5
+    """fixmatch: moves of an image whose class is predicted, and of labelled ones, as a fraction of
+    the moves of images that learn it."""
+    fixmatch_masking: Fraction = 0.1
+    """fixmatch: fraction of the pixels that are set to zero in images that learn."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,8 +158,8 @@ class Config(
     """Labels of each class that are known in a draw; None is all, in a single draw."""
     num_draws: PositiveInt = 10
     """Draws of the labels that are known; the networks of all draws are one compiled program."""
-    num_seeds: PositiveInt = 2
-    """Networks of each draw, each from its own seed."""
+    num_seeds: PositiveInt = 1
+    """Networks of each draw, each from its own seed; the variance of seeds needs at least 2."""
     test_size: PositiveInt | None = 500
     """Examples that are held out to measure errors; None is the official test part, or a fifth of
     the labelled examples."""
@@ -165,7 +168,12 @@ class Config(
     cut from the training examples, with no use of the test part, to choose settings on."""
     supervised_epochs: NonNegativeInt = 20
     """Passes over the labels alone, with which each method begins."""
-    num_epochs: PositiveInt = 200
+    learning_rate: PositiveFloat | None = 5e-3
+    """Peak learning rate; None is for optimizers that have no learning rate, such as lbfgs."""
+    schedule: str = "cosine"
+    """Schedule of the learning rate over each training: constant, cosine, warmup_cosine,
+    exponential or step."""
+    num_epochs: PositiveInt = 100
     """Passes over the examples without labels, in steps that take labels too."""
     hidden_dims: Annotated[tuple[PositiveInt, ...], pydantic.Field(min_length=1)] = (128, 128)
     """Sizes of the hidden layers."""
@@ -173,9 +181,9 @@ class Config(
     """Rate of dropout after each hidden layer."""
     labeled_batch_size: PositiveInt = 50
     """Examples with labels in a batch, or all of them where there are fewer."""
-    batch_size: PositiveInt = 128  # pyright: ignore[reportIncompatibleVariableOverride]
+    batch_size: PositiveInt = 64  # pyright: ignore[reportIncompatibleVariableOverride]
     """Examples without labels in a batch."""
-    num_features: PositiveInt = 128
+    num_features: PositiveInt = 256
     """Texts: principal directions of the weights of n-grams that are the inputs of networks, fitted
     on the training texts without labels."""
     predictor: MethodName | None = None

@@ -124,10 +124,11 @@ def run(config: Config) -> dict[str, Any]:
             for name, method in methods.items():
                 start = time.perf_counter()
                 trained = training.train(name, method)
-                errors = np.asarray(training.errors(method.network, trained.params), np.float64)
+                learned = method.saved(trained.params, trained.extra)
+                errors = np.asarray(training.errors(method, learned), np.float64)
                 shape = len(parts.labeled), config.num_seeds
                 scores[name] = Score(errors.reshape(shape), time.perf_counter() - start)
-                params[name], curves[name] = trained.params, trained.history["error"]["validation"]
+                params[name], curves[name] = learned, trained.history["error"]["validation"]
         # The trainings are stages: the run itself has no epochs.
         directory.write_log([])
         peers = _score_peers(dataset, problem)

@@ -13,22 +13,40 @@ from experiments.semi_supervised.config import Config, MethodName
 from jaxnet import objectives
 from jaxnet.typing import AnyObjective, Batch, Optimizer, Params
 
-Start = Literal["labels", "autoencoder", "rbm", "none"]
+Start = Literal["labels", "ladder_labels", "autoencoder", "rbm"]
+AnyNetwork = jn.Network | jn.nn.StatefulNetwork
 
 
 class Method(NamedTuple):
     """A method.
 
     Attributes:
-        network: what learns, and predicts with evaluation parameters.
+        network: what learns, from vectors to logits; with batch statistics for the ladder network.
         objective: on batches `{"labeled": {"x", "y"}, "unlabeled": {"x"}}`.
-        start: what the network has learned before: from labels alone, from data without labels as
-            an autoencoder or a stack of machines, or nothing.
+        start: what the network has learned before: from labels alone, or from data without labels
+            as an autoencoder or a stack of machines.
     """
 
-    network: jn.Network
+    network: AnyNetwork
     objective: AnyObjective
     start: Start = "labels"
+
+    @property
+    def predictor(self) -> jn.Network:
+        """The network that predicts with what `saved` returns."""
+        network = self.network
+        return network.evaluation if isinstance(network, jn.nn.StatefulNetwork) else network
+
+    def saved(self, params: Any, extra: Any) -> Any:
+        """What predicts: evaluation parameters, and batch statistics where there are any."""
+        return (params, extra) if isinstance(self.network, jn.nn.StatefulNetwork) else params
+
+    def init_saved(self, key: jax.Array) -> Any:
+        """What `saved` returns, before anything is learned."""
+        params = self.network.init(key)
+        if isinstance(self.network, jn.nn.StatefulNetwork):
+            return params, self.network.init_extra(params, key)
+        return params
 
 
 def build_network(
@@ -66,7 +84,9 @@ def build_methods(
     build = functools.partial(_objective, config, plain, tuple(in_shape), num_steps)
     methods: dict[MethodName, Method] = {}
     for name in config.methods:
-        if name == "autoencoder":
+        if name == "ladder":
+            methods[name] = _ladder(config, [in_dim, *config.hidden_dims, num_classes])
+        elif name == "autoencoder":
             methods[name] = Method(plain, of_labels(plain), "autoencoder")
         elif name == "rbm":
             network = in_precision(config, sigmoid)
@@ -84,11 +104,11 @@ def _objective(
     name: MethodName,
 ) -> AnyObjective:
     ramp = functools.partial(_ramped, max(1, round(config.ramp * num_steps)))
-    weak, strong = perturbations(config, in_shape)
+    moved = moves(config, in_shape)
     if name == "supervised":
         return of_labels(network)
     if name == "augmented":
-        return of_labels(network, weak)
+        return of_labels(network, moved)
     if name == "pseudo_labels":
         return ramp(
             config.pseudo_weight,
@@ -99,7 +119,9 @@ def _objective(
     if name == "pi_model":
         return ramp(
             config.pi_weight,
-            lambda weight: objectives.pi_model(network, unlabeled_weight=weight, augmentation=weak),
+            lambda weight: objectives.pi_model(
+                network, unlabeled_weight=weight, augmentation=moved
+            ),
         )
     if name == "mean_teacher":
         return ramp(
@@ -108,7 +130,7 @@ def _objective(
                 network,
                 unlabeled_weight=weight,
                 decay=config.teacher_decay,
-                augmentation=weak,
+                augmentation=moved,
             ),
         )
     if name == "virtual_adversarial":
@@ -121,12 +143,22 @@ def _objective(
     if name == "fixmatch":
         return objectives.fixmatch(
             network,
-            weak=weak,
-            strong=strong,
+            weak=moves(config, in_shape, config.fixmatch_weak),
+            strong=jn.chain(moved, jn.nn.masking_noise(config.fixmatch_masking)),
             unlabeled_weight=config.fixmatch_weight,
             threshold=config.fixmatch_threshold,
         )
     raise ValueError(f"unknown method {name!r}")
+
+
+def _ladder(config: Config, dims: Sequence[int]) -> Method:
+    """The ladder network; its last weight is that of all layers after it."""
+    given = config.ladder_weights
+    weights = [given[min(index, len(given) - 1)] for index in range(len(dims))]
+    network, objective = objectives.ladder(
+        dims, denoising_weights=weights, noise_std=config.ladder_noise
+    )
+    return Method(network, objective, "ladder_labels")
 
 
 def _ramped(num_steps: int, final: float, build: Callable[[Any], AnyObjective]) -> AnyObjective:
@@ -134,27 +166,21 @@ def _ramped(num_steps: int, final: float, build: Callable[[Any], AnyObjective]) 
     return objectives.scheduled(build, objectives.ramp_up(num_steps, final))
 
 
-def perturbations(config: Config, in_shape: tuple[int, ...]) -> tuple[jn.Network, jn.Network]:
-    """How examples are changed, weakly and strongly: images are moved, vectors get noise.
+def moves(config: Config, in_shape: tuple[int, ...], factor: float = 1.0) -> jn.Network:
+    """How examples are changed at random: images are moved, vectors get noise.
 
     Args:
         config: the options.
         in_shape: shape of one example; three sizes are an image.
+        factor: of the largest moves of an image.
     """
     if len(in_shape) != 3:
-        noise = jn.nn.gaussian_noise(config.noise)
-        return noise, noise
-    weak, strong = (
-        jn.nn.random_affine(
-            in_shape,
-            max_shift=factor * config.max_shift,
-            max_rotation=factor * config.max_rotation,
-            max_scale=factor * config.max_scale,
-        )
-        for factor in (config.weak_factor, 1.0)
-    )
-    return jn.chain(weak, jn.nn.gaussian_noise(config.noise)), jn.chain(
-        strong, jn.nn.masking_noise(config.masking)
+        return jn.nn.gaussian_noise(config.noise)
+    return jn.nn.random_affine(
+        in_shape,
+        max_shift=factor * config.max_shift,
+        max_rotation=factor * config.max_rotation,
+        max_scale=factor * config.max_scale,
     )
 
 

@@ -23,7 +23,7 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int) -> 
         in_shape: shape of one example, or the number of different tokens.
         num_classes: number of classes.
     """
-    return _methods(config, in_shape, num_classes)[predictor(config)].network
+    return _methods(config, in_shape, num_classes)[predictor(config)].predictor
 
 
 def predictor(config: Config) -> MethodName:
@@ -34,7 +34,7 @@ def predictor(config: Config) -> MethodName:
     """
     if config.predictor is not None:
         return config.predictor
-    others = [name for name in config.methods if name not in OF_LABELS]
+    others: list[MethodName] = [name for name in config.methods if name not in OF_LABELS]
     return others[-1] if others else config.methods[0]
 
 
@@ -50,7 +50,7 @@ def saved_params(config: Config, in_shape: Sequence[int], num_classes: int) -> A
     methods = _methods(config, in_shape, num_classes)
     saved: dict[str, Any] = {
         "methods": {
-            name: jax.eval_shape(jax.vmap(method.network.init), keys)
+            name: jax.eval_shape(jax.vmap(method.init_saved), keys)
             for name, method in methods.items()
         }
     }
@@ -97,7 +97,7 @@ def predict(config: Config, model: SavedModel, x: Any) -> dict[str, np.ndarray]:
 
 def _probabilities(method: Method, params: Any, x: np.ndarray) -> np.ndarray:
     def mean(params: Any, x: jax.Array) -> jax.Array:
-        logits = jax.vmap(method.network.apply, (0, None))(params, x)
+        logits = jax.vmap(method.predictor.apply, (0, None))(params, x)
         return jax.nn.softmax(logits).mean(axis=0)
 
     return np.asarray(jax.jit(mean)(params, jax.device_put(x)))

@@ -30,11 +30,11 @@ def table_of(scores: Mapping[str, Score], baseline: str) -> list[tuple[str, ...]
         scores: the errors by the name of a method.
         baseline: the method that others are compared with on the same draws.
 
-    >>> scores = {"a": Score(np.array([[0.1], [0.2]]), 1.0), "b": Score(np.array([[0.2], [0.4]]), 1)}
-    >>> table_of(scores, "a")[2]
+    >>> of_a, of_b = Score(np.array([[0.1], [0.2]]), 1.0), Score(np.array([[0.2], [0.4]]), 1.0)
+    >>> table_of({"a": of_a, "b": of_b}, "a")[2]
     ('b', '30.00', '10.00', '14.14', '', '+15.00 ± 5.00', '1.0')
     """
-    rows = [(*HEADER, "seconds")]
+    rows: list[tuple[str, ...]] = [(*HEADER, "seconds")]
     reference = scores[baseline].errors
     for name, score in scores.items():
         parts = variance_components(100 * score.errors)
@@ -93,7 +93,8 @@ def notes_of(scores: Mapping[str, Score], baseline: str, peers: Mapping[str, Sco
         mean, error = paired_difference(scores[ours].errors, peers[best].errors)
         if mean > 0:
             notes.append(
-                f"no method has a smaller error than {best}: {ours} has {100 * mean:.2f} points more"
+                f"no method has a smaller error than {best}: that of {ours} is larger by "
+                f"{100 * mean:.2f} points"
             )
     return notes
 

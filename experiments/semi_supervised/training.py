@@ -121,7 +121,7 @@ class Training:
         )
         return self._run(
             name,
-            method.network,
+            method,
             learner_of(self._config, method.objective, optimizer),
             start,
             self._both,
@@ -129,21 +129,22 @@ class Training:
             self._config.num_epochs,
         )
 
-    def errors(self, network: jn.Network, params: Params) -> jax.Array:
+    def errors(self, method: Method, saved: Any) -> jax.Array:
         """The error of each network on the held-out examples, `(draws * seeds,)`.
 
         Args:
-            network: what predicts.
-            params: of all networks.
+            method: the method.
+            saved: what predicts, of all networks.
         """
-        error = jax.jit(jax.vmap(functools.partial(error_of, network), (0, None, None)))
-        return error(params, *self._held_out)
+        error = jax.jit(jax.vmap(functools.partial(error_of, method.predictor), (0, None, None)))
+        return error(saved, *self._held_out)
 
     def _start(self, method: Method) -> Params:
         """What the networks of a method have learned before; methods share it."""
         if method.start not in self._starts:
             start = {
                 "labels": self._from_labels,
+                "ladder_labels": self._from_labels,
                 "autoencoder": self._from_autoencoder,
                 "rbm": self._from_machines,
             }[method.start]
@@ -160,8 +161,8 @@ class Training:
         optimizer = self._optimizer(num_labeled, self._sizes.labeled, epochs)
         objective = jn.classification(method.network)
         return self._run(
-            "labels",
-            method.network,
+            method.start,
+            method,
             learner_of(self._config, objective, optimizer),
             params,
             self._labeled,
@@ -225,7 +226,7 @@ class Training:
     def _run(
         self,
         name: str,
-        network: jn.Network,
+        method: Method,
         learner: Callable[[Callable[[jax.Array], Params]], jn.Learner],
         start: Params,
         data: Any,
@@ -233,7 +234,7 @@ class Training:
         num_epochs: int,
     ) -> runs.TrainResult:
         """A stage that begins with given parameters; curves are errors on held-out examples."""
-        error = jax.jit(jax.vmap(functools.partial(error_of, network), (0, None, None)))
+        error = jax.jit(jax.vmap(functools.partial(error_of, method.predictor), (0, None, None)))
         # Only its structure matters where the states start from given parameters.
         first = jax.tree.map(lambda leaf: leaf[0], start)
         trained = self._placement.train(
@@ -244,7 +245,7 @@ class Training:
             batches=per_run(batches),
             options=train_options(self._config, num_epochs=num_epochs),
             # Not called loss: nothing is chosen by it.
-            evaluate=lambda params, _: {"error": error(params, *self._held_out)},
+            evaluate=lambda *learned: {"error": error(method.saved(*learned), *self._held_out)},
         )
         self.hashes[name] = trained.state_sha256
         return trained
