@@ -192,5 +192,6 @@ def test_a_step_costs_nothing_for_rows_that_the_batch_does_not_hold():
     assert flops(large_step(100_000, lambda each: each)) > 100 * flops(many)
     # The tables are updated in place: nothing of their size is allocated beside them.
     memory = many.memory_analysis()
+    assert memory is not None
     assert memory.temp_size_in_bytes < 100_000
     assert memory.alias_size_in_bytes >= 3 * 2 * 100_000 * 5 * 4
