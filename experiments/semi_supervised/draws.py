@@ -107,9 +107,8 @@ def _cut(dataset: Dataset, rows: np.ndarray, size: int, seed: int) -> tuple[np.n
             f"test_size {size} leaves fewer than one of {len(rows)} labelled examples for each of "
             f"the {dataset.num_classes} classes; hold fewer out"
         )
-    rest, held_out = train_test_split(
-        rows, test_size=size, random_state=seed, stratify=dataset.y[rows]
-    )
+    parts = train_test_split(rows, test_size=size, random_state=seed, stratify=dataset.y[rows])
+    rest, held_out = map(np.asarray, parts)
     return rest, held_out
 
 

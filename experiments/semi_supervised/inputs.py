@@ -74,19 +74,19 @@ def fit_directions(tokens: Sequences, num_tokens: int, num_features: int, seed: 
     Source: Deerwester et al. (1990), "Indexing by Latent Semantic Analysis"; Halko, Martinsson,
     Tropp (2011), "Finding Structure with Randomness".
     """
-    from sklearn.utils.extmath import randomized_svd
+    from sklearn.decomposition import TruncatedSVD
 
     counts = token_counts(tokens, num_tokens)
-    in_texts = np.diff(counts.tocsc().indptr)
+    in_texts = np.bincount(counts.indices, minlength=num_tokens)
     if num_features >= min(len(tokens.length), np.count_nonzero(in_texts > 1)):
         raise ValueError(
             f"num_features {num_features} must be below the {len(tokens.length)} training texts "
             "and their different tokens; use fewer"
         )
-    idf = np.where(in_texts > 1, 1 + np.log((1 + counts.shape[0]) / (1 + in_texts)), 0)
+    idf = np.where(in_texts > 1, 1 + np.log((1 + len(tokens.length)) / (1 + in_texts)), 0)
     weights = _weights(counts, idf.astype(np.float32))
-    _, _, right = randomized_svd(weights, num_features, random_state=seed, n_iter=4)
-    components = right.T.astype(np.float32)
+    svd = TruncatedSVD(num_features, n_iter=4, random_state=seed).fit(weights)
+    components = np.transpose(svd.components_).astype(np.float32)
     scale = np.sqrt(np.mean((weights @ components) ** 2, dtype=np.float64))
     return Directions(idf.astype(np.float32), (components / scale).astype(np.float32))
 
