@@ -60,7 +60,7 @@ def evaluate_parts(
         ratings = _ratings(interactions)
         rows = interactions.pairs[~split.known(part)]
         has_user, has_item = np.any(known, axis=1), np.any(known, axis=0)
-        cold += int((~has_user[rows[:, 0]] | ~has_item[rows[:, 1]]).sum())
+        cold += len(rows) - int(np.sum(has_user[rows[:, 0]] & has_item[rows[:, 1]]))
         predictors = {"method": [scores_of(seed, part) for seed in range(config.num_seeds)]}
         predictors |= _peers(is_ranking, ratings, known, held_out)
         for name, predicted in predictors.items():
