@@ -173,7 +173,7 @@ class Config(
     schedule: str = "cosine"
     """Schedule of the learning rate over each training: constant, cosine, warmup_cosine,
     exponential or step."""
-    num_epochs: PositiveInt = 100
+    num_epochs: PositiveInt = 60
     """Passes over the examples without labels, in steps that take labels too."""
     hidden_dims: Annotated[tuple[PositiveInt, ...], pydantic.Field(min_length=1)] = (128, 128)
     """Sizes of the hidden layers."""

@@ -58,7 +58,7 @@ def moments(
         weight: of the examples, for one axis of them; examples of weight 0 do not count.
 
     Returns:
-        The mean, and the mean squared difference from it.
+        The mean, and the mean squared difference from it; 0 and 1 where no example counts.
 
     >>> mean, variance = moments(jnp.array([[1.0], [3.0], [8.0]]), jnp.array([1.0, 1.0, 0.0]))
     >>> float(mean[0]), float(variance[0])
@@ -71,7 +71,8 @@ def moments(
     total = weight.sum()
     weight = weight / jnp.where(total > 0, total, 1)
     mean = jnp.sum(weight * x, axis=0)
-    return mean, jnp.sum(weight * (x - mean[None]) ** 2, axis=0)
+    variance = jnp.sum(weight * (x - mean[None]) ** 2, axis=0)
+    return mean, jnp.where(total > 0, variance, 1)
 
 
 def normalize(
