@@ -1,7 +1,7 @@
 """Default configs of experiments.semi_supervised by data set.
 
-Values were chosen on validation labels and other draws (`--evaluate-on validation --seed 100`),
-never on the test part. Results: docs/results.md.
+Values were chosen on validation labels and other draws (`--evaluate-on validation`), never on the
+test part. Results, and what of this holds for which value: docs/results.md.
 """
 
 import dataclasses
