@@ -15,6 +15,14 @@ estimators hold NumPy arrays and plain values, so that they are pickled at any t
 True
 """
 
+from jaxnet.estimators.clusterer import DeepClusterer
 from jaxnet.estimators.supervised import NetworkClassifier, NetworkRegressor
+from jaxnet.estimators.unsupervised import AutoencoderTransformer, RestrictedBoltzmannMachine
 
-__all__ = ["NetworkClassifier", "NetworkRegressor"]
+__all__ = [
+    "AutoencoderTransformer",
+    "DeepClusterer",
+    "NetworkClassifier",
+    "NetworkRegressor",
+    "RestrictedBoltzmannMachine",
+]

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jaxnet._checks import require_above_zero, require_not_negative, require_positive, require_sizes
 from jaxnet.estimators._design import ACTIVATIONS, Design
-from jaxnet.estimators._programs import Trained
-from jaxnet.estimators._rows import pad_rows
+from jaxnet.estimators._programs import Trained, train
+from jaxnet.estimators._rows import pad_rows, size_class
 from jaxnet.optim import default_learning_rate, optimizer_names, schedule_names
 from jaxnet.optim._names import require_name
 
@@ -41,8 +41,8 @@ class NetworkEstimator(BaseEstimator):
         random_state: decides all random numbers: a seed, a `numpy.random.RandomState`, or None.
         verbose: 0 is silent; n prints the metrics of every n-th epoch, and compiles at each fit.
         params_: parameters of the networks, NumPy arrays with a first axis for the networks.
-        history_: metrics after each epoch, `(networks, epochs)` each; NaN after the end of a network
-            that stopped early.
+        history_: metrics after each epoch, `(networks, epochs)` each; NaN after the end of a
+            network that stopped early.
         loss_curve_: the training loss after each epoch, the mean over the networks.
         n_iter_: epochs that were trained, of the network that was trained longest.
         n_features_in_: columns.
@@ -76,15 +76,18 @@ class NetworkEstimator(BaseEstimator):
         if self.batch_size != "auto":
             require_positive(name, batch_size=self.batch_size)
 
-    def _new_design(self, task: str, dims: Sequence[int], num_rows: int, **options: Any) -> Design:
-        """The design of a training; options are fields of it that differ from the defaults."""
+    def _new_design(self, task: str, dims: Sequence[int], num_examples: int) -> Design:
+        """The design of a training of one network on a number of rows."""
         rate = self.learning_rate or default_learning_rate(self.optimizer)
-        design = Design(
+        num_rows = size_class(num_examples)
+        auto = self.batch_size == "auto"
+        batch_size = batch_size_for(num_examples) if auto else int(self.batch_size)
+        return Design(
             task,
             tuple(map(int, dims)),
             num_rows,
             num_validation_rows=0,
-            batch_size=0,
+            batch_size=min(batch_size, num_rows),
             num_epochs=int(self.num_epochs),
             num_networks=1,
             optimizer=self.optimizer,
@@ -93,18 +96,12 @@ class NetworkEstimator(BaseEstimator):
             activation=self.activation,
             dtype=self.dtype,
         )
-        return design._replace(**options)
 
-    def _new_settings(self, **numbers: float) -> dict[str, Any]:
+    def _new_settings(self, numbers: dict[str, Any]) -> dict[str, Any]:
         """Numbers that are traced: those of the optimizer, and others."""
         rate = self.learning_rate or default_learning_rate(self.optimizer)
         numbers = {"learning_rate": rate or 1.0, "weight_decay": self.weight_decay or 0.0} | numbers
         return {name: np.asarray(value, self.dtype) for name, value in numbers.items()}
-
-    def _batch_size(self, num_rows: int, padded: int) -> int:
-        """The size of a batch, at most the number of padded rows."""
-        size = batch_size_for(num_rows) if self.batch_size == "auto" else int(self.batch_size)
-        return min(size, padded)
 
     def _fit_columns(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:
         """Fit the scale of the columns, in float64."""
@@ -112,13 +109,53 @@ class NetworkEstimator(BaseEstimator):
         self._offset, self._factor = (standardization if scale else identity)(x, weight)
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        """Rows as the network takes them: scaled in float64, so that large offsets cost no digits."""
+        """Rows as the network takes them; in float64 until a large offset is subtracted."""
         return np.ascontiguousarray((x - self._offset) / self._factor, self.dtype)
+
+    def _require_fitted(self) -> None:
+        check_is_fitted(self)
 
     def _validated(self, x: Any) -> np.ndarray:
         """Rows to predict, checked against those of the training."""
-        check_is_fitted(self)
-        return validate_data(self, x, dtype=_FLOATS, reset=False)
+        self._require_fitted()
+        return validated_rows(self, x, reset=False)
+
+    def _run(
+        self,
+        design: Design,
+        settings: dict[str, Any],
+        data: dict[str, np.ndarray],
+        *,
+        seed: int,
+        is_part: bool,
+        validation: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Train on padded rows, and keep the results.
+
+        Args:
+            design: what is static.
+            settings: numbers.
+            data: padded rows.
+            seed: of the keys of the networks.
+            is_part: whether this is one epoch of `partial_fit`, at a constant rate.
+            validation: padded validation rows.
+        """
+        start: dict[str, Any] = {"keys": network_keys(seed, design.num_networks)}
+        report = None if is_part else self._reporter()
+        if is_part:
+            # Of one epoch there is no end that a schedule could run to.
+            design = design._replace(num_epochs=1, schedule=design.schedule and "constant")
+        if hasattr(self, "params_") and (is_part or getattr(self, "warm_start", False)):
+            old = Design._make(self._design)
+            if (old.task, old.dims, old.num_networks) != (*design[:2], design.num_networks):
+                raise ValueError(
+                    f"{type(self).__name__}: the training before was that of {old.num_networks} "
+                    f"networks of the sizes {old.dims}, found {design.num_networks} of "
+                    f"{design.dims}; pass warm_start=False and call fit"
+                )
+            start = {"leaves": self._leaves} if is_part else start | {"params": self.params_}
+        trained = train(design, settings, data, validation=validation, report=report, **start)
+        self._keep(design, trained, append=is_part)
 
     def _keep(self, design: Design, trained: Trained, *, append: bool = False) -> None:
         """Take over what a training left."""
@@ -150,9 +187,19 @@ class NetworkEstimator(BaseEstimator):
         return report
 
 
-def validated_rows(estimator: Any, *arrays: Any, **options: Any) -> Any:
-    """Training rows, and targets, as scikit-learn checks them: finite, two-dimensional, floats."""
-    return validate_data(estimator, *arrays, dtype=_FLOATS, **options)
+def validated_rows(estimator: Any, x: Any, *, reset: bool = True) -> np.ndarray:
+    """Training rows as scikit-learn checks them: finite, two-dimensional, floats."""
+    rows: Any = validate_data(estimator, x, dtype=_FLOATS, reset=reset)
+    return rows
+
+
+def validated_pairs(
+    estimator: Any, x: Any, y: Any, *, reset: bool = True, y_numeric: bool = False
+) -> tuple[np.ndarray, Any]:
+    """Training rows and their targets, which may be several for each row."""
+    options = {"dtype": _FLOATS, "multi_output": True, "y_numeric": y_numeric}
+    pair: Any = validate_data(estimator, x, y, reset=reset, **options)
+    return pair
 
 
 def mean_of_trained(values: np.ndarray) -> np.ndarray:
@@ -222,6 +269,6 @@ def _key_program(num_networks: int) -> Callable[..., Any]:
     return jax.jit(keys)
 
 
-def padded(num_rows: int, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+def padded(num_rows: int, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays padded to a number of rows."""
     return {name: pad_rows(array, num_rows) for name, array in arrays.items()}

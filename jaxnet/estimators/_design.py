@@ -21,10 +21,11 @@ from jaxnet.objectives import (
     regression,
     with_noise,
 )
+from jaxnet.objectives.stateful import transform_objective
 from jaxnet.objectives.weighting import weighted_mean, widen
-from jaxnet.optim import default_learning_rate, optimizer, schedule, takes_schedule
+from jaxnet.optim import optimizer, schedule, takes_schedule
 from jaxnet.training import Learner, gradient_learner
-from jaxnet.typing import Apply, Batch, Metrics, Objective, Params
+from jaxnet.typing import AnyObjective, Apply, Batch, Objective, Params, StatefulApply
 
 Settings = dict[str, Any]
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -109,10 +110,14 @@ def build_model(design: Design, settings: Settings) -> Model:
     if design.task == "boltzmann":
         return _boltzmann(design, settings)
     activation = ACTIVATIONS[design.activation]
-    if design.task == "reconstruction":
-        network = autoencoders.mlp_autoencoder(design.dims, activation=activation)
+    if design.task in ("reconstruction", "variational"):
+        network = build_autoencoder(design, settings)
         objective = autoencoders.reconstruction(network, mean=lambda outputs: outputs)
         functions = {"encode": network.encode, "decode": network.decode}
+        if design.task == "variational":
+            functions["posterior"] = _posterior(network)
+            # Without its key it reconstructs from the mean of the code.
+            objective = _without_key(objective)
         noisy = objective
         if design.drops:
             noisy = with_noise(objective, masking_noise(settings["noise"]))
@@ -129,6 +134,31 @@ def build_model(design: Design, settings: Settings) -> Model:
     if design.task == "classification":
         objective = classification(network, label_smoothing=settings["label_smoothing"])
     return Model(network.init, objective, plain, {"outputs": network.apply})
+
+
+def build_autoencoder(design: Design, settings: Settings) -> Any:
+    """The autoencoder of a design, whose outputs are scaled columns.
+
+    Args:
+        design: what is static.
+        settings: numbers; `output_std` of one that is variational.
+    """
+    activation = ACTIVATIONS[design.activation]
+    if design.task != "variational":
+        return autoencoders.mlp_autoencoder(design.dims, activation=activation)
+    std = settings["output_std"]
+    likelihood = autoencoders.gaussian_likelihood(std, mean=lambda outputs: outputs)
+    return autoencoders.mlp_variational_autoencoder(
+        design.dims, activation=activation, likelihood=likelihood
+    )
+
+
+def _without_key(objective: Objective) -> Objective:
+    return lambda params, batch, key: objective(params, batch, None)
+
+
+def _posterior(network: Any) -> Any:
+    return lambda params, x: jnp.concatenate(network.posterior(params, x), axis=-1)
 
 
 def _boltzmann(design: Design, settings: Settings) -> Model:
@@ -153,7 +183,7 @@ def _boltzmann(design: Design, settings: Settings) -> Model:
     return Model(init, objective, objective, functions)
 
 
-def summed_over_present(objective: Objective) -> Objective:
+def summed_over_present(objective: AnyObjective) -> AnyObjective:
     """Divide the weighted sum of a batch by the number of its examples, not by their weights.
 
     The mean over batches is then that over all rows. With the weighted mean of each batch, a batch
@@ -163,12 +193,15 @@ def summed_over_present(objective: Objective) -> Objective:
         objective: an objective whose loss is a weighted mean over the batch.
     """
 
-    def apply(params: Params, batch: Batch, key: Array | None) -> tuple[Array, Metrics]:
-        loss, metrics = objective(params, batch, key)
-        present = batch["weight"] > 0
-        return loss * weighted_mean(batch["weight"], widen(present)), metrics
+    def transform(apply: StatefulApply) -> StatefulApply:
+        def summed(params: Params, extra: Any, batch: Batch, key: Array | None) -> Any:
+            loss, rest = apply(params, extra, batch, key)
+            present = widen(batch["weight"] > 0)
+            return loss * weighted_mean(batch["weight"], present), rest
 
-    return apply
+        return summed
+
+    return transform_objective(objective, transform)
 
 
 def build_learner(
@@ -188,7 +221,7 @@ def build_learner(
     if design.schedule and takes_schedule(name):
         shape = schedule(design.schedule, rate, num_steps=_PARTS)
 
-        def rate(count: Array) -> Array:  # noqa: F811
+        def rate(count: Array) -> Array:
             return shape(count * (_PARTS / total))
 
     decay = settings["weight_decay"] if design.decays else None
@@ -196,5 +229,6 @@ def build_learner(
     def of_key(key: Array) -> Any:
         return optimizer(name, rate, key=key, weight_decay=decay)
 
-    weighted = name not in _WEIGHTS_GRADIENTS and design.task != "boltzmann"
-    return gradient_learner(init, summed_over_present(objective) if weighted else objective, of_key)
+    if name not in _WEIGHTS_GRADIENTS:
+        objective = summed_over_present(objective)
+    return gradient_learner(init, objective, of_key)

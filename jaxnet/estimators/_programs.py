@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxnet.estimators._design import Design, Settings, build_learner, build_model
-from jaxnet.estimators._rows import PREDICTED_ROWS, PREDICTION_BATCH, PresentRows, pad_rows
+from jaxnet.estimators._rows import PREDICTION_BATCH, PresentRows, blocks
 from jaxnet.training import (
     EarlyStopped,
     Learner,
@@ -96,7 +96,8 @@ def _outcome(design: Design, state: TrainState, history: Any, data: Any) -> Any:
     return params, state._replace(key=jax.random.key_data(state.key)), history
 
 
-def _count(name: str, design: Any) -> None:
+def count_trace(name: str, design: Any) -> None:
+    """Count that a program is traced."""
     traced[name, design] = traced.get((name, design), 0) + 1
 
 
@@ -110,7 +111,7 @@ def fit_program(design: Design, warm: bool) -> Callable[..., Any]:
     """
 
     def run(start: Any, settings: Settings, data: Any, validation: Any) -> Any:
-        _count("fit", design)
+        count_trace("fit", design)
         key = jax.random.wrap_key_data(start[0])
         init = (lambda key: start[1]) if warm else None
         state, history = fit(
@@ -131,7 +132,7 @@ def continue_program(design: Design) -> Callable[..., Any]:
     """The training from a state on, as a function of its leaves, settings and data."""
 
     def run(leaves: Any, settings: Settings, data: Any) -> Any:
-        _count("continue", design)
+        count_trace("continue", design)
         learner = _learner(design, settings, data)
         structure = jax.tree.structure(jax.eval_shape(learner.init, jax.random.key(0)))
         state = jax.tree.unflatten(structure, leaves)
@@ -224,19 +225,18 @@ def _watched(
 
 @functools.lru_cache(LIMIT)
 def _prediction_program(design: Design, name: str, num_rows: int) -> Callable[..., Any]:
-    def outputs(params: Params, x: Array) -> Array:
-        _count(name, (design, num_rows))
-        apply = build_model(design, {"dropout": 0.0, "noise": 0.0, "label_smoothing": 0.0, "visible_bias": None})
-        function = apply.functions[name]
-        one = functools.partial(predict, function, x=x, batch_size=PREDICTION_BATCH)
+    def run(params: Params, x: Array) -> Array:
+        count_trace(name, (design, num_rows))
+        # None of these numbers is part of an evaluation.
+        numbers = dict.fromkeys(("dropout", "noise", "label_smoothing", "output_std"), 0.5)
+        apply = build_model(design, numbers | {"visible_bias": None}).functions[name]
+        one = functools.partial(predict, apply, x=x, batch_size=PREDICTION_BATCH)
         return jax.vmap(lambda params: one(params))(params)
 
-    return jax.jit(outputs)
+    return jax.jit(run)
 
 
-def outputs(
-    design: Design, name: str, params: Any, x: np.ndarray
-) -> np.ndarray:
+def outputs(design: Design, name: str, params: Params, x: np.ndarray) -> np.ndarray:
     """Outputs of a function of all networks, `(networks, rows, ...)`.
 
     Rows are padded to few sizes, and computed in batches of one size, so that the output for a row
@@ -248,19 +248,25 @@ def outputs(
         params: of all networks.
         x: scaled rows.
     """
-    # What decides a prediction, so that more designs share it.
-    design = design._replace(
-        num_rows=0, num_validation_rows=0, batch_size=1, num_epochs=1, num_networks=1,
-        optimizer="", schedule=None, decays=False, drops=False, patience=None,
-        num_gibbs_steps=1, num_chains=0,
+    # What decides a prediction alone, so that more designs share it.
+    design = Design(
+        design.task,
+        design.dims,
+        num_rows=0,
+        num_validation_rows=0,
+        batch_size=1,
+        num_epochs=1,
+        num_networks=1,
+        optimizer="",
+        schedule=None,
+        decays=False,
+        activation=design.activation,
+        dtype=design.dtype,
+        units=design.units,
     )
     parts = []
     with precision(design.dtype):
-        for start in range(0, len(x), PREDICTED_ROWS):
-            rows = x[start : start + PREDICTED_ROWS]
-            size = PREDICTION_BATCH
-            while size < len(rows):
-                size *= 2
-            program = _prediction_program(design, name, size)
-            parts.append(np.asarray(program(params, pad_rows(rows, size)))[:, : len(rows)])
+        for block, count in blocks(x):
+            program = _prediction_program(design, name, len(block))
+            parts.append(np.asarray(program(params, block))[:, :count])
     return np.concatenate(parts, axis=1)

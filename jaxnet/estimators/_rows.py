@@ -1,6 +1,7 @@
 """Rows of a table: padded to sizes that programs share, scaled, and cut into batches."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -40,6 +41,20 @@ def pad_rows(array: np.ndarray, num_rows: int) -> np.ndarray:
     """
     padding = [(0, num_rows - len(array))] + [(0, 0)] * (array.ndim - 1)
     return np.pad(array, padding)
+
+
+def blocks(x: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Blocks of rows, padded to few sizes, and the number of rows of each.
+
+    >>> [(block.shape, count) for block, count in blocks(np.zeros((4100, 2)))]
+    [((4096, 2), 4096), ((128, 2), 4)]
+    """
+    for start in range(0, len(x), PREDICTED_ROWS):
+        rows = x[start : start + PREDICTED_ROWS]
+        size = PREDICTION_BATCH
+        while size < len(rows):
+            size *= 2
+        yield pad_rows(rows, size), len(rows)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,170 +7,17 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from jaxnet._checks import require_positive, require_range
-from jaxnet.estimators import _programs
-from jaxnet.estimators._base import (
-    NetworkEstimator,
-    network_keys,
-    padded,
-    random_seed,
-    standardization,
-    validated_rows,
-)
-from jaxnet.estimators._design import Design
-from jaxnet.estimators._rows import size_class
+from jaxnet._checks import require_not_negative, require_range
+from jaxnet.estimators._base import standardization, validated_pairs
+from jaxnet.estimators._supervised import SupervisedEstimator
 
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
-class _Supervised(NetworkEstimator):
-    """Options and training of networks that predict targets.
-
-    Attributes:
-        dropout: rate of dropout after each hidden layer.
-        num_networks: networks that are trained side by side, in one program, and whose predictions
-            are averaged.
-        early_stopping: whether a part of the rows is held out, the parameters with the lowest loss
-            on it are kept, and the training ends `patience` epochs after it.
-        validation_fraction: fraction of the rows that is held out.
-        patience: epochs without a lower loss after which the training ends.
-        warm_start: whether `fit` starts from the parameters of the fit before.
-    """
-
-    dropout: float = 0.1
-    num_networks: int = 1
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    patience: int = 10
-    warm_start: bool = False
-
-    def _check_options(self) -> None:
-        super()._check_options()
-        name = type(self).__name__
-        require_positive(name, num_networks=self.num_networks, patience=self.patience)
-        require_range(name, "dropout", self.dropout, 0, 1, include_high=False)
-        open_interval = {"include_low": False, "include_high": False}
-        fraction = self.validation_fraction
-        require_range(name, "validation_fraction", fraction, 0, 1, **open_interval)
-
-    def _task(self) -> str:
-        raise NotImplementedError
-
-    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
-        """What the parts of a split have the same fractions of."""
-        return None
-
-    def _train(
-        self, x: np.ndarray, targets: np.ndarray, weight: np.ndarray, *, is_part: bool = False
-    ) -> None:
-        """Train on scaled rows.
-
-        Args:
-            x: scaled rows.
-            targets: as the objective takes them.
-            weight: of each row, at least 0.
-            is_part: whether this is one epoch of `partial_fit`.
-        """
-        generator, seed = random_seed(self.random_state)
-        data = {"x": x, "y": targets, "weight": weight}
-        validation = None
-        if self.early_stopping and not is_part:
-            data, validation = self._split(data, generator)
-        present = data["weight"] > 0
-        # The mean over the rows that are present is 1, whatever the unit of the weights is.
-        data["weight"] = (data["weight"] / data["weight"][present].mean()).astype(self.dtype)
-        num_rows = size_class(len(x) if validation is None else len(data["x"]))
-        design = self._new_design(
-            self._task(),
-            (x.shape[1], *self.hidden_dims, self._num_outputs),
-            num_rows,
-            batch_size=self._batch_size(len(data["x"]), num_rows),
-            num_networks=int(self.num_networks),
-            drops=self.dropout > 0,
-        )
-        start: dict[str, Any] = {}
-        if is_part:
-            design = design._replace(num_epochs=1, schedule=design.schedule and "constant")
-        elif validation is not None:
-            size = size_class(len(validation["x"]))
-            design = design._replace(num_validation_rows=size, patience=int(self.patience))
-            validation = padded(size, **validation)
-        old = getattr(self, "params_", None)
-        if is_part and old is not None:
-            start["leaves"] = self._leaves
-        else:
-            start["keys"] = network_keys(seed, design.num_networks)
-            if self.warm_start and old is not None and not is_part:
-                start["params"] = old
-        numbers = {"dropout": self.dropout, "label_smoothing": getattr(self, "label_smoothing", 0)}
-        trained = _programs.train(
-            design,
-            self._new_settings(**numbers),
-            padded(num_rows, **data),
-            validation=validation,
-            report=None if is_part else self._reporter(),
-            **start,
-        )
-        self._keep(design, trained, append=is_part)
-
-    def _split(
-        self, data: dict[str, np.ndarray], generator: np.random.RandomState
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Training and validation rows; rows of weight 0 are in neither."""
-        rows = np.flatnonzero(data["weight"] > 0)
-        if len(rows) < 2:
-            raise ValueError(
-                f"{type(self).__name__}: early stopping needs rows for training and validation, "
-                f"found {len(rows)} sample; pass early_stopping=False"
-            )
-        options = {"test_size": self.validation_fraction, "random_state": generator.randint(2**31)}
-        strata = self._strata(data["y"][rows])
-        try:
-            parts = train_test_split(rows, stratify=strata, **options)
-        except ValueError:
-            # Classes with one row, or fewer rows than classes in a part.
-            parts = train_test_split(rows, **options)
-        kept, held = ({name: array[part] for name, array in data.items()} for part in parts)
-        held["weight"] = held["weight"].astype(self.dtype)
-        return kept, held
-
-    def _outputs(self, x: Any) -> np.ndarray:
-        """Outputs of each network, `(networks, rows, outputs)`, in float64."""
-        x = self._scaled(self._validated(x))
-        design = Design(*self._design)
-        return np.asarray(_programs.outputs(design, "outputs", self.params_, x), np.float64)
-
-    def _checked_weight(self, sample_weight: Any, num_rows: int) -> np.ndarray:
-        if sample_weight is None:
-            return np.ones(num_rows)
-        weight = np.asarray(sample_weight, np.float64)
-        if weight.shape != (num_rows,):
-            raise ValueError(
-                f"{type(self).__name__}: sample_weight has shape {weight.shape}, expected one "
-                f"number for each row, ({num_rows},)"
-            )
-        if not np.isfinite(weight).all() or weight.min() < 0:
-            raise ValueError(
-                f"{type(self).__name__}: sample_weight must be finite and at least 0, found "
-                f"{weight.min():g}"
-            )
-        return weight
-
-    def _require_weight(self, weight: np.ndarray) -> np.ndarray:
-        if not weight.any():
-            raise ValueError(
-                f"{type(self).__name__}: all weights are zero, expected a sample_weight above 0 for "
-                "at least one row"
-            )
-        return weight
-
-
-@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
-class NetworkClassifier(ClassifierMixin, _Supervised):
+class NetworkClassifier(ClassifierMixin, SupervisedEstimator):
     """Multi-layer perceptrons that predict classes, or several labels of each row.
 
     They minimize the softmax cross-entropy, with two classes and with labels that do not exclude
@@ -200,6 +47,15 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
         tags.classifier_tags.multi_label = True
         return tags
 
+    def _check_options(self) -> None:
+        super()._check_options()
+        smoothing = self.label_smoothing
+        require_range("NetworkClassifier", "label_smoothing", smoothing, 0, 1, include_high=False)
+        if isinstance(self.class_weight, Mapping):
+            for label, weight in self.class_weight.items():
+                name = f"the class_weight of {label!r}"
+                require_not_negative("NetworkClassifier", **{name: weight})
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "NetworkClassifier":
         """Train from new initial parameters, or with `warm_start` from those there are.
 
@@ -209,7 +65,7 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
             sample_weight: weight of each row; a row of weight 0 is left out.
         """
         self._check_options()
-        X, y = validated_rows(self, X, y, multi_output=True)
+        X, y = validated_pairs(self, X, y)
         weight = self._require_weight(self._checked_weight(sample_weight, len(X)))
         y = self._fit_classes(y)
         if self.class_weight is not None:
@@ -231,7 +87,7 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
         """
         self._check_options()
         first = not hasattr(self, "params_")
-        X, y = validated_rows(self, X, y, multi_output=True, reset=first)
+        X, y = validated_pairs(self, X, y, reset=first)
         weight = self._require_weight(self._checked_weight(sample_weight, len(X)))
         if first:
             if classes is None and np.ndim(y) == 1:
@@ -245,8 +101,8 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
         if self.class_weight is not None:
             if isinstance(self.class_weight, str):
                 raise ValueError(
-                    f"NetworkClassifier: class_weight {self.class_weight!r} needs all labels, which "
-                    "partial_fit does not see; pass a dict, or sample_weight"
+                    f"NetworkClassifier: class_weight {self.class_weight!r} needs all labels, "
+                    "which partial_fit does not see; pass a dict, or sample_weight"
                 )
             weight = weight * compute_sample_weight(self.class_weight, y)
         if first:
@@ -264,7 +120,7 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
         """
         outputs = self._outputs(X)
         if len(outputs) == 1:
-            logits = outputs[0]
+            logits: Any = outputs[0]
         elif self._task() == "classification":
             # Up to a constant of each row, which changes no probability.
             logits = special.logsumexp(special.log_softmax(outputs, axis=-1), axis=0)
@@ -319,8 +175,8 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
         self.classes_ = np.unique(y if classes is None else classes)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"NetworkClassifier: y holds one class, {self.classes_[0]!r}, expected at least two "
-                "classes"
+                f"NetworkClassifier: y holds one class, {self.classes_[0]!r}, expected at "
+                "least two classes"
             )
         self._num_outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         return self._as_labels(y)
@@ -331,8 +187,8 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
             y = _dense(y)
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(
-                    f"NetworkClassifier: y has shape {y.shape}, expected {len(self.classes_)} labels "
-                    "of each row, as in the first call"
+                    f"NetworkClassifier: y has shape {y.shape}, expected {len(self.classes_)} "
+                    "labels of each row, as in the first call"
                 )
             return y
         y = column_or_1d(y, warn=True)
@@ -350,7 +206,7 @@ class NetworkClassifier(ClassifierMixin, _Supervised):
 
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
-class NetworkRegressor(RegressorMixin, _Supervised):
+class NetworkRegressor(RegressorMixin, SupervisedEstimator):
     """Multi-layer perceptrons that predict one number or several.
 
     They minimize the mean squared error of targets that are centered and divided by their standard
@@ -391,8 +247,7 @@ class NetworkRegressor(RegressorMixin, _Supervised):
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, is_part: bool) -> "NetworkRegressor":
         self._check_options()
         first = not is_part or not hasattr(self, "params_")
-        options = {"multi_output": True, "y_numeric": True, "reset": first}
-        X, y = validated_rows(self, X, y, **options)
+        X, y = validated_pairs(self, X, y, reset=first, y_numeric=True)
         weight = self._require_weight(self._checked_weight(sample_weight, len(X)))
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
