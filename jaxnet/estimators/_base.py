@@ -19,6 +19,7 @@ from jaxnet.optim import default_learning_rate, optimizer_names, schedule_names
 from jaxnet.optim._names import require_name
 
 _FLOATS = (np.float64, np.float32)
+_DECOUPLED = ("adamw", "nadamw")
 
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
@@ -29,10 +30,12 @@ class NetworkEstimator(BaseEstimator):
         hidden_dims: sizes of the hidden layers; an autoencoder has them again in reverse order.
         activation: of the hidden layers: relu, elu, gelu, silu, sigmoid or tanh.
         optimizer: name of any Optax optimizer, one of `jaxnet.optimizer_names()`.
-        learning_rate: the largest learning rate; None for the default of the optimizer.
+        learning_rate: the largest learning rate; None is a rate of the estimator for the optimizer
+            that is its default, and `jaxnet.optim.default_learning_rate` for others.
         schedule: of the learning rate over the training: constant, cosine, warmup_cosine,
             exponential or step. Optimizers that take none ignore it, and so does `partial_fit`.
-        weight_decay: strength of weight decay; None for the default of the optimizer.
+        weight_decay: strength of weight decay; None for the default of the optimizer. "auto" is
+            500 / rows, at most 2, for adamw and nadamw, and None for others.
         num_epochs: passes over the rows; with early stopping, the most.
         batch_size: rows in a batch; "auto" chooses it by the number of rows.
         standardize: whether columns are centered and divided by their standard deviation, as
@@ -51,15 +54,18 @@ class NetworkEstimator(BaseEstimator):
     hidden_dims: Sequence[int] = (128,)
     activation: Literal["relu", "elu", "gelu", "silu", "sigmoid", "tanh"] = "relu"
     optimizer: str = "adamw"
-    learning_rate: float | None = 5e-3
+    learning_rate: float | None = None
     schedule: str = "cosine"
-    weight_decay: float | None = None
+    weight_decay: float | Literal["auto"] | None = None
     num_epochs: int = 60
     batch_size: int | Literal["auto"] = "auto"
     standardize: bool = True
     dtype: Literal["float32", "float64"] = "float32"
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
+
+    # Of the default optimizer, where no learning rate is given.
+    _default_rate = 2e-3
 
     def _check_options(self) -> None:
         name = type(self).__name__
@@ -71,14 +77,13 @@ class NetworkEstimator(BaseEstimator):
         require_name("dtype", self.dtype, ("float32", "float64"))
         if self.learning_rate is not None:
             require_above_zero(name, learning_rate=self.learning_rate)
-        if self.weight_decay is not None:
+        if self.weight_decay not in (None, "auto"):
             require_not_negative(name, weight_decay=self.weight_decay)
         if self.batch_size != "auto":
             require_positive(name, batch_size=self.batch_size)
 
     def _new_design(self, task: str, dims: Sequence[int], num_examples: int) -> Design:
         """The design of a training of one network on a number of rows."""
-        rate = self.learning_rate or default_learning_rate(self.optimizer)
         num_rows = size_class(num_examples)
         auto = self.batch_size == "auto"
         batch_size = batch_size_for(num_examples) if auto else int(self.batch_size)
@@ -91,16 +96,31 @@ class NetworkEstimator(BaseEstimator):
             num_epochs=int(self.num_epochs),
             num_networks=1,
             optimizer=self.optimizer,
-            schedule=None if rate is None else self.schedule,
-            decays=self.weight_decay is not None,
+            schedule=None if self._rate() is None else self.schedule,
+            decays=self._decay(num_examples) is not None,
             activation=self.activation,
             dtype=self.dtype,
         )
 
-    def _new_settings(self, numbers: dict[str, Any]) -> dict[str, Any]:
+    def _rate(self) -> float | None:
+        """The largest learning rate; None of an optimizer that finds its own."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if self.optimizer == type(self).optimizer:
+            return self._default_rate
+        return default_learning_rate(self.optimizer)
+
+    def _decay(self, num_examples: int) -> float | None:
+        """The weight decay for a number of rows; None for the default of the optimizer."""
+        if self.weight_decay != "auto":
+            return self.weight_decay
+        # Others add the decayed weights to the gradient, where this would be far too much.
+        return min(2.0, 500 / num_examples) if self.optimizer in _DECOUPLED else None
+
+    def _new_settings(self, num_examples: int, numbers: dict[str, Any]) -> dict[str, Any]:
         """Numbers that are traced: those of the optimizer, and others."""
-        rate = self.learning_rate or default_learning_rate(self.optimizer)
-        numbers = {"learning_rate": rate or 1.0, "weight_decay": self.weight_decay or 0.0} | numbers
+        decay = self._decay(num_examples) or 0.0
+        numbers = {"learning_rate": self._rate() or 1.0, "weight_decay": decay} | numbers
         return {name: np.asarray(value, self.dtype) for name, value in numbers.items()}
 
     def _fit_columns(self, x: np.ndarray, weight: np.ndarray | None = None) -> None:

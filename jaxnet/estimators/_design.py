@@ -204,6 +204,11 @@ def summed_over_present(objective: AnyObjective) -> AnyObjective:
     return transform_objective(objective, transform)
 
 
+def _stretched(shape: Any, total: Any) -> Callable[[Array], Array]:
+    """A schedule over `_PARTS` steps as one over a number of steps that may be traced."""
+    return lambda count: shape(count * (_PARTS / total))
+
+
 def build_learner(
     design: Design, settings: Settings, objective: Any, init: Callable[[Array], Params], total: Any
 ) -> Learner:
@@ -219,11 +224,7 @@ def build_learner(
     name = design.optimizer
     rate: Any = settings["learning_rate"] if design.schedule else None
     if design.schedule and takes_schedule(name):
-        shape = schedule(design.schedule, rate, num_steps=_PARTS)
-
-        def rate(count: Array) -> Array:
-            return shape(count * (_PARTS / total))
-
+        rate = _stretched(schedule(design.schedule, rate, num_steps=_PARTS), total)
     decay = settings["weight_decay"] if design.decays else None
 
     def of_key(key: Array) -> Any:

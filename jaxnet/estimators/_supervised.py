@@ -1,7 +1,7 @@
 """Training of networks that predict targets."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -28,6 +28,7 @@ class SupervisedEstimator(NetworkEstimator):
         warm_start: whether `fit` starts from the parameters of the fit before.
     """
 
+    weight_decay: float | Literal["auto"] | None = "auto"
     dropout: float = 0.1
     num_networks: int = 1
     early_stopping: bool = False
@@ -45,6 +46,7 @@ class SupervisedEstimator(NetworkEstimator):
             name, "validation_fraction", fraction, 0, 1, include_low=False, include_high=False
         )
 
+    _default_rate = 1e-2
     # Of the networks, set by `fit`.
     _num_outputs = 0
 
@@ -74,8 +76,9 @@ class SupervisedEstimator(NetworkEstimator):
         present = data["weight"] > 0
         # The mean over the rows that are present is 1, whatever the unit of the weights is.
         data["weight"] = (data["weight"] / data["weight"][present].mean()).astype(self.dtype)
+        num_rows = len(data["x"])
         dims = (x.shape[1], *self.hidden_dims, self._num_outputs)
-        design = self._new_design(self._task(), dims, len(data["x"]))
+        design = self._new_design(self._task(), dims, num_rows)
         design = design._replace(num_networks=int(self.num_networks), drops=self.dropout > 0)
         if validation is not None:
             size = size_class(len(validation["x"]))
@@ -87,7 +90,7 @@ class SupervisedEstimator(NetworkEstimator):
         }
         self._run(
             design,
-            self._new_settings(numbers),
+            self._new_settings(num_rows, numbers),
             padded(design.num_rows, data),
             seed=seed,
             is_part=is_part,

@@ -43,7 +43,8 @@ class DeepClusterer(
     | vade | a variational autoencoder with a mixture as prior, Jiang et al. (2017) |
     | n2d | a mixture on the embedding of the codes by UMAP, McConville et al. (2020) |
 
-    n2d needs the extra `umap`, and gives a new row the mean embedding of the nearest training codes.
+    n2d needs the extra `umap`, and gives a new row the mean embedding of the nearest
+    training codes.
 
     Attributes:
         n_clusters: number of clusters.
@@ -80,9 +81,10 @@ class DeepClusterer(
     output_std: float = 0.3
     num_neighbors: int = 20
     optimizer: str = "adam"
-    learning_rate: float | None = 1e-3
     schedule: str = "constant"
     num_epochs: int = 50
+
+    _default_rate = 1e-3
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,7 +146,7 @@ class DeepClusterer(
         task = "variational" if self.method == "vade" else "reconstruction"
         dims = (x.shape[1], *self.hidden_dims, self.code_dim)
         design = self._new_design(task, dims, len(x))
-        settings = self._new_settings({"noise": 0.0, "output_std": self.output_std})
+        settings = self._new_settings(len(x), {"noise": 0.0, "output_std": self.output_std})
         trained = _programs.train(
             design._replace(num_epochs=int(self.pretrain_epochs)),
             settings | {"learning_rate": np.asarray(self.pretrain_rate, self.dtype)},
@@ -171,7 +173,7 @@ class DeepClusterer(
             data["index"] = np.arange(design.num_rows, dtype=np.int32)
         start = self.params_
         self.params_, history = _clusters.train_together(
-            design, clusters, start, self._new_settings(numbers), data, key
+            design, clusters, start, self._new_settings(len(x), numbers), data, key
         )
         pretraining = {f"pretrain_{name}": values for name, values in self.history_.items()}
         self.history_ = pretraining | {name: values[None] for name, values in history.items()}

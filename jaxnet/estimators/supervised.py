@@ -126,7 +126,8 @@ class NetworkClassifier(ClassifierMixin, SupervisedEstimator):
             logits = special.logsumexp(special.log_softmax(outputs, axis=-1), axis=0)
         else:
             positive, negative = special.log_expit(outputs), special.log_expit(-outputs)
-            logits = special.logsumexp(positive, axis=0) - special.logsumexp(negative, axis=0)
+            logits = special.logsumexp(np.stack([positive, negative]), axis=1)
+            logits = logits[0] - logits[1]
         return logits[:, 0] if self._task() == "binary" else logits
 
     def predict_proba(self, X: Any) -> np.ndarray:

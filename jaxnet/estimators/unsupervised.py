@@ -89,7 +89,6 @@ class AutoencoderTransformer(_Transformer):
 
     code_dim: int = 8
     noise: float = 0.0
-    learning_rate: float | None = 2e-3
     num_epochs: int = 100
 
     def _check_options(self) -> None:
@@ -102,7 +101,10 @@ class AutoencoderTransformer(_Transformer):
         dims = (x.shape[1], *self.hidden_dims, self.code_dim)
         design = self._new_design("reconstruction", dims, len(x))._replace(drops=self.noise > 0)
         rows = {"x": self._scaled(x), "weight": np.ones(len(x), self.dtype)}
-        data, settings = padded(design.num_rows, rows), self._new_settings({"noise": self.noise})
+        data, settings = (
+            padded(design.num_rows, rows),
+            self._new_settings(len(x), {"noise": self.noise}),
+        )
         self._run(design, settings, data, seed=seed, is_part=is_part)
         return self
 
@@ -172,9 +174,10 @@ class RestrictedBoltzmannMachine(_Transformer):
     num_chains: int = 0
     hidden_dims: Sequence[int] = ()
     optimizer: str = "sgd"
-    learning_rate: float | None = 0.05
     schedule: str = "constant"
     num_epochs: int = 20
+
+    _default_rate = 0.05
 
     def _check_options(self) -> None:
         super()._check_options()
@@ -224,7 +227,8 @@ class RestrictedBoltzmannMachine(_Transformer):
             p = (bias * len(x) + 1) / (len(x) + 2)
             bias = np.log(p / (1 - p))
         rows = {"x": scaled, "weight": np.ones(len(x), self.dtype)}
-        data, settings = padded(design.num_rows, rows), self._new_settings({"visible_bias": bias})
+        settings = self._new_settings(len(x), {"visible_bias": bias})
+        data = padded(design.num_rows, rows)
         self._run(design, settings, data, seed=seed, is_part=is_part)
         return self
 

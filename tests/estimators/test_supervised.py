@@ -32,7 +32,8 @@ def scaled(x):
 
 def test_a_fit_is_that_of_jaxnet():
     x, y = IRIS
-    model = estimators.NetworkClassifier(**WHOLE, schedule="constant").fit(x, y)
+    options = WHOLE | {"schedule": "constant", "learning_rate": 5e-3, "weight_decay": None}
+    model = estimators.NetworkClassifier(**options).fit(x, y)
     network = jn.mlp([4, 8, 3])
     learner = jn.gradient_learner(
         network.init, jn.classification(network), jn.optimizer("adamw", 5e-3)
@@ -203,7 +204,7 @@ def test_progress_is_printed(capsys):
 @pytest.mark.parametrize("name", ["schedule_free_adamw", "noisy_sgd", "muon"])
 def test_optimizers_by_name(name):
     x, y = IRIS
-    model = estimators.NetworkClassifier(**SMALL | {"optimizer": name, "learning_rate": None})
+    model = estimators.NetworkClassifier(**SMALL | {"optimizer": name})
     assert model.fit(x, y).loss_curve_[-1] < model.loss_curve_[0]
 
 
