@@ -10,7 +10,7 @@ estimators hold NumPy arrays and plain values, so that they are pickled at any t
 >>> from sklearn.model_selection import cross_val_score
 >>> from jaxnet.estimators import NetworkClassifier
 >>> x, y = load_iris(return_X_y=True)
->>> scores = cross_val_score(NetworkClassifier(num_epochs=20, random_state=0), x, y, cv=3)
+>>> scores = cross_val_score(NetworkClassifier(num_epochs=40, random_state=0), x, y, cv=3)
 >>> bool(scores.mean() > 0.9)
 True
 """

@@ -257,7 +257,7 @@ def batch_size_for(num_rows: int) -> int:
     """Rows in a batch: the more rows, the more in a batch.
 
     >>> [batch_size_for(rows) for rows in (20, 150, 1500, 20_000, 500_000)]
-    [32, 32, 32, 128, 1024]
+    [32, 32, 32, 256, 1024]
     """
     size = 32
     while size < 1024 and size * 100 < num_rows:

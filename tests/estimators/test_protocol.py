@@ -38,7 +38,7 @@ def test_a_pipeline_and_its_clone():
     ).set_output(transform="default")
     names = pipeline[:-1].fit(X, Y).get_feature_names_out()
     assert names.tolist() == [f"autoencodertransformer{index}" for index in range(3)]
-    assert clone(pipeline).fit(X, Y).score(X, Y) > 0.75
+    assert clone(pipeline).fit(X, Y).score(X, Y) > 0.6
 
 
 def held(value):
@@ -57,7 +57,7 @@ def fitted():
         estimators.NetworkRegressor(**OPTIONS, early_stopping=True).fit(X, Y),
         estimators.AutoencoderTransformer(**OPTIONS).fit(X),
         estimators.RestrictedBoltzmannMachine(num_epochs=2, num_hidden=5).fit(X),
-        estimators.DeepClusterer(**OPTIONS, n_clusters=3, method="vade").fit(X),
+        estimators.DeepClusterer(**OPTIONS, n_clusters=3, method="vade", pretrain_epochs=5).fit(X),
     ]
 
 
