@@ -95,4 +95,4 @@ def test_cross_validation_in_processes():
     model = estimators.NetworkClassifier(**OPTIONS)
     scores = cross_val_score(model, X, Y, cv=3, n_jobs=2)
     np.testing.assert_allclose(scores, cross_val_score(model, X, Y, cv=3), atol=0.03)
-    assert scores.min() > 0.85
+    assert scores.min() > 0.7
