@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from jaxnet import autoencoders, clustering
 from jaxnet.estimators._design import Design, Settings, build_autoencoder, build_learner
-from jaxnet.estimators._programs import LIMIT, count_trace, precision
+from jaxnet.estimators._programs import LIMIT, precision
 from jaxnet.estimators._rows import PresentRows, blocks, size_class
 from jaxnet.optim import optimizer
 from jaxnet.training import evaluation_params, fit
@@ -104,7 +104,6 @@ def cluster_program(design: Design, clusters: Clusters) -> Callable[..., Any]:
     batches = PresentRows(design.batch_size)
 
     def run(start: Params, key: Array, settings: Settings, data: Any) -> Any:
-        count_trace("cluster", (design, clusters))
         network = build_autoencoder(design, settings)
         total = batches.num_present_steps(data) * design.num_epochs
         learner = _learner(design, clusters, network, settings, (start, total))

@@ -27,8 +27,6 @@ from jaxnet.typing import Params
 
 # Programs that are kept for each use; those that are used least are forgotten.
 LIMIT = 64
-# How often each design was traced, which tests read.
-traced: dict[tuple[str, Any], int] = {}
 
 
 class Trained(NamedTuple):
@@ -96,11 +94,6 @@ def _outcome(design: Design, state: TrainState, history: Any, data: Any) -> Any:
     return params, state._replace(key=jax.random.key_data(state.key)), history
 
 
-def count_trace(name: str, design: Any) -> None:
-    """Count that a program is traced."""
-    traced[name, design] = traced.get((name, design), 0) + 1
-
-
 @functools.lru_cache(LIMIT)
 def fit_program(design: Design, warm: bool) -> Callable[..., Any]:
     """The whole training, as a function of keys or parameters, settings and data.
@@ -111,7 +104,6 @@ def fit_program(design: Design, warm: bool) -> Callable[..., Any]:
     """
 
     def run(start: Any, settings: Settings, data: Any, validation: Any) -> Any:
-        count_trace("fit", design)
         key = jax.random.wrap_key_data(start[0])
         init = (lambda key: start[1]) if warm else None
         state, history = fit(
@@ -132,7 +124,6 @@ def continue_program(design: Design) -> Callable[..., Any]:
     """The training from a state on, as a function of its leaves, settings and data."""
 
     def run(leaves: Any, settings: Settings, data: Any) -> Any:
-        count_trace("continue", design)
         learner = _learner(design, settings, data)
         structure = jax.tree.structure(jax.eval_shape(learner.init, jax.random.key(0)))
         state = jax.tree.unflatten(structure, leaves)
@@ -226,7 +217,6 @@ def _watched(
 @functools.lru_cache(LIMIT)
 def _prediction_program(design: Design, name: str, num_rows: int) -> Callable[..., Any]:
     def run(params: Params, x: Array) -> Array:
-        count_trace(name, (design, num_rows))
         # None of these numbers is part of an evaluation.
         numbers = dict.fromkeys(("dropout", "noise", "label_smoothing", "output_std"), 0.5)
         apply = build_model(design, numbers | {"visible_bias": None}).functions[name]
