@@ -289,6 +289,7 @@ def test_mistakes_are_rejected_before_anything_is_written(tmp_path, capsys):
     assert "fixmatch moves images, and iris holds none" in rejected(
         "--dataset", "iris", "--methods", "fixmatch"
     )
+    assert "method ladder computes in float32" in rejected("--precision", "bfloat16")
     assert "predictor rbm is not one of the methods" in rejected(
         "--methods", "ladder", "--predictor", "rbm"
     )
