@@ -101,7 +101,7 @@ def _semi_supervised() -> dict[str, Any]:
             MLP,
         ),
         "virtual_adversarial_normalized": (
-            of.virtual_adversarial(NORMALIZED, radius=0.5),
+            of.virtual_adversarial(NORMALIZED, radius=0.5, difference=0.1),
             NORMALIZED,
         ),
         "fixmatch": (

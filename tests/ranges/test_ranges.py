@@ -24,6 +24,7 @@ from tests.ranges import (
     counts_of_models,
     counts_of_sequences,
     counts_of_training,
+    of_few_labels,
     of_recommendation,
     real_numbers,
 )
@@ -32,9 +33,10 @@ COUNTS = (
     counts_of_models.COUNTS
     | counts_of_sequences.COUNTS
     | counts_of_training.COUNTS
+    | of_few_labels.COUNTS
     | of_recommendation.COUNTS
 )
-NUMBERS = real_numbers.NUMBERS | of_recommendation.NUMBERS
+NUMBERS = real_numbers.NUMBERS | of_few_labels.NUMBERS | of_recommendation.NUMBERS
 PACKAGES = (
     nn,
     optim,
