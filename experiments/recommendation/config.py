@@ -65,7 +65,7 @@ class Rbm(Options):
     2007)."""
 
     name: Annotated[Literal["rbm"], tyro.conf.Suppress] = "rbm"
-    hidden_dim: PositiveInt = 50
+    hidden_dim: PositiveInt = 20
     """Hidden units."""
     gibbs_steps: PositiveInt = 1
     """Gibbs steps for each update."""
