@@ -146,5 +146,5 @@ class Config(OptimizerOptions, WatchOptions, DataOptions, RunOptions):
     """Ratings, items or users in a batch, or all of them where there are fewer."""
     num_epochs: PositiveInt = 20
     """Passes over the data."""
-    num_seeds: PositiveInt = 3
+    num_seeds: PositiveInt = 1
     """Number of networks for each part that is held out, all trained in one compiled program."""
