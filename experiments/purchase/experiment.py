@@ -13,8 +13,8 @@ are right; `cost` is the mean cost of a visit. The options were chosen on folds 
 of the training part, without the fold that tests. Results: docs/results.md.
 
 Source of the data: Sakar, Polat, Katircioglu and Kastro (2019), "Real-time prediction of online
-shoppers' purchasing intention", UCI Machine Learning Repository, data set 468; recorded there as CC
-BY 4.0.
+shoppers' purchasing intention", UCI Machine Learning Repository, data set 468, whose licence
+(CC BY 4.0, as far as known) is stated there.
 """
 
 import dataclasses
