@@ -5,6 +5,7 @@ is built.
 """
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -57,6 +58,7 @@ def is_documented_by_itself(value: object) -> bool:
     return inspect.isclass(value) or inspect.isroutine(inspect.unwrap(value))
 
 
+@functools.cache
 def homes() -> dict[str, str]:
     """Where each public name, such as `jaxnet.dense`, is documented: `jaxnet.nn.dense`.
 
@@ -73,6 +75,12 @@ def homes() -> dict[str, str]:
             full = f"{namespace}.{name}"
             result[full] = found.setdefault(id(value), full)
     return result
+
+
+def is_signature_target(target: str) -> bool:
+    """Whether a reference is a bare name, or a name in a module which is not a namespace."""
+    namespace = target.rpartition(".")[0]
+    return not namespace or (target.startswith("jaxnet.") and target not in homes())
 
 
 def source_of_data(name: str) -> str:
