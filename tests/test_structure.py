@@ -31,7 +31,7 @@ LAYERS = (
     ("metrics",),
     ("neighbors",),
     ("training",),
-    ("autoencoders", "boltzmann", "clustering", "anomaly", "streams"),
+    ("autoencoders", "boltzmann", "clustering", "anomaly", "streams", "recommendation"),
     ("checkpoint",),
     ("doctor",),
     ("search",),

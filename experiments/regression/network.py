@@ -1,5 +1,6 @@
 """The networks of experiments.regression, and their metrics."""
 
+import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from experiments.precision import in_precision, scaled
 from experiments.regression.config import Config, Linear
+from experiments.sizes import build_mlp
 from experiments.training import config_optimizer
 from jaxnet import metrics
 from jaxnet._checks import is_zero
@@ -18,7 +20,7 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     model = config.model
     if isinstance(model, Linear):
         return in_precision(config, jn.mlp([*in_shape, 1]))
-    network = jn.mlp([*in_shape, *model.hidden_dims, 1], dropout=model.dropout)
+    network = build_mlp(math.prod(in_shape), model.hidden_dims, 1, dropout=model.dropout)
     return in_precision(config, network)
 
 

@@ -19,6 +19,10 @@ AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, 4, CODE], code_activation=ja
 VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, 4, CODE])
 EVENTS = jn.chain(jn.activation(lambda x: jax.nn.one_hot(x, 4)), jn.dense(4, 4))
 RBM = jn.boltzmann.RBM(num_visible=DIM, num_hidden=4)
+RATING_RBM = jn.recommendation.RatingRBM(num_items=DIM, num_levels=2, num_hidden=4)
+AUTOREC = jn.recommendation.autorec(DIM, 4, dropout=0.2)
+MULT_VAE = jn.recommendation.multinomial_autoencoder([DIM, 4, CODE])
+FACTORS = jn.recommendation.matrix_factorization(3, 4, 2)
 
 Shape = jax.ShapeDtypeStruct
 X = Shape((N, DIM), jnp.float32)
@@ -111,6 +115,22 @@ def _objectives() -> dict[str, Case]:
         "negative_elbo": Case(jn.autoencoders.negative_elbo(VAE), VAE.init, INPUTS),
         "importance_weighted": Case(jn.autoencoders.importance_weighted(VAE, 3), VAE.init, INPUTS),
         "contrastive_divergence": Case(jn.boltzmann.contrastive_divergence(RBM), RBM.init, INPUTS),
+        "observed_reconstruction": Case(
+            jn.recommendation.observed_reconstruction(AUTOREC), AUTOREC.init, INPUTS
+        ),
+        "multinomial_elbo": Case(
+            _with_state(jn.recommendation.multinomial_elbo(MULT_VAE)), MULT_VAE.init, INPUTS
+        ),
+        "rating_divergence": Case(
+            jn.recommendation.rating_divergence(RATING_RBM),
+            RATING_RBM.init,
+            {"x": Shape((N, DIM), jnp.int32), "weight": WEIGHT},
+        ),
+        "factorization": Case(
+            jn.recommendation.factorization_objective(FACTORS, 0.1),
+            FACTORS.init,
+            {"x": Shape((N, 2), jnp.int32), "y": WEIGHT, "weight": WEIGHT},
+        ),
         "deep_embedded_clustering": Case(
             clusters.deep_embedded_clustering(AUTOENCODER), _embedded_params, targets
         ),

@@ -9,16 +9,48 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet import autoencoders, boltzmann, clustering, metrics, nn, objectives, optim, training
-from tests.ranges import counts_of_models, counts_of_sequences, counts_of_training
-from tests.ranges.real_numbers import NUMBERS
+from jaxnet import (
+    autoencoders,
+    boltzmann,
+    clustering,
+    metrics,
+    nn,
+    objectives,
+    optim,
+    recommendation,
+    training,
+)
+from tests.ranges import (
+    counts_of_models,
+    counts_of_sequences,
+    counts_of_training,
+    of_recommendation,
+    real_numbers,
+)
 
-COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
-PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
+COUNTS = (
+    counts_of_models.COUNTS
+    | counts_of_sequences.COUNTS
+    | counts_of_training.COUNTS
+    | of_recommendation.COUNTS
+)
+NUMBERS = real_numbers.NUMBERS | of_recommendation.NUMBERS
+PACKAGES = (
+    nn,
+    optim,
+    objectives,
+    autoencoders,
+    boltzmann,
+    clustering,
+    metrics,
+    recommendation,
+    training,
+)
 # Numbers without a range, and those that have another name in a message.
 FREE = {
     ("transform_images", "rotation"),
     ("per_run", "batches"),
+    ("rating_matrix", "missing"),
     ("nab_score", "threshold"),
     ("select_members", "indices"),
 }
