@@ -37,14 +37,14 @@ def source_hash() -> str:
 
 
 def environment(build: Path) -> dict[str, str]:
-    """Variables of the chapters: where modules, styles, compiled programs and figures are."""
+    """Variables of the chapters: where modules, styles and figures are."""
     path = os.pathsep.join((str(ROOT), str(DOCS), os.environ.get("PYTHONPATH", "")))
-    return os.environ | {
+    unset = ("JAX_COMPILATION_CACHE_DIR", "JAXNET_DATA")
+    return {name: value for name, value in os.environ.items() if name not in unset} | {
         "PYTHONPATH": path.rstrip(os.pathsep),
         "MATPLOTLIBRC": str(DOCS / "matplotlibrc"),
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(build / "jax-cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA says on stderr when it compiles slowly
         "JAXNET_DOCS_BUILD": str(build),
         "JAXNET_DOCS_FIGURES": str(build / "figures"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
