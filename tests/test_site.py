@@ -23,7 +23,7 @@ def site():
     """The modules that build the site, by their names."""
     sys.path.insert(0, str(DOCS))
     try:
-        names = ("digests", "docstrings", "reference", "signatures", "build")
+        names = ("build", "digests", "docstrings", "gallery", "reference", "signatures")
         return {name: importlib.import_module(name) for name in names}
     finally:
         sys.path.remove(str(DOCS))
@@ -114,7 +114,8 @@ def test_links_lead_to_pages_and_names(site, language):
     for page, text in pages(language).items():
         for target in LINK.findall(CELL.sub("", text)):
             relative = (DOCS / language / page).parent / target
-            assert relative.exists() or relative.parent.name in GENERATED, (page, target)
+            is_made = relative.parent.name in GENERATED or "runs/" in target
+            assert relative.exists() or is_made, (page, target)
         for name in ROLE.findall(text):
             parent = name.rpartition(".")[0]
             documented = home.get(name) == name or name in namespaces or home.get(parent) == parent
@@ -137,6 +138,18 @@ def test_the_reference_has_every_public_name(site):
             holder, _, attribute = home.rpartition(".")
             assert getattr(importlib.import_module(holder), attribute) is getattr(module, name)
     assert {"jaxnet.neighbors.rst", "jaxnet.typing.rst", "jaxnet.nn.flax.rst"} <= set(written)
+
+
+def test_the_gallery_shows_the_runs_of_the_build(site):
+    gallery = site["gallery"]
+    for name in gallery.RUNS:
+        for text in (ENGLISH[f"gallery/{name}.md"], KOREAN[f"gallery/{name}.md"]):
+            assert f"```sh\n{gallery.command(name)}\n```" in text
+            assert f"runs/{name}/output.txt" in text and f"runs/{name}/report.html" in text
+        figures = [re.findall(r"runs/\w+/\w+\.png", p[f"gallery/{name}.md"]) for p in (ENGLISH, KOREAN)]
+        assert figures[0] == figures[1] and figures[0]
+    printed = "epoch 1/2  0:01 left\nClassification\n  accuracy 0.9\n\nreport: /a/b\n"
+    assert gallery.printed(printed) == "Classification\n  accuracy 0.9\n"
 
 
 def test_signatures_are_those_of_the_source(site):
