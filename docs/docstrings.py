@@ -27,7 +27,9 @@ def converted(lines: list[str]) -> list[str]:
         blocks[-1][1].append(line)
     result: list[str] = []
     for is_doctest, block in blocks:
-        result += block if is_doctest else inline("\n".join([*tables([*block, ""])][:-1])).split("\n")
+        result += (
+            block if is_doctest else inline("\n".join([*tables([*block, ""])][:-1])).split("\n")
+        )
     return result
 
 

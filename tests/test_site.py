@@ -146,7 +146,9 @@ def test_the_gallery_shows_the_runs_of_the_build(site):
         for text in (ENGLISH[f"gallery/{name}.md"], KOREAN[f"gallery/{name}.md"]):
             assert f"```sh\n{gallery.command(name)}\n```" in text
             assert f"runs/{name}/output.txt" in text and f"runs/{name}/report.html" in text
-        figures = [re.findall(r"runs/\w+/\w+\.png", p[f"gallery/{name}.md"]) for p in (ENGLISH, KOREAN)]
+        figures = [
+            re.findall(r"runs/\w+/\w+\.png", p[f"gallery/{name}.md"]) for p in (ENGLISH, KOREAN)
+        ]
         assert figures[0] == figures[1] and figures[0]
     printed = "epoch 1/2  0:01 left\nClassification\n  accuracy 0.9\n\nreport: /a/b\n"
     assert gallery.printed(printed) == "Classification\n  accuracy 0.9\n"
