@@ -108,8 +108,8 @@ def link_languages(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    app.connect("builder-inited", lambda app: reference.write_pages(Path(app.srcdir), language))
     if language == "en":
-        app.connect("builder-inited", lambda app: reference.write_pages(Path(app.srcdir)))
         app.connect("autodoc-skip-member", reference.skip_member)
         app.connect("autodoc-process-docstring", docstrings.process_docstring, priority=100)
         app.connect("autodoc-process-signature", signatures.process_signature)

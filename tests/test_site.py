@@ -154,6 +154,11 @@ def test_the_gallery_shows_the_runs_of_the_build(site):
     assert gallery.printed(printed) == "Classification\n  accuracy 0.9\n"
 
 
+def test_the_korean_page_of_the_reference_names_every_namespace(site):
+    text = site["reference"].korean_pages()["index.md"]
+    assert re.findall(r"\{mod\}`([\w.]+)`", text) == site["reference"].namespaces()
+
+
 def test_signatures_are_those_of_the_source(site):
     write = site["signatures"].process_signature
     signature, returns = write(None, "function", "", jn.metrics.accuracy, None, "", None)
