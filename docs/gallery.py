@@ -25,7 +25,7 @@ def run_experiments(folder: Path, environ: dict[str, str]) -> list[str]:
     failed = []
     environ = {name: value for name, value in environ.items() if name != "MATPLOTLIBRC"}
     for name, options in RUNS.items():
-        if (folder / name / "summary.json").is_file():
+        if (folder / name / "output.txt").is_file():  # written last
             continue
         shutil.rmtree(folder / name, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def copy_reports(folder: Path) -> None:
         for name in RUNS:
             target = DOCS / language / "gallery" / "runs" / name
             shutil.rmtree(target, ignore_errors=True)
-            if not (folder / name / "figures").is_dir():
+            if not (folder / name / "output.txt").is_file():
                 continue
             shutil.copytree(folder / name / "figures", target)
             for file in ("report.html", "output.txt"):
