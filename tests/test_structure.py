@@ -31,7 +31,7 @@ LAYERS = (
     ("metrics",),
     ("neighbors",),
     ("training",),
-    ("autoencoders", "boltzmann", "clustering", "anomaly", "streams"),
+    ("autoencoders", "boltzmann", "calibration", "clustering", "anomaly", "streams"),
     ("checkpoint",),
     ("doctor",),
     ("search",),

@@ -10,6 +10,7 @@ from jaxnet.objectives.prediction import (
     regression,
     supervised,
 )
+from jaxnet.objectives.quantiles import quantile_regression
 from jaxnet.objectives.stateful import as_stateful, transform_objective
 from jaxnet.objectives.tasks import multitask
 from jaxnet.objectives.transforms import with_augmentation, with_noise
@@ -23,6 +24,7 @@ __all__ = [
     "distillation",
     "multilabel_classification",
     "multitask",
+    "quantile_regression",
     "regression",
     "supervised",
     "transform_objective",

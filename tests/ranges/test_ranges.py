@@ -9,12 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet import autoencoders, boltzmann, clustering, metrics, nn, objectives, optim, training
+from jaxnet import (
+    autoencoders,
+    boltzmann,
+    calibration,
+    clustering,
+    metrics,
+    nn,
+    objectives,
+    optim,
+    training,
+)
 from tests.ranges import counts_of_models, counts_of_sequences, counts_of_training
 from tests.ranges.real_numbers import NUMBERS
 
 COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
 PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
+PACKAGES += (calibration,)
 # Numbers without a range, and those that have another name in a message.
 FREE = {
     ("transform_images", "rotation"),
