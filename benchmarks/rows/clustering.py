@@ -40,7 +40,7 @@ def _deep_clustering(method: str, clock: Clock, *, smoke: bool) -> dict[str, Any
 
     All seeds train in one program. Where the time is over, training ends before the last epoch.
     """
-    num_seeds, pretrain_epochs, num_epochs = (2, 1, 2) if smoke else (10, 100, 400)
+    num_seeds, pretrain_epochs, num_epochs = (2, 1, 2) if smoke else (10, 250, 400)
     dims = [784, 32, 10] if smoke else [784, 500, 500, 2000, 10]
     images = mnist()
     images = small(images) if smoke else images

@@ -7,12 +7,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_range
+from jaxnet.objectives.consistency import Teacher
 from jaxnet.objectives.loss_scale import LossScaled
+from jaxnet.objectives.scheduling import Scheduled
 from jaxnet.optim.adapters import optimizer_evaluation_params
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.skipping import was_skipped
 from jaxnet.training.state import Learner, TrainState, owned, skip_masked
 from jaxnet.typing import Batch, Metrics, Params
+
+# What objectives keep beside the state of the network.
+_WRAPPERS = (LossScaled, Scheduled, Teacher)
 
 
 class Averaged(NamedTuple):
@@ -94,7 +99,8 @@ def averaged_learner(learner: Learner, decay: float | Array) -> Learner:
 def evaluation_params(state: TrainState) -> Params:
     """The parameters to evaluate, which are not always those that are trained.
 
-    After early stopping they are the best. Those of `averaged_learner` are an average, and some
+    After early stopping they are the best. Those of `averaged_learner` are an average, those of
+    `mean_teacher` the teacher's, and some
     optimizers keep others apart: see `jaxnet.optim.adapters.optimizer_evaluation_params`. In all
     other cases they are `state.params`.
 
@@ -118,6 +124,11 @@ def evaluation_params(state: TrainState) -> Params:
         return state.extra.average
     if isinstance(state.extra, Member):
         return evaluation_params(state._replace(extra=state.extra.extra))
+    extra = state.extra
+    while isinstance(extra, _WRAPPERS):
+        if isinstance(extra, Teacher):
+            return extra.params
+        extra = extra.extra
     return optimizer_evaluation_params(state.params, state.optimizer_state)
 
 
@@ -147,7 +158,9 @@ def evaluation_extra(state: TrainState) -> PyTree[Any]:
         inner = evaluation_extra(state._replace(extra=state.extra.extra))
         return Member(state.extra.settings, inner)
     extra = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
-    return extra.extra if isinstance(extra, LossScaled) else extra
+    while isinstance(extra, _WRAPPERS):
+        extra = extra.extra
+    return extra
 
 
 def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
@@ -167,9 +180,10 @@ def replace_extra(state: TrainState, extra: PyTree[Any]) -> TrainState:
     if isinstance(state.extra, Member):
         inner = replace_extra(state._replace(extra=state.extra.extra), extra.extra)
         return state._replace(extra=Member(extra.settings, inner.extra))
-    outer = state.extra.extra if isinstance(state.extra, Averaged) else state.extra
-    if isinstance(outer, LossScaled):
-        extra = outer._replace(extra=extra)
-    if isinstance(state.extra, Averaged):
-        extra = state.extra._replace(extra=extra)
-    return state._replace(extra=extra)
+
+    def replaced(outer: PyTree[Any]) -> PyTree[Any]:
+        if isinstance(outer, (Averaged, *_WRAPPERS)):
+            return outer._replace(extra=replaced(outer.extra))
+        return extra
+
+    return state._replace(extra=replaced(state.extra))

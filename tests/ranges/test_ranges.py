@@ -20,9 +20,15 @@ from jaxnet import (
     optim,
     training,
 )
-from tests.ranges import counts_of_models, counts_of_sequences, counts_of_training
-from tests.ranges.real_numbers import NUMBERS
+from tests.ranges import (
+    counts_of_models,
+    counts_of_sequences,
+    counts_of_training,
+    numbers_of_calibration,
+)
+from tests.ranges import real_numbers
 
+NUMBERS = real_numbers.NUMBERS | numbers_of_calibration.NUMBERS
 COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
 PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
 PACKAGES += (calibration,)
@@ -38,6 +44,8 @@ STATIC = {
     (optim.schedule, "warmup_fraction"),
     (optim.schedule, "final_fraction"),
     (metrics.nab_score, "probation"),
+    (calibration.min_calibration_size, "coverage"),
+    (calibration.coverage_distribution, "coverage"),
 }
 KINDS = {
     "python": lambda value: value,
