@@ -110,10 +110,11 @@ def conformal_quantile(
     is_nan = jnp.any(jnp.isnan(scores) & (weight > 0))
     present = jnp.where(weight > 0, scores, jnp.inf)
     order = jnp.argsort(present)
-    sums = jnp.cumsum(jnp.where(weight > 0, weight, 0)[order])
+    weight = jnp.where(weight > 0, weight, 0)
+    sums, total = jnp.cumsum(weight[order]), jnp.sum(weight)
     # 0.9 * 10 examples are 9 examples, although both operations round.
     slack = 1 - 4 * jnp.finfo(sums.dtype).eps
-    needed = as_float(coverage) * (sums[-1] + 1) * slack
+    needed = as_float(coverage) * (total + 1) * slack
     ranked = jnp.append(present[order], jnp.inf)
     quantile = ranked[jnp.sum(sums < needed)]
     return jnp.where(is_nan, jnp.nan, quantile)

@@ -18,11 +18,10 @@
 """
 
 from jaxnet.metrics.anomaly import HitsAtBudget, hits_at_false_alarms
+from jaxnet.metrics.brier import BrierParts, brier_decomposition, brier_score
 from jaxnet.metrics.calibration import (
-    BrierParts,
     ReliabilityDiagram,
-    brier_decomposition,
-    brier_score,
+    calibration_error_floor,
     debiased_calibration_error,
     reliability_diagram,
 )
@@ -67,6 +66,7 @@ __all__ = [
     "binary_log_loss",
     "brier_decomposition",
     "brier_score",
+    "calibration_error_floor",
     "clustering_accuracy",
     "confusion_matrix",
     "contingency_table",

@@ -1,7 +1,7 @@
-"""How far probabilities are from frequencies: Brier score, calibration error, diagrams."""
+"""How far probabilities are from frequencies: calibration errors and diagrams."""
 
 import operator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,29 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer, Shaped
 
 from jaxnet._checks import require_integer, require_range
-from jaxnet.metrics.weighting import as_float, example_weights, require_logits, weighted_mean
-from jaxnet.objectives.weighting import require_shape
-
-Binning = Literal["width", "mass"]
-
-
-class BrierParts(NamedTuple):
-    """The parts of a Brier score, `score = reliability - resolution + uncertainty + within_bins`.
-
-    Attributes:
-        score: the Brier score.
-        reliability: mean squared difference of probability and frequency over bins; 0 is best.
-        resolution: variance of the frequencies over bins; large is good.
-        uncertainty: variance of the labels, which no forecast changes.
-        within_bins: what the first three leave out since the probabilities in a bin differ: their
-            variance, less twice their covariance with the labels; 0 where they are equal.
-    """
-
-    score: Float[Array, ""]
-    reliability: Float[Array, ""]
-    resolution: Float[Array, ""]
-    uncertainty: Float[Array, ""]
-    within_bins: Float[Array, ""]
+from jaxnet.metrics._binning import Binning, assign_bins, checked_weights, sum_by_bin
+from jaxnet.metrics.weighting import as_float, example_weights, require_logits
 
 
 class ReliabilityDiagram(NamedTuple):
@@ -53,145 +32,36 @@ class ReliabilityDiagram(NamedTuple):
     weight: Float[Array, " bins"]
 
 
-def brier_score(
-    probabilities: Float[Array, "n classes"],
-    labels: Integer[Array, " n"],
-    *,
-    weight: Shaped[Array, " n"] | None = None,
-) -> Float[Array, ""]:
-    """Mean squared difference of the probabilities and the one-hot labels, summed over classes.
-
-    `sum_i w_i sum_k (p_ik - [y_i = k])^2 / sum_i w_i`; with two classes twice the score of the
-    probability of one of them (`sklearn.metrics.brier_score_loss` with `scale_by_half=False`).
-
-    Args:
-        probabilities: probabilities of the classes, `(n, classes)`.
-        labels: true classes `(n,)` in [0, classes).
-        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
-
-    Returns:
-        The score in [0, 2], a scalar; NaN without examples.
-
-    Raises:
-        ValueError: shapes do not match.
-
-    >>> float(brier_score(jnp.array([[0.5, 0.5], [1.0, 0.0]]), jnp.array([0, 1])))
-    1.25
-
-    Source: Brier (1950), "Verification of Forecasts Expressed in Terms of Probability", equation 2.
-    """
-    weight = _checked("brier_score", probabilities, labels, weight)
-    true = jax.nn.one_hot(labels, probabilities.shape[-1], dtype=weight.dtype)
-    return weighted_mean(jnp.sum((as_float(probabilities) - true) ** 2, axis=-1), weight)
-
-
-def brier_decomposition(
-    probabilities: Float[Array, "n classes"],
-    labels: Integer[Array, " n"],
-    *,
-    num_bins: int = 10,
-    weight: Shaped[Array, " n"] | None = None,
-) -> BrierParts:
-    """Reliability, resolution and uncertainty of the Brier score, summed over classes; exact.
-
-    For class k, with o = [y = k], and bins m of its probability p, of equal width, with means
-    `p_m`, `o_m` and weight fractions `f_m`:
-
-        reliability = sum_m f_m (p_m - o_m)^2       resolution = sum_m f_m (o_m - o)^2
-        uncertainty = o (1 - o)
-        within_bins = sum_m f_m [var_m(p) - 2 cov_m(p, o)]
-
-    Murphy's three parts are exact where all forecasts in a bin are equal; the within-bin terms make
-    the sum exact for any forecasts.
-
-    Args:
-        probabilities: probabilities of the classes, `(n, classes)`.
-        labels: true classes `(n,)` in [0, classes).
-        num_bins: number of bins of each class, at least 1; static.
-        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
-
-    Returns:
-        The score and its parts, scalars; NaN without examples.
-
-    Raises:
-        ValueError: `num_bins` is below 1; shapes do not match.
-
-    >>> parts = brier_decomposition(jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]))
-    >>> [float(part) for part in parts]
-    [0.375, 0.0, 0.0, 0.375, 0.0]
-
-    Sources: Murphy (1973), "A New Vector Partition of the Probability Score", equation 6;
-    Stephenson, Coelho and Jolliffe (2008), "Two Extra Components in the Brier Score Decomposition",
-    equation 5.
-    """
-    require_integer("brier_decomposition", "num_bins", num_bins, 1, remedy="10 is customary")
-    weight = _checked("brier_decomposition", probabilities, labels, weight)
-    num_bins = operator.index(num_bins)
-    fractions = weight / jnp.sum(weight)
-
-    def of_class(forecast: Array, outcome: Array) -> BrierParts:
-        forecast = jnp.where(fractions > 0, forecast, 0)
-        bins = _bins(forecast, weight, num_bins, "width")
-        sums = _sums_by_bin(jnp.stack([fractions, fractions * forecast, fractions * outcome], 1))
-        total, forecasts, outcomes = sums(bins, num_bins).T
-        size = jnp.where(total > 0, total, 1)
-        mean_forecast, mean_outcome = forecasts / size, outcomes / size
-        base = jnp.sum(fractions * outcome)
-        # Differences to the means of the bins: no cancellation of squares.
-        deviation = forecast - mean_forecast[bins]
-        within = jnp.sum(fractions * deviation * (deviation - 2 * (outcome - mean_outcome[bins])))
-        return BrierParts(
-            jnp.sum(fractions * (forecast - outcome) ** 2),
-            jnp.sum(total * (mean_forecast - mean_outcome) ** 2),
-            jnp.sum(total * (mean_outcome - base) ** 2),
-            base * (1 - base),
-            within,
-        )
-
-    probabilities = as_float(probabilities)
-    true = jax.nn.one_hot(labels, probabilities.shape[-1], dtype=weight.dtype)
-    parts = jax.vmap(of_class, (1, 1))(probabilities, true)
-    is_nan = jnp.any(jnp.isnan(probabilities) & (weight > 0)[:, None])
-    return jax.tree.map(lambda part: jnp.where(is_nan, jnp.nan, jnp.sum(part)), parts)
-
-
 def debiased_calibration_error(
     probabilities: Float[Array, "n classes"],
     labels: Integer[Array, " n"],
     *,
     num_bins: int = 15,
-    order: Literal[1, 2] = 2,
     binning: Binning = "mass",
     weight: Shaped[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
-    """Calibration error of the confidence, less what the chance of finitely many labels adds.
+    """Root mean squared calibration error, less what the chance of finitely many labels adds.
 
-    With mean confidence `c_m`, accuracy `a_m`, weight fraction `f_m` and number of examples `n_m`
-    of bin m, and `s_m^2 = a_m (1 - a_m) / (n_m - 1)`, the variance of the accuracy:
-
-        order 2: sqrt(max(0, sum_m f_m [(c_m - a_m)^2 - s_m^2]))
-        order 1: sum_m f_m [2 |c_m - a_m| - E|c_m - a_m + s_m z|],  z standard normal
-
-    Order 2 without the root is unbiased for the squared error of the bins. Order 1 is the plain
-    error of `expected_calibration_error`, whose bias is taken to be what one more draw of the noise
-    adds to it; it is approximate, and may be negative. The plain error of perfectly calibrated
-    probabilities is above 0, the more so the fewer the examples.
+    `sqrt(max(0, sum_m f_m [(c_m - a_m)^2 - a_m (1 - a_m) / (n_m - 1)]))` with mean confidence
+    `c_m`, accuracy `a_m`, weight fraction `f_m` and number of examples `n_m` of bin m. The term
+    that is subtracted is the variance of the accuracy, so that the sum is unbiased, where the error
+    of perfectly calibrated probabilities without it is above 0 (`calibration_error_floor`).
 
     Args:
         probabilities: probabilities of the classes, `(n, classes)`.
         labels: true classes `(n,)` in [0, classes).
         num_bins: number of bins, at least 1; static.
-        order: 2 for the root of a mean square, 1 for a mean absolute difference; static.
-        binning: bins of equal "mass", as the source recommends, or of equal "width", those of
-            `expected_calibration_error`; static.
+        binning: bins of the confidence of equal "mass", as the source recommends, or of equal
+            "width", those of `expected_calibration_error`; static.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones. The number of
             examples of a bin is then `(sum w)^2 / sum w^2`.
 
     Returns:
-        The error, a scalar; NaN without examples. A bin of one example adds nothing.
+        The error in [0, 1], a scalar; NaN without examples. It is at least as large as a mean
+        absolute error with the same bins. A bin of one example adds nothing.
 
     Raises:
-        ValueError: `num_bins` is below 1; an unknown order or binning; shapes do not match.
+        ValueError: `num_bins` is below 1; an unknown binning; shapes do not match.
 
     >>> probabilities = jnp.array([[0.75, 0.25]] * 8)
     >>> float(debiased_calibration_error(probabilities, jnp.array([0, 0, 0, 0, 0, 1, 0, 1])))
@@ -199,31 +69,70 @@ def debiased_calibration_error(
     >>> float(debiased_calibration_error(probabilities, jnp.zeros(8, int)))
     0.25
 
-    Source: Kumar, Liang and Ma (2019), "Verified Uncertainty Calibration", section 5 (order 2) and
-    the bias correction of the first order in their appendix, here with the closed form of the
-    folded normal distribution instead of draws.
+    Source: Kumar, Liang and Ma (2019), "Verified Uncertainty Calibration", section 5, definition
+    5.1.
     """
     name = "debiased_calibration_error"
     require_integer(name, "num_bins", num_bins, 1, remedy="15 is customary")
-    if order not in (1, 2):
-        raise ValueError(f"{name}: order must be 1 or 2, found {order!r}")
-    weight = _checked(name, probabilities, labels, weight)
+    weight = checked_weights(name, probabilities, labels, weight)
+    num_bins = operator.index(num_bins)
     confidence, hits = _top(probabilities, labels)
-    bins = _bins(confidence, weight, operator.index(num_bins), binning)
-    total, gap, accuracy, number = _gaps(confidence, hits, weight, bins, operator.index(num_bins))
+    bins = assign_bins(confidence, weight, num_bins, binning)
+    total, gap, accuracy, number = _gaps(confidence, hits, weight, bins, num_bins)
     variance = accuracy * (1 - accuracy) / jnp.maximum(number - 1, 1)
-    counts = number > 1 + 1e-6
-    if order == 2:
-        terms = gap**2 - variance
-    else:
-        deviation = jnp.sqrt(jnp.maximum(variance, 0))
-        ratio = gap / jnp.where(deviation > 0, deviation, 1)
-        folded = 2 * deviation * norm.pdf(ratio) + gap * (1 - 2 * norm.cdf(-ratio))
-        terms = 2 * jnp.abs(gap) - jnp.where(deviation > 0, folded, jnp.abs(gap))
-    # Without the bins of one example, of whose noise nothing is known.
-    error = jnp.sum(jnp.where(counts, total * terms, 0)) / jnp.sum(weight)
-    error = jnp.where(jnp.isnan(gap).any(), jnp.nan, error)
-    return jnp.sqrt(jnp.maximum(error, 0)) if order == 2 else error
+    # Of the noise of a single example nothing is known.
+    terms = jnp.where(number > 1 + 1e-6, total * (gap**2 - variance), 0)
+    error = jnp.sum(terms) / jnp.sum(weight)
+    return jnp.where(jnp.isnan(gap).any(), jnp.nan, jnp.sqrt(jnp.maximum(error, 0)))
+
+
+def calibration_error_floor(
+    probabilities: Float[Array, "n classes"],
+    key: Array,
+    *,
+    num_draws: int = 200,
+    num_bins: int = 15,
+    weight: Shaped[Array, " n"] | None = None,
+) -> Float[Array, ""]:
+    """What `expected_calibration_error` is on average where the probabilities are perfectly right.
+
+    The mean over draws of labels from the probabilities. The fewer the examples, the higher: an
+    error of this size says nothing against the calibration.
+
+    Args:
+        probabilities: probabilities of the classes, `(n, classes)`.
+        key: draws the labels.
+        num_draws: number of draws, at least 1; static.
+        num_bins: number of bins of equal width, at least 1; static.
+        weight: one weight of at least 0 for each example, `(n,)`, or None for ones.
+
+    Returns:
+        The mean error in [0, 1], a scalar; NaN without examples.
+
+    Raises:
+        ValueError: a count below 1; shapes do not match.
+
+    >>> probabilities = jnp.full((10, 2), 0.5)
+    >>> bool(calibration_error_floor(probabilities, jax.random.key(0)) > 0.1)
+    True
+
+    Source: Bröcker and Smith (2007), "Increasing the Reliability of Reliability Diagrams", section
+    3 (consistency resampling).
+    """
+    require_integer("calibration_error_floor", "num_draws", num_draws, 1)
+    require_integer("calibration_error_floor", "num_bins", num_bins, 1, remedy="15 is customary")
+    require_logits("calibration_error_floor", "probabilities", probabilities)
+    weight = example_weights("calibration_error_floor", len(probabilities), weight)
+    num_bins, num_draws = operator.index(num_bins), operator.index(num_draws)
+    confidence = as_float(jnp.max(probabilities, axis=-1))
+    bins = assign_bins(confidence, weight, num_bins, "width")
+    is_hit = jax.random.uniform(key, (num_draws, len(confidence)), confidence.dtype) < confidence
+
+    def error(hits: Array) -> Array:
+        total, gap, *_ = _gaps(confidence, as_float(hits), weight, bins, num_bins)
+        return jnp.sum(total * jnp.abs(gap)) / jnp.sum(weight)
+
+    return jnp.mean(jax.lax.map(error, is_hit))
 
 
 def reliability_diagram(
@@ -267,10 +176,10 @@ def reliability_diagram(
     require_range(
         "reliability_diagram", "level", level, 0, 1, include_low=False, include_high=False
     )
-    weight = _checked("reliability_diagram", probabilities, labels, weight)
+    weight = checked_weights("reliability_diagram", probabilities, labels, weight)
     confidence, hits = _top(probabilities, labels)
     num_bins = operator.index(num_bins)
-    bins = _bins(confidence, weight, num_bins, binning)
+    bins = assign_bins(confidence, weight, num_bins, binning)
     total, gap, accuracy, number = _gaps(confidence, hits, weight, bins, num_bins)
     z = norm.ppf((1 + as_float(level)) / 2)
     number = jnp.maximum(number, 1e-30)
@@ -281,45 +190,10 @@ def reliability_diagram(
     return ReliabilityDiagram(shown[0], shown[1], shown[2], shown[3], total)
 
 
-def _checked(
-    function: str, probabilities: Array, labels: Array, weight: Array | None
-) -> Float[Array, " n"]:
-    require_logits(function, "probabilities", probabilities)
-    require_shape(function, "labels", labels, probabilities.shape[:1])
-    return example_weights(function, len(probabilities), weight)
-
-
 def _top(probabilities: Array, labels: Array) -> tuple[Array, Array]:
     """Confidence and whether the most probable class is the true one."""
     confidence = as_float(jnp.max(probabilities, axis=-1))
     return confidence, as_float(jnp.argmax(probabilities, axis=-1) == labels)
-
-
-def _bins(values: Array, weight: Array, num_bins: int, binning: Binning) -> Integer[Array, " n"]:
-    """The bin of each value: of equal width in (0, 1], or of equal weight with ties together."""
-    if binning == "width":
-        bins = jnp.ceil(values * num_bins) - 1
-    elif binning == "mass":
-        present = jnp.where(weight > 0, values, jnp.inf)
-        ranked = jnp.sort(present)
-        sums = jnp.cumsum(jnp.where(weight > 0, weight, 0)[jnp.argsort(present)])
-        below = jnp.concatenate([jnp.zeros(1, sums.dtype), sums])
-        rank = below[jnp.searchsorted(ranked, present)] / sums[-1]
-        # 6 examples in 3 bins begin at ranks 0, 1/3 and 2/3, which are rounded.
-        bins = jnp.floor(rank * num_bins * (1 + 4 * jnp.finfo(rank.dtype).eps))
-    else:
-        raise ValueError(f"binning must be 'width' or 'mass', found {binning!r}")
-    return jnp.clip(jnp.nan_to_num(bins), 0, num_bins - 1).astype(int)
-
-
-def _sums_by_bin(values: Array):
-    """From bins to the sums of the rows of some values in each."""
-
-    def sums(bins: Array, num_bins: int) -> Array:
-        members = jax.nn.one_hot(bins, num_bins, dtype=values.dtype)
-        return jnp.matmul(members.T, values, precision=jax.lax.Precision.HIGHEST)
-
-    return sums
 
 
 def _gaps(
@@ -329,7 +203,7 @@ def _gaps(
     exists = weight > 0
     columns = (weight, weight * (confidence - hits), weight * hits, weight**2)
     columns = jnp.stack([jnp.where(exists, column, 0) for column in columns], axis=1)
-    total, gap, hit, squares = _sums_by_bin(columns)(bins, num_bins).T
+    total, gap, hit, squares = sum_by_bin(columns, bins, num_bins).T
     size = jnp.where(total > 0, total, 1)
     number = total**2 / jnp.where(squares > 0, squares, 1)
     return total, gap / size, hit / size, number

@@ -99,6 +99,11 @@ def _objectives() -> dict[str, Case]:
             HEADS.init,
             INPUTS | {"y": {"class": LABELS["y"], "size": WEIGHT}},
         ),
+        "quantile_regression": Case(
+            jn.objectives.quantile_regression(outputs, (0.05, 0.5, 0.95)),
+            outputs.init,
+            INPUTS | {"y": WEIGHT},
+        ),
         "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
         "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
         "loss_scale": Case(_with_state(jn.with_loss_scale(classify)), MLP.init, LABELS),

@@ -53,7 +53,7 @@ MULTICLASS = {
     "calibration": calibration,
     "brier_score": of_probabilities("brier_score"),
     "brier_decomposition": of_probabilities("brier_decomposition"),
-    "debiased_calibration": of_probabilities("debiased_calibration_error", order=1),
+    "debiased_calibration": of_probabilities("debiased_calibration_error"),
 }
 BINARY = {
     "binary_log_loss": lambda compiled: compiled.binary_log_loss,

@@ -72,6 +72,14 @@ COUNTS = {
             metrics.reliability_diagram,
         )
     },
+    **{
+        (metrics.calibration_error_floor, name): (
+            traced(metrics.calibration_error_floor, name, X, KEY),
+            2,
+            0,
+        )
+        for name in ("num_bins", "num_draws")
+    },
     (calibration.coverage_distribution, "num_calibration"): (
         spread(calibration.coverage_distribution, "num_calibration", coverage=0.9),
         2,

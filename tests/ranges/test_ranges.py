@@ -25,11 +25,12 @@ from tests.ranges import (
     counts_of_sequences,
     counts_of_training,
     numbers_of_calibration,
+    real_numbers,
 )
-from tests.ranges import real_numbers
 
 NUMBERS = real_numbers.NUMBERS | numbers_of_calibration.NUMBERS
 COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
+COUNTS |= numbers_of_calibration.COUNTS
 PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
 PACKAGES += (calibration,)
 # Numbers without a range, and those that have another name in a message.
