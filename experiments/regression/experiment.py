@@ -20,13 +20,14 @@ from jaxtyping import Float
 
 import jaxnet as jn
 from experiments.baselines import mean_baseline
+from experiments.calibration import count_held, divide_validation
 from experiments.command import finish, print_table
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
 from experiments.model import SavedModel, save_model
 from experiments.prepare import Prepared, load_labelled, prepare
-from experiments.regression import streamed
+from experiments.regression import intervals, streamed
 from experiments.regression.config import Config, Linear
 from experiments.regression.network import (
     build_learner,
@@ -113,6 +114,13 @@ class RegressionTask:
     def __init__(self, prepared: Prepared[Config]) -> None:
         self.config, self.dataset, self.parts, self.inputs, self.x = prepared
         self.num_train = len(self.parts.train)
+        self.held = divide_validation(
+            self.parts.validation,
+            seed=self.config.seed,
+            stops=self.config.patience is not None,
+            scales=False,
+            coverage=self.config.coverage,
+        )
         self.targets = fit_standardization(self.dataset.y[self.parts.train])
         self.y = standardize(self.targets, self.dataset.y)
         self.data = {"x": self.x[self.parts.train], "y": self.y[self.parts.train]}
@@ -124,7 +132,7 @@ class RegressionTask:
 
     def evaluate(self, config: Config) -> Evaluate | None:
         """Mean squared error on the validation examples, of the standardized target."""
-        rows = self.parts.validation
+        rows = self.held.watched
         x, y = jax.device_put(self.x[rows]), jax.device_put(self.y[rows])
         outputs, metrics = self._outputs(config), jax.jit(jax.vmap(learning_metrics, (0, None)))
         return lambda params, _: metrics(outputs(params, x), y)
@@ -132,14 +140,24 @@ class RegressionTask:
     def test(self, config: Config, params: Any) -> "_Tested":
         """Metrics and predictions for the test examples."""
         rows, targets = self.parts.test, self.targets
-        outputs = self._outputs(config)(params, self.x[rows])[..., 0]
+        whole = self._outputs(config)(params, self.x[rows])
+        outputs, found = whole[..., 0], None
         # Without the mean, which changes no error, since float32 might not tell targets apart.
         centered = np.asarray(self.dataset.y[rows] - targets.mean, np.float32)
         metrics = jax.jit(jax.vmap(final_metrics, (0, None)))(
             jnp.float32(targets.scale) * outputs, jax.device_put(centered)
         )
+        if config.coverage is not None:
+            known = self.held.conformal
+            found = intervals.calibrate(
+                config,
+                (np.asarray(self._outputs(config)(params, self.x[known])), self.y[known]),
+                (np.asarray(whole), self.y[rows]),
+                float(targets.scale),
+            )
+            metrics = dict(metrics) | found.metrics
         predicted = targets.mean + targets.scale * np.asarray(outputs, np.float64)
-        return _Tested(metrics, predicted)
+        return _Tested(metrics, predicted, found)
 
     def conclude(
         self,
@@ -151,13 +169,18 @@ class RegressionTask:
     ) -> dict[str, Any]:
         """Save the model, draw figures and write the summary."""
         dataset, parts, inputs, targets = self.dataset, self.parts, self.inputs, self.targets
-        params = trained.params
-        save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
+        params, found = trained.params, tested.calibration
+        saved = None if found is None else found.saved
+        model = SavedModel.of(dataset, inputs, params, targets=targets, calibration=saved)
+        save_model(directory, model)
         summary = summarize_split(trained, tested.metrics, parts, seconds)
+        summary["num_examples"] |= count_held(self.held)
+        if found is not None:
+            summary["tables"] = {"Intervals": found.table}
         if isinstance(config.model, Linear):
             coefficients = linear_coefficients(params, inputs, targets)
             rows = coefficient_table(dataset, parts.train, coefficients, inputs.scale)
-            summary["tables"] = {"Coefficients": rows}
+            summary["tables"] = summary.get("tables", {}) | {"Coefficients": rows}
             print_table(rows)
         summary |= describe(
             dataset,
@@ -167,6 +190,16 @@ class RegressionTask:
             notes=note_leaks(dataset),
         )
         captions = _draw(directory, dataset, parts.test, tested.predicted, trained.history)
+        if found is not None:
+            lower, upper = (targets.mean + targets.scale * each for each in found.intervals)
+            captions |= intervals.draw(
+                directory,
+                tested.predicted.mean(axis=0),
+                lower,
+                upper,
+                dataset.y[parts.test],
+                unit=dataset.unit,
+            )
         if dataset.x.shape[1] == 1:
             grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
             curves = self._outputs(config)(params, standardize(inputs, grid))[..., 0]
@@ -191,14 +224,20 @@ class _Tested(NamedTuple):
 
     metrics: dict[str, Any]
     predicted: np.ndarray
+    calibration: intervals.Calibrated | None
 
 
 def check(config: Config, dataset: Dataset) -> None:
-    """Check the data.
+    """Check the data, and that the options fit each other.
 
     Raises:
-        ValueError: data that are not finite.
+        ValueError: data that are not finite, kinds of intervals without a coverage.
     """
+    if config.interval != "residual" and config.coverage is None:
+        raise ValueError(
+            f"interval {config.interval} needs --coverage, the probability that an interval holds "
+            "the true number; add it, or leave interval out"
+        )
     jn.check_data(dataset.x, dataset.y)
 
 
@@ -226,16 +265,22 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         x: scaled features `(n, features)`.
 
     Returns:
-        `prediction` and, of several networks, `std`, the standard deviation over them, in the unit
-        of the target, `(n,)` each.
+        `prediction`, of several networks `std`, the standard deviation over them, and of a run with
+        a coverage `lower` and `upper`, in the unit of the target, `(n,)` each.
     """
     assert model.targets is not None
     network = build_network(config, x.shape[1:])
     apply = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    outputs = np.asarray(apply(model.params, jax.device_put(x)))[..., 0]
-    values = model.targets.mean + model.targets.scale * outputs.astype(np.float64)
+    whole = np.asarray(apply(model.params, jax.device_put(x)))
+    mean, scale = model.targets.mean, model.targets.scale
+    values = mean + scale * whole[..., 0].astype(np.float64)
     columns = {"prediction": values.mean(axis=0)}
-    return columns | ({"std": values.std(axis=0, ddof=1)} if len(values) > 1 else {})
+    if len(values) > 1:
+        columns["std"] = values.std(axis=0, ddof=1)
+    if model.calibration is not None:
+        ends = intervals.of_ensemble(config, model.calibration, whole)
+        columns |= {name: mean + scale * end for name, end in ends._asdict().items()}
+    return columns
 
 
 def linear_coefficients(
