@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness import Row, rows_parser, run_rows
+from benchmarks.harness import Row, rows_parser, run_command
 from benchmarks.rows.commands import TORCH_PYTHON
 
 _MLP = "scikit-learn's MLPClassifier {} (`experiments.tables`, other splits)"
@@ -224,15 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not os.access(options.torch_python, os.X_OK):
             parser.error(f"--torch-python: {options.torch_python} is not a program")
         environment[TORCH_PYTHON] = str(options.torch_python.absolute())
-    records = run_rows(
-        [row for row in ROWS if row.name in options.rows],
-        options.out,
-        seconds=60 * options.minutes,
-        smoke=options.smoke,
-        command=["python", "-m", "benchmarks.cpu", *(arguments or sys.argv[1:])],
-        environment=environment,
-    )
-    return int(any(record["status"] == "failed" for record in records))
+    command = ["python", "-m", "benchmarks.cpu", *(arguments or sys.argv[1:])]
+    return run_command(ROWS, options, command, environment)
 
 
 if __name__ == "__main__":

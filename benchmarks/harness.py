@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,6 +106,34 @@ def _minutes(text: str) -> float:
     return minutes
 
 
+def run_command(
+    rows: Sequence[Row],
+    options: argparse.Namespace,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+) -> int:
+    """Run the rows that a command line names.
+
+    Args:
+        rows: all rows of the command.
+        options: parsed by `rows_parser`.
+        command: the command line, which is recorded.
+        environment: environment variables of the processes.
+
+    Returns:
+        The exit status: 1 where a row failed.
+    """
+    records = run_rows(
+        [row for row in rows if row.name in options.rows],
+        options.out,
+        seconds=60 * options.minutes,
+        smoke=options.smoke,
+        command=command,
+        environment=environment,
+    )
+    return int(any(record["status"] == "failed" for record in records))
+
+
 def run_rows(
     rows: Sequence[Row],
     out: Path,
@@ -184,6 +212,20 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def seconds_of(function: Callable[[], Any]) -> float:
+    """Seconds that a call takes, until the arrays of its result are there.
+
+    >>> seconds_of(lambda: None) < 60
+    True
+    """
+    import jax
+
+    start = time.perf_counter()
+    result = function()
+    jax.block_until_ready([leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)])
+    return time.perf_counter() - start
 
 
 def describe_device() -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Shared(NamedTuple):
     """
 
     config: Any
-    numbers: dict[str, float]
+    numbers: dict[str, Any]
 
 
 def shared_configs(configs: Sequence[Config], names: Collection[str]) -> list[Shared]:

@@ -17,6 +17,10 @@ written holds
   as it took in the run;
 - of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file
   with `codes`, `reconstruction_errors` and `reconstructions`, of all networks;
+- of a recommendation, with --user NAME: the items with the highest ratings or scores that the user
+  does not have, printed and with --out also written; with --data: the rating or score of each pair
+  of a user and an item. For a user who is not known these are the items that are popular or have
+  good ratings, and a pair with an unknown user or item has the bias of the other one;
 - where a cell was missing and filled, or a category is not in the training data, a column `note`
   that says so in its row.
 """
@@ -30,12 +34,12 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.command import main
-from experiments.config import Options, TableOptions
+from experiments.command import main, print_table
+from experiments.config import Options, PositiveInt, TableOptions
 from experiments.data import NewRows, load_images, read_rows
 from experiments.model import load_model
 from experiments.parsing import recorded_config
-from experiments.protocol import EXPERIMENTS, find_experiment
+from experiments.protocol import EXPERIMENTS, OWN_PREDICTION, find_experiment
 from jaxnet._files import atomic_write
 from jaxnet.runs import fix_environment, read_hashed_json, verify_run
 
@@ -49,11 +53,16 @@ class Config(Options):
     experiment: ClassVar[str] = "predict"
 
     run: tyro.conf.Positional[Path]
-    """Run directory of a classification, regression, clustering or reconstruction, or of a sweep,
-    whose winner predicts."""
-    data: Path
+    """Run directory of a classification, regression, clustering, reconstruction or recommendation,
+    or of a sweep, whose winner predicts."""
+    data: Path | None = None
     """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
-    file with images in x, a .ts file of series, or a WAV file or a folder of them."""
+    file with images in x, a .ts file of series, or a WAV file or a folder of them. It is needed
+    unless --user is given."""
+    user: tuple[str, ...] = ()
+    """Users to recommend items for, by a run of experiments.recommendation."""
+    top: PositiveInt = 10
+    """Number of items that are recommended for each user."""
     id: tuple[str, ...] = ()
     """Columns of the table that are carried into the output, such as an identifier."""
     ignore: tuple[str, ...] = ()
@@ -88,6 +97,14 @@ def run(config: Config) -> dict[str, np.ndarray]:
         verify_run(config.run)
         config = dataclasses.replace(config, run=config.run / "winner")
         name = read_hashed_json(config.run / "config.json").get("experiment")
+    if name in OWN_PREDICTION:
+        return _recommend(config, str(name))
+    if config.user:
+        raise ValueError(
+            f"user: {config.run} holds a run of {name!r}, which recommends nothing; leave it out"
+        )
+    if config.data is None:
+        raise ValueError("data: name the file of the new examples with --data")
     if name not in EXPERIMENTS:
         raise ValueError(
             f"run: {config.run} holds a run of {name!r}, from which nothing is predicted; expected "
@@ -121,8 +138,33 @@ def run(config: Config) -> dict[str, np.ndarray]:
     return predictions
 
 
+def _recommend(config: Config, name: str) -> dict[str, np.ndarray]:
+    """Items for users, or ratings of pairs."""
+    experiment = find_experiment(name)
+    options = recorded_config(experiment.Config, config.run)
+    _require_model(config.run, options)
+    verify_run(config.run)
+    fix_environment(options.num_threads)
+    out = None if config.out is None and config.data is None else _new_file(config, ".csv")
+    predictions = experiment.predict(config, options)
+    if config.user:
+        rows = zip(*(_shown(column) for column in predictions.values()), strict=True)
+        print_table([tuple(predictions), *rows])
+    if out is not None:
+        with atomic_write(out) as temporary:
+            _write(temporary, out.suffix, predictions)
+        print(f"predictions: {out}")
+    return predictions
+
+
+def _shown(column: np.ndarray) -> list[str]:
+    is_float = np.issubdtype(column.dtype, np.floating)
+    return [f"{value:.3f}" if is_float else str(value) for value in column]
+
+
 def _load_rows(config: Config, preprocessing: Any) -> NewRows:
     """The new rows of the user's file, read as the run read its own."""
+    assert config.data is not None
     if config.unseen is not None:
         if preprocessing.kind != "table":
             raise ValueError("unseen is for a table, and the run was trained on none; leave it out")
@@ -171,7 +213,10 @@ def _require_model(path: Path, options: Any) -> None:
 
 
 def _new_file(config: Config, suffix: str) -> Path:
-    out = config.out or config.data.with_name(f"{config.data.stem}.predictions{suffix}")
+    out = config.out
+    if out is None:
+        assert config.data is not None
+        out = config.data.with_name(f"{config.data.stem}.predictions{suffix}")
     if out.suffix != suffix:
         raise ValueError(f"out: the predictions are a {suffix} file, found {out}; rename it")
     if out.exists():

@@ -18,6 +18,8 @@ EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
 MODULES = ("optimizers",)
 # Experiments that leave a run directory, and predict nothing from it.
 WITHOUT_PREDICTION = ("anomaly", "logs", "sweep")
+# Those from whose runs `predict` of their own module predicts.
+OWN_PREDICTION = ("recommendation",)
 
 
 class Command(Protocol):
@@ -80,7 +82,7 @@ def find_experiment(name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"experiments.{name}")
-    if name not in (*EXPERIMENTS, *WITHOUT_PREDICTION):
+    if name not in (*EXPERIMENTS, *WITHOUT_PREDICTION, *OWN_PREDICTION):
         raise KeyError(name)
     return importlib.import_module(f"experiments.{name}.experiment")
 

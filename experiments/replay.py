@@ -19,7 +19,12 @@ from experiments.command import main
 from experiments.config import Options, PositiveInt, replace
 from experiments.parsing import recorded_config, require_own_run
 from experiments.placement import start_devices
-from experiments.protocol import EXPERIMENTS, WITHOUT_PREDICTION, find_experiment
+from experiments.protocol import (
+    EXPERIMENTS,
+    OWN_PREDICTION,
+    WITHOUT_PREDICTION,
+    find_experiment,
+)
 from jaxnet.runs import (
     available_threads,
     compare_runs,
@@ -31,7 +36,7 @@ from jaxnet.runs import (
     verify_run,
 )
 
-REPLAYABLE = (*EXPERIMENTS, *WITHOUT_PREDICTION, "optimizers")
+REPLAYABLE = (*EXPERIMENTS, *WITHOUT_PREDICTION, *OWN_PREDICTION, "optimizers")
 
 
 class NotIdenticalError(ArithmeticError):

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from jaxnet import nn as nn
     from jaxnet import objectives as objectives
     from jaxnet import optim as optim
+    from jaxnet import recommendation as recommendation
     from jaxnet import runs as runs
     from jaxnet import search as search
     from jaxnet import streams as streams
@@ -105,6 +106,7 @@ _NAMESPACES = frozenset(
         "nn",
         "objectives",
         "optim",
+        "recommendation",
         "runs",
         "search",
         "streams",

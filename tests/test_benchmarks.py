@@ -18,7 +18,7 @@ def test_names_of_rows_are_functions_of_their_modules(command):
     for row in command.ROWS:
         module = harness.importlib.import_module(f"benchmarks.rows.{row.module}")
         assert callable(getattr(module, row.name))
-        draws_its_figures = row.module in ("commands", "populations")
+        draws_its_figures = row.module in ("commands", "populations", "semi_supervised")
         assert draws_its_figures or row.name in tables._CELLS
         assert row.least <= row.seconds
 
@@ -58,7 +58,7 @@ def test_mistakes_exit_with_two(arguments, command, capsys):
 @pytest.mark.crash
 def test_rows_run_at_their_smallest_size(tmp_path):
     out = tmp_path / "results.json"
-    rows = ["known_answers", "kill_and_resume", "cd25"]
+    rows = ["known_answers", "kill_and_resume", "cd25", "vat", "ladder"]
     assert accelerator.main(["--smoke", "--out", str(out), "--rows", *rows]) == 0
     result = json.loads(out.read_text())
     assert [row["name"] for row in result["rows"]] == rows

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 
 import jaxnet as jn
 from benchmarks.data import digits
-from benchmarks.harness import ROOT, Clock, spread
+from benchmarks.harness import ROOT, Clock, seconds_of, spread
 
 SIZES = (
     *((8,), (12,), (16,), (24,), (32,), (48,), (64,)),
@@ -173,9 +173,9 @@ def alone(num_epochs: int) -> dict[str, Any]:
             return jn.fit(learner, key, data, batch_size=BATCH_SIZE, num_epochs=num_epochs)
 
         fit = jax.jit(run)
-        compiling.append(_seconds(lambda fit=fit, rate=rate: fit(jax.random.key(0), rate, data)))
+        compiling.append(seconds_of(lambda fit=fit, rate=rate: fit(jax.random.key(0), rate, data)))
         running += [
-            _seconds(lambda fit=fit, rate=rate, seed=seed: fit(jax.random.key(seed), rate, data))
+            seconds_of(lambda fit=fit, rate=rate, seed=seed: fit(jax.random.key(seed), rate, data))
             for seed in (1, 2)
         ]
     return {
@@ -197,15 +197,8 @@ def scikit_learn(num_epochs: int) -> dict[str, Any]:
         options: dict[str, Any] = {"solver": solver, "batch_size": BATCH_SIZE, "tol": 0.0}
         options |= {"max_iter": num_epochs, "random_state": 0}
         network = MLPClassifier(sizes, **options)
-        seconds.append(_seconds(lambda network=network: network.fit(images.x, images.y)))
+        seconds.append(seconds_of(lambda network=network: network.fit(images.x, images.y)))
     return {"milliseconds": round(1000 * float(np.mean(seconds)), 2)}
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    result = function()
-    jax.block_until_ready([leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)])
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

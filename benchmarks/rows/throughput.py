@@ -4,7 +4,6 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array
 
 import jaxnet as jn
 from benchmarks.data import digits
-from benchmarks.harness import Clock, spread
+from benchmarks.harness import Clock, seconds_of, spread
 
 
 def population(clock: Clock, *, smoke: bool) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def population(clock: Clock, *, smoke: bool) -> dict[str, Any]:
     rates = jnp.resize(jnp.logspace(-3.5, -1.75, 8), (num_networks,))
     together = jax.jit(jax.vmap(run, (0, 0, None)))
     one = jax.jit(run)
-    compile_seconds = _seconds(lambda: together(keys[:chunk], rates[:chunk], data))
+    compile_seconds = seconds_of(lambda: together(keys[:chunk], rates[:chunk], data))
     jax.block_until_ready(one(keys[0], rates[0], data))
 
     start = time.perf_counter()
@@ -45,7 +44,7 @@ def population(clock: Clock, *, smoke: bool) -> dict[str, Any]:
     ]
     jax.block_until_ready(params)
     seconds = time.perf_counter() - start
-    single = [_seconds(lambda i=index: one(keys[i], rates[i], data)) for index in range(rounds)]
+    single = [seconds_of(lambda i=index: one(keys[i], rates[i], data)) for index in range(rounds)]
 
     def accuracy(params: Any) -> Array:
         classes = jax.vmap(network.apply, (0, None))(params, jnp.asarray(images.test_x))
@@ -94,7 +93,7 @@ def precision(clock: Clock, *, smoke: bool) -> dict[str, Any]:
         highest = "highest" if name.endswith("highest") else None
         with jax.default_matmul_precision(highest):
             jax.block_until_ready(fit(jax.random.key(0), data))
-            seconds = [_seconds(lambda fit=fit: fit(jax.random.key(1), data)) for _ in range(3)]
+            seconds = [seconds_of(lambda fit=fit: fit(jax.random.key(1), data)) for _ in range(3)]
         rates = [num_batches * num_epochs * operations / value for value in seconds]
         result[name] = {
             "milliseconds_of_a_step": spread(
@@ -119,11 +118,5 @@ def _matmul_rate(size: int) -> float:
         return jax.lax.fori_loop(0, count, lambda _, c: (c @ b) * scale, a)
 
     jax.block_until_ready(products(a, b, count))
-    seconds = min(_seconds(lambda: products(a, b, count)) for _ in range(5))
+    seconds = min(seconds_of(lambda: products(a, b, count)) for _ in range(5))
     return count * 2 * size**3 / seconds
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - start

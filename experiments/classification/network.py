@@ -18,6 +18,7 @@ from experiments.classification.config import (
 )
 from experiments.data import Inputs
 from experiments.precision import in_precision, scaled
+from experiments.sizes import build_mlp
 from experiments.training import config_optimizer
 from jaxnet._checks import is_zero
 
@@ -93,8 +94,13 @@ def _build_network(model: Model, in_shape: Sequence[int], num_outputs: int) -> j
     in_dim = math.prod(in_shape)
     if isinstance(model, Linear):
         return jn.mlp([in_dim, num_outputs])
-    dims = [in_dim, *model.hidden_dims, num_outputs]
-    return jn.mlp(dims, dropout=model.dropout, input_dropout=model.input_dropout)
+    return build_mlp(
+        in_dim,
+        model.hidden_dims,
+        num_outputs,
+        dropout=model.dropout,
+        input_dropout=model.input_dropout,
+    )
 
 
 def build_learner(

@@ -114,11 +114,11 @@ def load_user_logs(
         named = {key: clean_name(name) for key, name in columns.items() if name is not None}
         for key, name in named.items():
             require_column(key, name, table.names)
-        cells = {key: _cells(table.frame[name], options) for key, name in named.items()}
+        cells = {key: whole_cells(table.frame[name], options) for key, name in named.items()}
         notes = list(table.notes)
         order = np.arange(len(cells["user"]))
         if "time" in cells:
-            times = _times(cells["time"], options)
+            times = read_times(cells["time"], options)
             order = np.argsort(times, kind="stable")
             if (order != np.arange(len(order))).any():
                 notes.append(f"the rows are sorted by {named['time']!r}, which they were not")
@@ -145,8 +145,16 @@ def load_user_logs(
     )  # fmt: skip
 
 
-def _cells(column: polars.Series, options: TableOptions) -> polars.Series:
-    """The cells of a column as text, none of them missing."""
+def whole_cells(column: polars.Series, options: TableOptions) -> polars.Series:
+    """The cells of a column as text, none of them missing.
+
+    Args:
+        column: the column.
+        options: further marks of missing cells.
+
+    Raises:
+        ValueError: a missing cell, with its row.
+    """
     cells = texts(column)
     missing = cells.is_null() | cells.is_in(["", *options.missing])
     if missing.any():
@@ -158,8 +166,16 @@ def _cells(column: polars.Series, options: TableOptions) -> polars.Series:
     return cells
 
 
-def _times(cells: polars.Series, options: TableOptions) -> np.ndarray:
-    """Numbers in the order of time."""
+def read_times(cells: polars.Series, options: TableOptions) -> np.ndarray:
+    """Dates or numbers as numbers in the order of time.
+
+    Args:
+        cells: of `whole_cells`.
+        options: the format of dates.
+
+    Raises:
+        ValueError: neither dates nor numbers.
+    """
     if cells.cast(polars.Float64, strict=False).is_finite().fill_null(False).all():
         return numbers(cells).to_numpy()
     dates = read_dates(cells, given=options.date_format)

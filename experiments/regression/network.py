@@ -1,6 +1,7 @@
 """The networks of experiments.regression, and their metrics."""
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 import jaxnet as jn
 from experiments.precision import in_precision, scaled
 from experiments.regression.config import Config, Linear
+from experiments.sizes import build_mlp
 from experiments.training import config_optimizer
 from jaxnet import metrics
 from jaxnet._checks import is_zero
@@ -20,7 +22,7 @@ def build_network(config: Config, in_shape: Sequence[int], num_classes: int = 0)
     model, num_outputs = config.model, 3 if has_quantiles(config) else 1
     if isinstance(model, Linear):
         return in_precision(config, jn.mlp([*in_shape, num_outputs]))
-    network = jn.mlp([*in_shape, *model.hidden_dims, num_outputs], dropout=model.dropout)
+    network = build_mlp(math.prod(in_shape), model.hidden_dims, num_outputs, dropout=model.dropout)
     return in_precision(config, network)
 
 

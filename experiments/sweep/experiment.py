@@ -90,7 +90,7 @@ def run(config: Config) -> dict[str, Any]:
         # Other numbers stay known, so that a rate of 0 leaves out what it multiplies.
         traced = [name for name in space if name in module.TRACED]
         keys = population_keys(config, len(samples))
-        trials = Trials(task, configs, traced, keys, placement)
+        trials = Trials(task, configs, traced, keys, brackets, placement)
         with open_directory(config, task.dataset.sha256) as directory:
             if config.strategy == "pbt":
                 outcome = run_population(trials, config, space, directory, module.SCORE)

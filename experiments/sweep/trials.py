@@ -1,19 +1,23 @@
 """The trials of a sweep: those with the same static options train in one program, all seeds too."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
+import jaxnet as jn
 from experiments.numbers import shared_configs, with_numbers
 from experiments.placement import Placement
+from experiments.sizes import PaddedSizes
+from experiments.sweep.padding import SIZES, mean_training, pad_hidden_sizes
 from experiments.task import Score, Task
 from experiments.training import batch_size, train_options
 from jaxnet import search, training
 from jaxnet.runs import RunDirectory, TrainResult
+from jaxnet.search import Bracket
 from jaxnet.training import Group, Learner
 
 # About five seconds of one core, which is what the programs of one number of networks take.
@@ -76,6 +80,7 @@ class Trials:
         configs: the options of each trial.
         traced: options that may be traced.
         keys: the key of each network, `(trials, seeds)`.
+        brackets: how long they train, by which it is decided which hidden sizes share a program.
         placement: of the networks on devices.
     """
 
@@ -85,15 +90,22 @@ class Trials:
         configs: Sequence[Any],
         traced: Collection[str],
         keys: jax.Array,
+        brackets: Sequence[Bracket],
         placement: Placement = _ONE_DEVICE,
     ) -> None:
         self._placement = placement
         self.task, self.configs = task, list(configs)
         self.num_seeds = keys.shape[1]
-        shared = shared_configs(self.configs, traced)
+        num_epochs, num_rungs = mean_training(brackets)
+        shared = pad_hidden_sizes(
+            shared_configs(self.configs, traced),
+            lambda config: self._cost(config, num_epochs),
+            num_rungs * _FLOPS_OF_COMPILING,
+        )
+        self._padded = {trial for trial, each in enumerate(shared) if SIZES in each.numbers}
         # A number that is None decides the program, as all that is not traced.
         members = [
-            {"config": each.config, **{name: each.numbers.get(name) for name in traced}}
+            {"config": each.config, **{name: each.numbers.get(name) for name in (*traced, SIZES)}}
             for each in shared
             for _ in range(keys.shape[1])
         ]
@@ -133,17 +145,17 @@ class Trials:
             num_networks: networks that are to be trained.
             num_epochs: epochs of the training.
         """
-        step = num_epochs * self._flops_of_epoch(index)
+        leaves = jax.tree.leaves(self.groups[index].states.params)
+        step = num_epochs * self._flops(math.prod(leaf.shape[1:]) for leaf in leaves)
         larger = [size for size in self._sizes[index] if size >= num_networks]
         if larger and (min(larger) - num_networks) * step <= _FLOPS_OF_COMPILING:
             return min(larger)
         self._sizes[index].add(num_networks)
         return num_networks
 
-    def _flops_of_epoch(self, index: int) -> float:
+    def _flops(self, num_params: Iterable[int]) -> float:
         """About what an epoch of one network costs: 6 for each parameter and example."""
-        leaves = jax.tree.leaves(self.groups[index].states.params)
-        return 6.0 * self.task.num_train * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+        return 6.0 * self.task.num_train * sum(num_params)
 
     def start(self, trials: Collection[int]) -> list[Group | None]:
         """The groups of some trials before they are trained; None where a group has none."""
@@ -210,6 +222,10 @@ class Trials:
         params, extra, states = _rows(
             (trained.result.params, trained.result.extra, trained.group.states), rows
         )
+        trial = members[0] // self.num_seeds
+        if trial in self._padded:
+            sizes = self.configs[trial].model.hidden_dims
+            params = jax.vmap(lambda params: jn.nn.unpad_mlp(params, sizes))(params)
         total = len(next(iter(history["loss"].values())))
         last = len(next(iter(trained.result.history["loss"].values())))
         epochs = trained.result.best_epochs[rows] + total - last
@@ -252,7 +268,16 @@ class Trials:
             for name, value in settings.items()
             if name != "config" and value is not None
         }
-        return self.task.learner(with_numbers(settings["config"], numbers))
+        config = settings["config"]
+        if SIZES in numbers:
+            numbers[SIZES] = PaddedSizes(config.model.hidden_dims, numbers[SIZES])
+        return self.task.learner(with_numbers(config, numbers))
+
+    def _cost(self, config: Any, num_epochs: float) -> float:
+        """About what the training of all networks of a trial costs."""
+        states = jax.eval_shape(self.task.learner(config).init, jax.random.key(0))
+        sizes = (math.prod(leaf.shape) for leaf in jax.tree.leaves(states.params))
+        return num_epochs * self.num_seeds * self._flops(sizes)
 
 
 def take_group(group: Group, places: Sequence[int]) -> Group:

@@ -47,6 +47,7 @@ from jaxnet.metrics.intervals import (
 )
 from jaxnet.metrics.nab import NAB_PROFILES, NabProfile, NabScore, nab_score
 from jaxnet.metrics.pairwise import squared_distances
+from jaxnet.metrics.ranking import ndcg_at_k, recall_at_k
 from jaxnet.metrics.regression import mean_squared_error, r2_score
 from jaxnet.metrics.silhouette import silhouette_samples, silhouette_score
 from jaxnet.metrics.thresholds import cost_threshold, threshold_at_false_positive_rate
@@ -79,8 +80,10 @@ __all__ = [
     "log_loss",
     "mean_squared_error",
     "nab_score",
+    "ndcg_at_k",
     "pinball_loss",
     "r2_score",
+    "recall_at_k",
     "reliability_diagram",
     "roc_auc",
     "set_coverage",

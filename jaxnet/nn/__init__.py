@@ -5,6 +5,7 @@
 
 from jaxnet.nn.architectures import cnn, mlp
 from jaxnet.nn.augmentation import random_affine, transform_images
+from jaxnet.nn.batch_statistics import RunningStatistics, batch_norm_mlp
 from jaxnet.nn.branches import heads, residual
 from jaxnet.nn.carried_state import Series, carried, concatenate_series
 from jaxnet.nn.cells import elman, gru, lstm
@@ -41,6 +42,7 @@ __all__ = [
     "Chain",
     "Network",
     "RandomConvolutions",
+    "RunningStatistics",
     "Sequences",
     "Series",
     "StatefulNetwork",
@@ -48,6 +50,7 @@ __all__ = [
     "as_sequences",
     "attention",
     "bag_of_embeddings",
+    "batch_norm_mlp",
     "bernoulli_sampling",
     "bidirectional",
     "carried",

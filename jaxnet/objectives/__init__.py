@@ -3,6 +3,7 @@
 from jaxnet.objectives.adversarial import virtual_adversarial
 from jaxnet.objectives.consistency import Teacher, mean_teacher, pi_model
 from jaxnet.objectives.distilling import distillation
+from jaxnet.objectives.ladders import Ladder, ladder
 from jaxnet.objectives.loss_scale import LossScaled, with_loss_scale
 from jaxnet.objectives.penalties import with_l1, with_l2
 from jaxnet.objectives.prediction import (
@@ -21,6 +22,7 @@ from jaxnet.objectives.transforms import with_augmentation, with_noise
 from jaxnet.objectives.weighting import weighted_mean
 
 __all__ = [
+    "Ladder",
     "LossScaled",
     "Scheduled",
     "Teacher",
@@ -29,6 +31,7 @@ __all__ = [
     "classification",
     "distillation",
     "fixmatch",
+    "ladder",
     "mean_teacher",
     "multilabel_classification",
     "multitask",

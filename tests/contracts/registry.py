@@ -18,7 +18,13 @@ HEADS = jn.nn.heads(
 AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, 4, CODE], code_activation=jax.nn.sigmoid)
 VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, 4, CODE])
 EVENTS = jn.chain(jn.activation(lambda x: jax.nn.one_hot(x, 4)), jn.dense(4, 4))
+NORMALIZED = jn.nn.batch_norm_mlp([DIM, 5, 4])
+LADDER = jn.objectives.ladder([DIM, 5, 4], denoising_weights=[1.0, 0.0, 0.1])
 RBM = jn.boltzmann.RBM(num_visible=DIM, num_hidden=4)
+RATING_RBM = jn.recommendation.RatingRBM(num_items=DIM, num_levels=2, num_hidden=4)
+AUTOREC = jn.recommendation.autorec(DIM, 4, dropout=0.2)
+MULT_VAE = jn.recommendation.multinomial_autoencoder([DIM, 4, CODE])
+FACTORS = jn.recommendation.matrix_factorization(3, 4, 2)
 
 Shape = jax.ShapeDtypeStruct
 X = Shape((N, DIM), jnp.float32)
@@ -58,6 +64,56 @@ def _with_state(objective):
         return loss, metrics
 
     return first
+
+
+def _of_both_parts(objective):
+    """An objective of labeled and unlabeled examples on a batch in which they are the same ones."""
+
+    def parts(batch):
+        return {"labeled": batch, "unlabeled": {n: leaf for n, leaf in batch.items() if n != "y"}}
+
+    if not isinstance(objective, jn.StatefulObjective):
+        return lambda params, batch, key: objective(params, parts(batch), key)
+
+    def apply(params, extra, batch, key):
+        return objective.apply(params, extra, parts(batch), key)
+
+    return jn.StatefulObjective(objective.init, apply)
+
+
+def _semi_supervised() -> dict[str, Any]:
+    """Objectives of labeled and unlabeled examples, and the first parameters of each."""
+    of, noise = jn.objectives, jn.nn.gaussian_noise(0.2)
+
+    def pi_model(weight):
+        return of.pi_model(MLP, unlabeled_weight=weight, augmentation=noise)
+
+    cases = {
+        "pseudo_labels": (of.pseudo_labels(MLP, unlabeled_weight=0.5, threshold=0.3), MLP),
+        "pi_model": (pi_model(2.0), MLP),
+        "scheduled": (of.scheduled(pi_model, of.ramp_up(3, 2.0)), MLP),
+        "mean_teacher": (
+            of.mean_teacher(MLP, unlabeled_weight=2.0, decay=0.9, augmentation=noise),
+            MLP,
+        ),
+        "virtual_adversarial": (
+            of.virtual_adversarial(MLP, radius=0.5, entropy_weight=0.1, num_power_iterations=2),
+            MLP,
+        ),
+        "virtual_adversarial_normalized": (
+            of.virtual_adversarial(NORMALIZED, radius=0.5),
+            NORMALIZED,
+        ),
+        "fixmatch": (
+            of.fixmatch(MLP, weak=noise, strong=noise, unlabeled_weight=0.5, threshold=0.3),
+            MLP,
+        ),
+        "ladder": (LADDER.objective, LADDER.network),
+    }
+    return {name: (_of_both_parts(each), network.init) for name, (each, network) in cases.items()}
+
+
+SEMI_SUPERVISED = _semi_supervised()
 
 
 def _objectives() -> dict[str, Case]:
@@ -104,6 +160,12 @@ def _objectives() -> dict[str, Case]:
             outputs.init,
             INPUTS | {"y": WEIGHT},
         ),
+        **{
+            name: Case(
+                _with_state(each) if isinstance(each, jn.StatefulObjective) else each, init, LABELS
+            )
+            for name, (each, init) in SEMI_SUPERVISED.items()
+        },
         "l1": Case(jn.with_l1(classify, 0.1), MLP.init, LABELS),
         "l2": Case(jn.with_l2(classify, 0.1), MLP.init, LABELS),
         "loss_scale": Case(_with_state(jn.with_loss_scale(classify)), MLP.init, LABELS),
@@ -116,6 +178,22 @@ def _objectives() -> dict[str, Case]:
         "negative_elbo": Case(jn.autoencoders.negative_elbo(VAE), VAE.init, INPUTS),
         "importance_weighted": Case(jn.autoencoders.importance_weighted(VAE, 3), VAE.init, INPUTS),
         "contrastive_divergence": Case(jn.boltzmann.contrastive_divergence(RBM), RBM.init, INPUTS),
+        "observed_reconstruction": Case(
+            jn.recommendation.observed_reconstruction(AUTOREC), AUTOREC.init, INPUTS
+        ),
+        "multinomial_elbo": Case(
+            _with_state(jn.recommendation.multinomial_elbo(MULT_VAE)), MULT_VAE.init, INPUTS
+        ),
+        "rating_divergence": Case(
+            jn.recommendation.rating_divergence(RATING_RBM),
+            RATING_RBM.init,
+            {"x": Shape((N, DIM), jnp.int32), "weight": WEIGHT},
+        ),
+        "factorization": Case(
+            jn.recommendation.factorization_objective(FACTORS, 0.1),
+            FACTORS.init,
+            {"x": Shape((N, 2), jnp.int32), "y": WEIGHT, "weight": WEIGHT},
+        ),
         "deep_embedded_clustering": Case(
             clusters.deep_embedded_clustering(AUTOENCODER), _embedded_params, targets
         ),
@@ -220,6 +298,11 @@ def _learners() -> dict[str, Training]:
         jn.clustering.deep_embedded_clustering(AUTOENCODER), num_examples=N
     )
     return {
+        **{
+            name: Training(jn.gradient_learner(init, each, optax.sgd(1e-3)), LABELS)
+            for name, (each, init) in SEMI_SUPERVISED.items()
+            if name in ("scheduled", "mean_teacher", "virtual_adversarial_normalized", "ladder")
+        },
         "gradient_learner": Training(classify, LABELS),
         "averaged_learner": Training(jn.training.averaged_learner(classify, 0.9), LABELS),
         "augmented_learner": Training(

@@ -84,6 +84,23 @@ def _programs():
             KEY,
             X,
         ),
+        "row_sparse_learner": (
+            functools.partial(
+                _fit,
+                jn.recommendation.row_sparse_learner(
+                    jn.gradient_learner(
+                        OBJECTIVES["factorization"].init,
+                        OBJECTIVES["factorization"].objective,
+                        optax.adam(1e-3),
+                    ),
+                    ("user", "item"),
+                ),
+                (),
+            ),
+            KEY,
+            OBJECTIVES["factorization"].batch,
+        ),
+        "fit_ease": (lambda x: jn.recommendation.fit_ease(x, 2.0), X),
         "fit_pca": (lambda x: jn.autoencoders.fit_pca(x, 2), X),
         "nearest_neighbors": (lambda x: jn.neighbors.nearest_neighbors(x, x, 3), X),
     }

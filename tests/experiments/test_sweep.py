@@ -32,6 +32,7 @@ from experiments.training import batch_size, seed_keys
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import compare_runs, json_values
 from jaxnet.runs.records import add_hash
+from jaxnet.search import Rung
 
 QUICK = ["--dataset", "iris", "--num-epochs", 9, "--num-seeds", 2]
 OVER = ["--over", "learning_rate=log:1e-4:1e-1", "--over", "hidden_dims=[4],[6]"]
@@ -134,18 +135,21 @@ def test_a_sweep_that_was_cut_ends_the_same_and_a_finished_one_is_left(finished,
         assert message in capsys.readouterr().err
 
 
-def test_a_trial_is_the_run_of_its_settings():
+@pytest.mark.parametrize("sizes", [((512,), (512,)), ((20, 9), (12, 5))], ids=["equal", "padded"])
+def test_a_trial_is_the_run_of_its_settings(sizes):
     """The same keys, data, order and schedule as of the experiment by itself."""
     base = configure(classification, dataset="iris", num_seeds=2, num_epochs=3, patience=None)
     settings = [
         {"learning_rate": rate, "l2_weight": weight, "dropout": 0.3, "clip_norm": 1.0}
         for rate, weight in ((1e-3, 0.01), (3e-2, 0.02))
     ]
+    settings = [each | {"hidden_dims": own} for each, own in zip(settings, sizes, strict=True)]
     task = classification.prepare_task(base)
     configs = [trial_config(task.config, each) for each in settings]
     options = read_arguments(["classification", "--dataset", "iris", "--num-seeds", "2"])
     keys = population_keys(options, 2)
-    trials = Trials(task, configs, list(settings[0]), keys)
+    traced = [name for name in settings[0] if name in classification.TRACED]
+    trials = Trials(task, configs, traced, keys, [(Rung(2, 3),)])
     [group] = trials.groups
     learner, states = group.learner, group.states
     size = batch_size(base, task.num_train)
@@ -159,6 +163,7 @@ def test_a_trial_is_the_run_of_its_settings():
         for _ in range(3):
             alone, _ = next(run)
         mine = jax.tree.map(lambda leaf, t=trial: leaf[2 * t : 2 * t + 2], states.params)
+        mine = jax.vmap(lambda params, own=sizes[trial]: jn.nn.unpad_mlp(params, own))(mine)
         leaves = zip(jax.tree.leaves(mine), jax.tree.leaves(alone.params), strict=True)
         for leaf, expected in leaves:
             np.testing.assert_allclose(leaf, expected, atol=1e-5)

@@ -18,6 +18,7 @@ from jaxnet import (
     nn,
     objectives,
     optim,
+    recommendation,
     training,
 )
 from tests.ranges import (
@@ -25,18 +26,35 @@ from tests.ranges import (
     counts_of_sequences,
     counts_of_training,
     numbers_of_calibration,
+    of_recommendation,
     real_numbers,
 )
 
-NUMBERS = real_numbers.NUMBERS | numbers_of_calibration.NUMBERS
-COUNTS = counts_of_models.COUNTS | counts_of_sequences.COUNTS | counts_of_training.COUNTS
-COUNTS |= numbers_of_calibration.COUNTS
-PACKAGES = (nn, optim, objectives, autoencoders, boltzmann, clustering, metrics, training)
-PACKAGES += (calibration,)
+COUNTS = (
+    counts_of_models.COUNTS
+    | counts_of_sequences.COUNTS
+    | counts_of_training.COUNTS
+    | numbers_of_calibration.COUNTS
+    | of_recommendation.COUNTS
+)
+NUMBERS = real_numbers.NUMBERS | numbers_of_calibration.NUMBERS | of_recommendation.NUMBERS
+PACKAGES = (
+    nn,
+    optim,
+    objectives,
+    autoencoders,
+    boltzmann,
+    calibration,
+    clustering,
+    metrics,
+    recommendation,
+    training,
+)
 # Numbers without a range, and those that have another name in a message.
 FREE = {
     ("transform_images", "rotation"),
     ("per_run", "batches"),
+    ("rating_matrix", "missing"),
     ("nab_score", "threshold"),
     ("select_members", "indices"),
 }

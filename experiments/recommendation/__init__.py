@@ -1,0 +1,1 @@
+"""Recommendation: ratings and rankings of items for users."""
