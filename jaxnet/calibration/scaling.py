@@ -42,14 +42,15 @@ def fit_temperature(
 
     Where every prediction is right there is no maximum: the likelihood grows as T falls, and the
     lowest temperature, exp(-10), is returned. With a pseudocount c, q mixes the one-hot label with
-    the uniform distribution by the fraction `c / (c + sum_i w_i)`, as if c examples had a uniform
-    label, and the maximum exists (Platt (1999) smooths targets so).
+    `softmax(logits_i)` by the fraction `c / (c + sum_i w_i)`, as if c more examples had labels
+    drawn from the unscaled probabilities, and the maximum exists. (Platt (1999) mixes in a
+    constant, which makes the probabilities of many classes underconfident.)
 
     Args:
         logits: unnormalized log-probabilities of examples that trained nothing, `(n, classes)`; of
             one logistic output z, `(0, z)`.
         labels: true classes `(n,)` in [0, classes).
-        pseudocount: weight of the uniform label, at least 0; may be traced.
+        pseudocount: weight of labels from the unscaled probabilities, at least 0; may be traced.
         weight: one weight of at least 0 for each example, `(n,)`, or None for ones; an example of
             weight 0 is ignored, whatever it holds.
 
@@ -223,11 +224,11 @@ def _prepared(
     require_shape(function, "labels", labels, logits.shape[:1])
     weight = example_weights(function, len(logits), weight)
     logits = as_float(masked_rows(logits, weight))
-    total, num_classes = jnp.sum(weight), logits.shape[-1]
+    total = jnp.sum(weight)
     labels = jnp.where(weight > 0, labels, 0)
-    uniform = as_float(pseudocount) / (as_float(pseudocount) + total)
-    true = jax.nn.one_hot(labels, num_classes, dtype=logits.dtype)
-    return logits, (1 - uniform) * true + uniform / num_classes, weight / total
+    prior = as_float(pseudocount) / (as_float(pseudocount) + total)
+    true = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return logits, (1 - prior) * true + prior * jax.nn.softmax(logits), weight / total
 
 
 def _damped_hessian(
