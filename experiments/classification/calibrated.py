@@ -19,7 +19,7 @@ from jaxnet.calibration import VectorScaling
 from jaxnet.runs.directory import RunDirectory
 
 _FITS = {"temperature": calibration.fit_temperature, "vector": calibration.fit_vector_scaling}
-# One example with a label of the unscaled probabilities keeps probabilities below 1 where all others are right.
+# One more example, labeled by the unscaled probabilities, where all others are right.
 _PSEUDOCOUNT = 1.0
 
 # Outputs `(networks, n, outputs)` and labels `(n,)`.

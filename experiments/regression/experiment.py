@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 import jaxnet as jn
 from experiments.baselines import mean_baseline
@@ -28,6 +27,7 @@ from experiments.leaks import note_leaks
 from experiments.model import SavedModel, save_model
 from experiments.prepare import Prepared, load_labelled, prepare
 from experiments.regression import intervals, streamed
+from experiments.regression.coefficients import coefficient_table, linear_coefficients
 from experiments.regression.config import Config, Linear
 from experiments.regression.network import (
     build_learner,
@@ -42,8 +42,6 @@ from experiments.summary import describe, summarize_split
 from experiments.task import Evaluate, Score, run_task
 from jaxnet import runs
 from jaxnet.runs import RunDirectory
-
-MAX_COEFFICIENTS = 30
 
 # By what a sweep chooses, and which options it may change; the first are those that may be traced.
 SCORE = Score("mean_squared_error", is_larger_better=False)
@@ -281,74 +279,6 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         ends = intervals.of_ensemble(config, model.calibration, whole)
         columns |= {name: mean + scale * end for name, end in ends._asdict().items()}
     return columns
-
-
-def linear_coefficients(
-    params: Any, inputs: Standardization, targets: Standardization
-) -> Float[np.ndarray, "seeds features+1"]:
-    """Slopes and, last, intercept of trained linear models in the units of the data.
-
-    `y = my + sy (w (x - mx) / sx + b)` has slopes `sy w / sx` and intercept
-    `my + sy b - slopes . mx`, computed in float64.
-
-    Args:
-        params: parameters of `mlp([features, 1])`, stacked over the seeds.
-        inputs: standardization of the inputs.
-        targets: standardization of the targets.
-    """
-    layer = jax.device_get(params["dense_0"])
-    kernel, bias = layer["kernel"][..., 0].astype(np.float64), layer["bias"].astype(np.float64)
-    slopes = kernel * float(targets.scale) / inputs.scale.astype(np.float64)
-    intercept = float(targets.mean) + float(targets.scale) * bias
-    intercept -= (slopes @ inputs.mean.astype(np.float64))[:, None]
-    return np.concatenate([slopes, intercept], axis=1)
-
-
-def least_squares(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " features+1"]:
-    """Slopes and, last, intercept of ordinary least squares, in float64.
-
-    >>> least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])).round(6).tolist()
-    [2.0, 1.0]
-    """
-    # Centering first keeps the system well conditioned whatever the units of the inputs are.
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    slopes = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(), rcond=None)[0]
-    return np.append(slopes, y.mean() - x.mean(axis=0) @ slopes)
-
-
-def coefficient_table(
-    dataset: Dataset, train_part: np.ndarray, coefficients: np.ndarray, scale: np.ndarray
-) -> list[tuple[str, ...]]:
-    """Rows: name, true value where known, least squares, mean and deviation over the networks.
-
-    Of more than `MAX_COEFFICIENTS` features those with the largest effect are listed, that of a
-    change by one standard deviation; the last row is the intercept.
-
-    Args:
-        dataset: the data.
-        train_part: indices of the training examples.
-        coefficients: of `linear_coefficients`.
-        scale: standard deviation of each feature.
-    """
-    exact = least_squares(dataset.x[train_part], dataset.y[train_part])
-    if dataset.coefficients is None:
-        true = ["unknown"] * len(exact)
-    else:
-        true = [f"{value:g}" for value in (*dataset.coefficients, dataset.intercept)]
-    columns = {"least squares": exact, "network": coefficients.mean(axis=0)}
-    if len(coefficients) > 1:
-        columns["standard deviation"] = coefficients.std(axis=0, ddof=1)
-    effects = np.abs(columns["network"][:-1] * scale)
-    shown = np.sort(np.argsort(-effects, kind="stable")[:MAX_COEFFICIENTS])
-    first = "coefficient"
-    if len(shown) < len(effects):
-        first += f" (the {len(shown)} of {len(effects)} with the largest effect)"
-    rows: list[tuple[str, ...]] = [(first, "true", *columns)]
-    names = (*dataset.feature_names, "intercept")
-    for index in (*shown, len(effects)):
-        numbers = (f"{values[index]:.6g}" for values in columns.values())
-        rows.append((names[index], true[index], *numbers))
-    return rows
 
 
 def _draw(
