@@ -181,7 +181,7 @@ def run_rows(
         results.append(record)
         device = next((r.pop("device") for r in results if "device" in r), None)
         header = header | ({"device": device} if device else {})
-        _write(out, header | {"rows": results})
+        write_results(out, header | {"rows": results})
     return results
 
 
@@ -208,7 +208,7 @@ def _run_row(
     return taken | {"status": "done"} | json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def write_results(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

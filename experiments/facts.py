@@ -54,6 +54,7 @@ _NAMED = {
     "emails": Facts(5841, (6224,), 2, is_text=True, num_groups=5),
     "banking77": Facts(10_003, (16_384,), 77, is_tokens=True),
     "clinc150": Facts(22_500, (16_384,), 150, is_tokens=True),
+    "nsmc": Facts(50_000, (32_768,), 2, is_tokens=True),
     "fsdd": Facts(2500, (64, 32), 10, is_series=True),
     "ACSF1": Facts(200, (1460, 1), 10, is_series=True),
     "ArrowHead": Facts(211, (251, 1), 3, is_series=True),

@@ -17,6 +17,8 @@ written holds
   as it took in the run;
 - of a reconstruction: the reconstruction error and the code of each row; for images an NPZ file
   with `codes`, `reconstruction_errors` and `reconstructions`, of all networks;
+- of a run of few labels (semi_supervised): for each row the class, its probability and that of each
+  class by the method that --predictor of the run names, and the class by each other method;
 - of a recommendation, with --user NAME: the items with the highest ratings or scores that the user
   does not have, printed and with --out also written; with --data: the rating or score of each pair
   of a user and an item. For a user who is not known these are the items that are popular or have
@@ -53,8 +55,8 @@ class Config(Options):
     experiment: ClassVar[str] = "predict"
 
     run: tyro.conf.Positional[Path]
-    """Run directory of a classification, regression, clustering, reconstruction or recommendation,
-    or of a sweep, whose winner predicts."""
+    """Run directory of a classification, regression, clustering, reconstruction, recommendation or
+    run of few labels, or of a sweep, whose winner predicts."""
     data: Path | None = None
     """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
     file with images in x, a .ts file of series, or a WAV file or a folder of them. It is needed
@@ -117,6 +119,8 @@ def run(config: Config) -> dict[str, np.ndarray]:
     fix_environment(options.num_threads)
 
     def stacked(in_shape: tuple[int, ...], num_classes: int) -> Any:
+        if hasattr(experiment, "saved_params"):
+            return experiment.saved_params(options, in_shape, num_classes)
         network = experiment.build_network(options, in_shape, num_classes)
         keys = jax.random.split(jax.random.key(0), options.num_seeds)
         return jax.eval_shape(jax.vmap(network.init), keys)

@@ -13,7 +13,7 @@ from experiments.facts import Facts, facts_of, named_facts
 from experiments.model import SavedModel
 
 # What a file names is looked up here and never imported otherwise.
-EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression")
+EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression", "semi_supervised")
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
 # Experiments that leave a run directory, and predict nothing from it.

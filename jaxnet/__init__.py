@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from jaxnet import checkpoint as checkpoint
     from jaxnet import clustering as clustering
     from jaxnet import doctor as doctor
+    from jaxnet import estimators as estimators
     from jaxnet import hosts as hosts
     from jaxnet import metrics as metrics
     from jaxnet import neighbors as neighbors
@@ -100,6 +101,7 @@ _NAMESPACES = frozenset(
         "checkpoint",
         "clustering",
         "doctor",
+        "estimators",
         "hosts",
         "metrics",
         "neighbors",

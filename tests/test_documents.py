@@ -38,6 +38,15 @@ def test_the_blocks_of_the_readme_about_early_stopping_and_rates_run():
         assert bool(same.all()) == (frozen == "frozen")
 
 
+def test_the_block_of_the_readme_about_estimators_runs(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```$", read("README.md"), re.M | re.S)
+    (block,) = (block for block in blocks if "jaxnet.estimators" in block)
+    names: dict = {}
+    exec(block, names)
+    assert names["search"].best_params_ == {"learning_rate": 1e-2}
+    assert names["search"].best_score_ > 0.9 and capsys.readouterr().out
+
+
 def test_version_license_and_authors_are_the_same_everywhere():
     metadata, citation = read("pyproject.toml"), read("CITATION.cff")
     assert f"version: {jn.__version__}\n" in citation

@@ -18,6 +18,7 @@ NAMESPACES = (
     "checkpoint",
     "clustering",
     "doctor",
+    "estimators",
     "hosts",
     "metrics",
     "neighbors",

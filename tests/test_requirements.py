@@ -81,10 +81,11 @@ def imports(files, *, lazy=False):
 
 LIBRARY = sorted((ROOT / "jaxnet").rglob("*.py"))
 RUNS = [file for file in LIBRARY if file.is_relative_to(ROOT / "jaxnet" / "runs")]
+ESTIMATORS = [file for file in LIBRARY if file.is_relative_to(ROOT / "jaxnet" / "estimators")]
 CORE_FILES = [
     file
     for file in LIBRARY
-    if file not in RUNS and file.relative_to(ROOT).as_posix() not in OPTIONAL
+    if file not in (*RUNS, *ESTIMATORS) and file.relative_to(ROOT).as_posix() not in OPTIONAL
 ]
 CORE = modules(PROJECT["dependencies"])
 
@@ -125,6 +126,13 @@ def test_runs_import_their_extra_only():
     assert not undeclared
     used = {module for module, _ in imports(RUNS) | imports(RUNS, lazy=True)}
     assert not modules(EXTRAS["runs"]) - used
+
+
+def test_estimators_import_their_extra_only():
+    allowed = CORE | modules(EXTRAS["sklearn"])
+    assert not {use for use in imports(ESTIMATORS) if use[0] not in allowed}
+    elsewhere = imports([file for file in LIBRARY if file not in ESTIMATORS], lazy=True)
+    assert "sklearn" not in {module for module, _ in elsewhere}
 
 
 def test_optional_imports_are_declared_by_an_extra():

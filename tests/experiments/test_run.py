@@ -29,6 +29,7 @@ DATASETS = {
     "clustering": (*IMAGES, *TABLES, "emails", "mnist_test"),
     "reconstruction": (*IMAGES, *TABLES),
     "regression": ("line", "crop_yield", "diabetes"),
+    "semi_supervised": (*IMAGES, *TABLES, "nsmc"),
 }
 
 
@@ -36,6 +37,7 @@ DATASETS = {
 def test_every_recipe_is_a_config_of_its_data_set_and_method(name):
     experiment = find_experiment(name)
     for dataset in DATASETS[name]:
+        assert configure(experiment, dataset=dataset).dataset == dataset
         for method, kind in methods(experiment.Config).items():
             config = configure(experiment, method, dataset=dataset)
             assert config.dataset == dataset

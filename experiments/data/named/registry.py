@@ -16,6 +16,7 @@ from experiments.data.named.emails import load_emails
 from experiments.data.named.faces import load_faces
 from experiments.data.named.fsdd import load_fsdd
 from experiments.data.named.idx import load_idx
+from experiments.data.named.nsmc import load_nsmc
 from experiments.data.series import series_dataset
 
 CLASSIFICATION = (
@@ -29,6 +30,7 @@ CLASSIFICATION = (
     "emails",
     "banking77",
     "clinc150",
+    "nsmc",
     "fsdd",
     *timeseries.NAMES,
 )
@@ -46,6 +48,7 @@ _FROM_FILES: dict[str, Callable[[Path | None], Dataset]] = {
     "emails": load_emails,
     "banking77": load_banking77,
     "clinc150": load_clinc150,
+    "nsmc": load_nsmc,
     "fsdd": load_fsdd,
     **{name: functools.partial(_load_series, name) for name in timeseries.NAMES},
 }

@@ -28,6 +28,7 @@ def load_table(
     seed: int,
     options: TableOptions | None = None,
     group: str | None = None,
+    allows_missing: bool = False,
 ) -> Dataset:
     """Load a user's table: a row for each example, a column for each feature and the label.
 
@@ -44,6 +45,8 @@ def load_table(
         seed: decides the split.
         options: how the table is read; None is the defaults.
         group: a column by which examples are grouped, and which is not a feature.
+        allows_missing: whether classes may be missing: `y` is -1 there, and the values that fill
+            missing cells are fitted on these rows, where there are any.
 
     Returns:
         The data set, named after the file; `preprocessing` is what prediction needs, and `notes`
@@ -90,12 +93,18 @@ def load_table(
     with naming(path):
         class_names, y = (), np.zeros(table.frame.height, np.int32)
         if label is not None:
-            known = [name for name in table.names if name not in options.ignore]
-            require_column("label", label, known)
+            names = [name for name in table.names if name not in options.ignore]
+            require_column("label", label, names)
             require_column("label", label, table.frame.columns)
             column = table.frame[label]
-            class_names = find_classes(column) if task == "classification" else ()
-            y = encode_classes(column, class_names) if class_names else read_targets(column)
+            known = column.is_not_null().to_numpy() if allows_missing else np.full(len(y), True)
+            labels = column.filter(known)
+            class_names = find_classes(labels) if task == "classification" else ()
+            if class_names:
+                y = np.full(len(y), -1, np.int32)
+                y[known] = encode_classes(labels, class_names)
+            else:
+                y = read_targets(column)
         frame, groupings = table.frame, {}
         if group is not None:
             require_column("group", group, frame.columns)
@@ -108,7 +117,7 @@ def load_table(
             frame,
             label=label,
             class_names=class_names,
-            train_rows=split(dataset, seed=seed).train if options.impute else None,
+            train_rows=_fitted_rows(dataset, seed) if options.impute else None,
             options=_without_group(options, group),
             readings=table.readings,
         )
@@ -131,6 +140,13 @@ def load_table(
             groupings=groupings,
             notes=tuple(f"{path.name}: {note}" for note in (*notes, *features.notes)),
         )
+
+
+def _fitted_rows(dataset: Dataset, seed: int) -> np.ndarray:
+    """Rows on which values are fitted: those without a label, else the training rows."""
+    if dataset.class_names and (unlabeled := np.flatnonzero(dataset.y < 0)).size:
+        return unlabeled
+    return split(dataset, seed=seed).train
 
 
 def load_features(
