@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import digests
+import gallery
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -28,23 +29,39 @@ PAGE = """<!doctype html>
 """
 
 
-def source_hash() -> str:
-    """A hash of the library, on which the outputs of all chapters depend."""
+OUTDATED = {
+    "jaxnet": ("jupyter-cache", "doctrees", "figures", "gallery"),
+    "experiments": ("gallery",),
+}
+"""What a change of a source folder makes outdated in the build directory."""
+
+
+def source_hash(folder: str) -> str:
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "jaxnet").rglob("*.py")):
+    for path in sorted((ROOT / folder).rglob("*.py")):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
+
+
+def remove_outdated(build: Path) -> None:
+    """Remove what was computed with another version of the library or of the experiments."""
+    for source, folders in OUTDATED.items():
+        stamp, current = build / f"{source}.sha256", source_hash(source)
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != current:
+            for folder in folders:
+                shutil.rmtree(build / folder, ignore_errors=True)
+            stamp.write_text(current, encoding="utf-8")
 
 
 def environment(build: Path) -> dict[str, str]:
-    """Variables of the chapters: where modules, styles, compiled programs and figures are."""
+    """Variables of the chapters: where modules, styles and figures are."""
     path = os.pathsep.join((str(ROOT), str(DOCS), os.environ.get("PYTHONPATH", "")))
-    return os.environ | {
+    unset = ("JAX_COMPILATION_CACHE_DIR", "JAXNET_DATA")
+    return {name: value for name, value in os.environ.items() if name not in unset} | {
         "PYTHONPATH": path.rstrip(os.pathsep),
         "MATPLOTLIBRC": str(DOCS / "matplotlibrc"),
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(build / "jax-cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # XLA says on stderr when it compiles slowly
         "JAXNET_DOCS_BUILD": str(build),
         "JAXNET_DOCS_FIGURES": str(build / "figures"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -93,14 +110,12 @@ def main() -> int:
     options = parser.parse_args()
     build = options.out.resolve()
     build.mkdir(parents=True, exist_ok=True)
-    # What the chapters computed with another version of the library is not reused.
-    stamp, current = build / "source-hash", source_hash()
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != current:
-        for folder in ("jupyter-cache", "doctrees", "figures"):
-            shutil.rmtree(build / folder, ignore_errors=True)
-        stamp.write_text(current, encoding="utf-8")
+    remove_outdated(build)
     environ = environment(build)
-    failed = []
+    start = time.perf_counter()
+    failed = gallery.run_experiments(build / "gallery", environ)
+    gallery.copy_reports(build / "gallery")
+    print(f"gallery: {time.perf_counter() - start:.0f} s", flush=True)
     for language in options.language or LANGUAGES:
         start = time.perf_counter()
         if build_language(language, build, environ):

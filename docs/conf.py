@@ -16,6 +16,7 @@ typing.GENERATING_DOCUMENTATION = "jaxtyping"  # ty: ignore
 
 import docstrings  # noqa: E402
 import reference  # noqa: E402
+import signatures  # noqa: E402
 
 language = "ko" if tags.has("ko") else "en"
 BUILD = Path(os.environ.get("JAXNET_DOCS_BUILD", DOCS / "_build"))
@@ -107,8 +108,10 @@ def link_languages(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    app.connect("builder-inited", lambda app: reference.write_pages(Path(app.srcdir), language))
     if language == "en":
-        app.connect("builder-inited", lambda app: reference.write_pages(Path(app.srcdir)))
         app.connect("autodoc-skip-member", reference.skip_member)
         app.connect("autodoc-process-docstring", docstrings.process_docstring, priority=100)
+        app.connect("autodoc-process-signature", signatures.process_signature)
+        app.connect("missing-reference", signatures.resolve_short_name)
     app.connect("html-page-context", link_languages)

@@ -55,7 +55,7 @@ def write(chapter: str, figures: Mapping[str, float]) -> None:
     for name, value in figures.items():
         if not math.isfinite(value):
             raise ValueError(f"{chapter}: {name} is {value}; a figure must be finite")
-        rounded = float(f"{value:.5g}")
+        rounded = float(f"{value:.6g}")
         tolerance = stored.get(name, {}).get("tolerance", RELATIVE_TOLERANCE * abs(rounded))
         digest[name] = {"value": rounded, "tolerance": float(f"{tolerance:.3g}")}
     STORED.mkdir(exist_ok=True)

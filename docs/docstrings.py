@@ -27,7 +27,9 @@ def converted(lines: list[str]) -> list[str]:
         blocks[-1][1].append(line)
     result: list[str] = []
     for is_doctest, block in blocks:
-        result += block if is_doctest else inline("\n".join(tables(block))).split("\n")
+        result += (
+            block if is_doctest else inline("\n".join([*tables([*block, ""])][:-1])).split("\n")
+        )
     return result
 
 
@@ -42,9 +44,9 @@ def inline(text: str) -> str:
 
 
 def tables(lines: list[str]) -> Iterator[str]:
-    """Tables of Markdown become list tables."""
+    """Tables of Markdown, of lines that end with an empty one, become list tables."""
     rows: list[list[str]] = []
-    for line in [*lines, ""]:
+    for line in lines:
         stripped = line.strip()
         if stripped.startswith("|") and stripped.endswith("|") and len(stripped) > 1:
             rows.append([cell.strip() for cell in stripped.strip("|").split("|")])

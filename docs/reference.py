@@ -1,10 +1,10 @@
 """Pages of the site that follow from the code: the API reference and the pages of development.
 
-`write_pages` writes them into `api/` and `development/` of the English sources whenever the site
-is built.
+`write_pages` writes them into `api/` and `development/` of the sources whenever the site is built.
 """
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -26,6 +26,33 @@ DEVELOPMENT = (
     "docs/anomaly.md",
     "CHANGELOG.md",
 )
+
+KOREAN = {
+    "jaxnet": "가장 자주 쓰는 이름",
+    "jaxnet.anomaly": "시계열과 로그의 이상 탐지",
+    "jaxnet.audio": "녹음의 특징",
+    "jaxnet.autoencoders": "오토인코더와 변분 오토인코더",
+    "jaxnet.boltzmann": "제한 볼츠만 머신과 심층 신뢰 신경망",
+    "jaxnet.calibration": "확률 보정, 예측 집합과 구간",
+    "jaxnet.checkpoint": "체크포인트",
+    "jaxnet.clustering": "k-평균, 가우스 혼합, 심층 군집화",
+    "jaxnet.doctor": "JAX 설치 점검",
+    "jaxnet.estimators": "scikit-learn 추정기",
+    "jaxnet.hosts": "여러 프로세스",
+    "jaxnet.metrics": "분류, 회귀, 군집, 이상 탐지의 평가 지표",
+    "jaxnet.neighbors": "최근접 이웃",
+    "jaxnet.nn": "신경망의 부품: 층, 합성곱, 순환, 어텐션, 초기값",
+    "jaxnet.nn.flax": "Flax 모듈을 신경망으로 쓰기",
+    "jaxnet.objectives": "목적 함수와 벌점, 변환",
+    "jaxnet.optim": "이름으로 찾는 옵티마이저와 학습률 스케줄",
+    "jaxnet.recommendation": "추천: 행렬 분해, 오토인코더, EASE",
+    "jaxnet.runs": "재개하고 재현할 수 있는 실행",
+    "jaxnet.search": "설정 탐색",
+    "jaxnet.streams": "메모리보다 큰 데이터",
+    "jaxnet.training": "학습: 상태, 학습기, 배치, 조기 종료, 여러 장치",
+    "jaxnet.typing": "시그니처에 나오는 타입",
+}
+"""What is in each namespace, in Korean; where a line is missing, the English one stands."""
 
 
 def namespaces() -> list[str]:
@@ -57,6 +84,7 @@ def is_documented_by_itself(value: object) -> bool:
     return inspect.isclass(value) or inspect.isroutine(inspect.unwrap(value))
 
 
+@functools.cache
 def homes() -> dict[str, str]:
     """Where each public name, such as `jaxnet.dense`, is documented: `jaxnet.nn.dense`.
 
@@ -73,6 +101,12 @@ def homes() -> dict[str, str]:
             full = f"{namespace}.{name}"
             result[full] = found.setdefault(id(value), full)
     return result
+
+
+def is_signature_target(target: str) -> bool:
+    """Whether a reference is a bare name, or a name in a module which is not a namespace."""
+    namespace = target.rpartition(".")[0]
+    return not namespace or (target.startswith("jaxnet.") and target not in homes())
 
 
 def source_of_data(name: str) -> str:
@@ -153,9 +187,25 @@ def development_pages() -> dict[str, str]:
     return pages
 
 
-def write_pages(sources: Path) -> None:
+def korean_pages() -> dict[str, str]:
+    """One page that leads to the English reference."""
+    lines = []
+    for name in namespaces():
+        english = first_line(inspect.getdoc(importlib.import_module(name)))
+        lines.append(f"| {{mod}}`{name}` | {KOREAN.get(name, english)} |")
+    text = (
+        "# API 레퍼런스\n\n레퍼런스는 영어로 제공됩니다. 아래 링크는 영어 페이지로 이어집니다.\n\n"
+        "| 모듈 | 내용 |\n|---|---|\n"
+    )
+    return {"index.md": text + "\n".join(lines) + "\n"}
+
+
+def write_pages(sources: Path, language: str) -> None:
     """Write all pages below `sources`, and leave those that have not changed."""
-    for folder, pages in (("api", reference_pages()), ("development", development_pages())):
+    folders = {"api": korean_pages()}
+    if language == "en":
+        folders = {"api": reference_pages(), "development": development_pages()}
+    for folder, pages in folders.items():
         (sources / folder).mkdir(exist_ok=True)
         for old in (sources / folder).iterdir():
             if old.name not in pages:

@@ -235,6 +235,45 @@ def test_the_adversarial_direction_is_the_first_eigenvector(x64, key, curved):
         np.testing.assert_allclose(np.linalg.norm(first[index]), 1, rtol=1e-12)
 
 
+def test_the_difference_of_gradients_converges_to_the_exact_direction(x64, key, curved):
+    network, params, x = curved
+
+    def direction(difference):
+        return adversarial_direction(
+            lambda x: network.apply(params, x),
+            x,
+            key,
+            num_power_iterations=3,
+            difference=difference,
+        )[0]
+
+    exact = direction(None)
+    errors = np.array([float(jnp.abs(direction(xi) - exact).max()) for xi in (1e-2, 1e-4, 1e-6)])
+    # The error is of the order of the distance, and never 0: these are two computations.
+    np.testing.assert_allclose(errors[1:] / errors[:-1], 0.01, rtol=0.3)
+    assert 1e-9 < errors[-1] < 1e-4
+
+
+def test_the_difference_of_gradients_is_that_of_numpy(x64):
+    """Without a key the first direction is that of equal numbers."""
+    network, params = linear(5)
+    batch = a_batch(seed=5)
+    x, kernel = np.asarray(batch["unlabeled"]["x"]), np.asarray(params["kernel"])
+    p = softmax(logits(params, x))
+    direction = (softmax(logits(params, x + 0.8 * np.full(4, 0.5))) - p) @ kernel.T
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    (found,) = adversarial_direction(
+        lambda x: network.apply(params, x), batch["unlabeled"]["x"], None, difference=0.8
+    )
+    np.testing.assert_allclose(found, direction, rtol=1e-9)
+    q = softmax(logits(params, x + 0.7 * direction))
+    objective = objectives.virtual_adversarial(network, radius=0.7, difference=0.8)
+    value = objective(params, batch, None)[1]["unsupervised_loss"]
+    np.testing.assert_allclose(value, scipy.special.rel_entr(p, q).sum(axis=1).mean(), rtol=1e-9)
+    exact = objectives.virtual_adversarial(network, radius=0.7)
+    assert abs(float(exact(params, batch, None)[1]["unsupervised_loss"] - value)) > 1e-4
+
+
 def test_directions_have_norm_one_over_all_inputs_and_tiny_numbers_do_not_vanish(x64, key):
     x = {"a": jnp.ones((2, 3)), "tokens": jnp.zeros((2, 5), int), "b": jnp.ones((2, 2, 2))}
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxnet._checks import require_not_negative, require_positive
+from jaxnet._checks import require_above_zero, require_not_negative, require_positive
 from jaxnet.nn.network import Network, StatefulNetwork
 from jaxnet.objectives.unlabeled import (
     Unsupervised,
@@ -28,6 +28,7 @@ def virtual_adversarial(
     unlabeled_weight: ArrayLike = 1.0,
     num_power_iterations: int = 1,
     entropy_weight: ArrayLike = 0.0,
+    difference: ArrayLike | None = None,
 ) -> Objective: ...
 
 
@@ -39,6 +40,7 @@ def virtual_adversarial(
     unlabeled_weight: ArrayLike = 1.0,
     num_power_iterations: int = 1,
     entropy_weight: ArrayLike = 0.0,
+    difference: ArrayLike | None = None,
 ) -> StatefulObjective: ...
 
 
@@ -49,6 +51,7 @@ def virtual_adversarial(
     unlabeled_weight: ArrayLike = 1.0,
     num_power_iterations: int = 1,
     entropy_weight: ArrayLike = 0.0,
+    difference: ArrayLike | None = None,
 ) -> AnyObjective:
     """Divergence of the predictions for an example and for its most different neighbor.
 
@@ -56,7 +59,8 @@ def virtual_adversarial(
     goes to the first `p` and to `d_i`, the direction of `adversarial_direction`. Miyato et al.
     (2018), "Virtual adversarial training", eq. 5 to 8, and eq. 18 for the entropy. All passes of a
     step have the same dropout. Examples with labels are in this mean where the unlabeled data hold
-    them, as in the paper.
+    them, as in the paper. Without `difference` the direction is computed exactly; there it is a
+    difference of gradients at 1e-6 in float32, which `difference=1e-6` computes.
 
     Args:
         network: from inputs to logits `(n, num_classes)`. Inputs are floats, or a pytree of arrays
@@ -65,6 +69,8 @@ def virtual_adversarial(
         unlabeled_weight: factor of the unsupervised mean, at least 0; may be traced.
         num_power_iterations: of the direction, at least 1.
         entropy_weight: factor of the entropy within that mean, at least 0; may be traced.
+        difference: distance of the gradients whose difference gives the direction, greater than 0;
+            may be traced. None computes it exactly.
 
     Returns:
         An objective on batches `{"labeled": ..., "unlabeled": ...}`. Metrics: `accuracy` on the
@@ -87,6 +93,8 @@ def virtual_adversarial(
     function = "virtual_adversarial"
     require_not_negative(function, radius=radius, entropy_weight=entropy_weight)
     require_positive(function, num_power_iterations=num_power_iterations)
+    if difference is not None:
+        require_above_zero(function, difference=difference)
     forward = stateful_forward(network)
 
     def unsupervised(params: Params, extra: PyTree[Any], x: Any, key: Array | None) -> Any:
@@ -97,6 +105,7 @@ def virtual_adversarial(
             x,
             own_key,
             num_power_iterations=num_power_iterations,
+            difference=difference,
         )
         moved = _add(x, jax.lax.stop_gradient(direction), radius)
         logits, new = forward(params, extra, x, pass_key)
@@ -135,21 +144,30 @@ def adversarial_direction(
     key: Key[Array, ""] | None,
     *,
     num_power_iterations: int = 1,
+    difference: ArrayLike | None = None,
 ) -> Any:
     """The unit vector along which a small change of an example changes its prediction most.
 
     The divergence of the predictions for `x` and `x + r` is `r^T H r / 2` for small `r`, with
     `H = J^T (diag(p) - p p^T) J` and the Jacobian `J` of the logits. Power iterations
     `d <- H d / ||H d||` from a random direction approach its first eigenvector. Miyato et al.
-    (2018), "Virtual adversarial training", section 3.3. There the product with `H` is a difference
-    of gradients at a small distance; here it is computed exactly, by one product with `J` and one
-    with `J^T`, which float32 does not cancel.
+    (2018), "Virtual adversarial training", section 3.3. The product with `H` is computed exactly,
+    by one product with `J` and one with `J^T`, or as there (algorithm 1), as a difference of
+    gradients of the divergence at `xi d` and at 0, where it is 0: `H d = J^T (q - p) / xi` with
+    the prediction `q` for `x + xi d`, up to terms of order `xi`.
+
+    In float32 and at the distance 1e-6 of the authors' program, `q - p` is as small as the rounding
+    of the probabilities. The direction is then a mixture of the gradients of all logits rather than
+    the first eigenvector, and training with few labels is better with it than with the exact
+    direction (docs/results.md, row `vat`). It depends on the precision of matrix products.
 
     Args:
         logits: from inputs to logits, one row for each example.
         x: floats, or a pytree of arrays `(n, ...)`; what is not float stays as it is.
         key: of the first direction; None for that of equal numbers.
         num_power_iterations: at least 1.
+        difference: the distance `xi`, greater than 0; may be traced. None computes the products
+            exactly.
 
     Returns:
         A list with a direction for each array of floats of `x`. All of those of an example have
@@ -183,15 +201,45 @@ def adversarial_direction(
                 for each, leaf in zip(keys, floats, strict=True)
             ]
         )
+    if difference is None:
+        multiply = _exact_product(logits, x, floats)
+    else:
+        multiply = _difference_of_gradients(logits, x, difference)
+    for _ in range(operator.index(num_power_iterations)):
+        direction = _unit(multiply(direction), otherwise=direction)
+    return direction
+
+
+def _exact_product(
+    logits: Callable[[Any], Array], x: PyTree[Any], floats: list[Array]
+) -> Callable[[list[Array]], list[Array]]:
+    """Products with the second derivative of the divergence at 0."""
     zeros = [jnp.zeros_like(leaf) for leaf in floats]
     outputs, push = jax.linearize(lambda change: logits(_add(x, change, 1.0)), zeros)
     pull = jax.linear_transpose(push, zeros)
     probabilities = jax.nn.softmax(outputs)
-    for _ in range(operator.index(num_power_iterations)):
+
+    def multiply(direction: list[Array]) -> list[Array]:
         tangent = probabilities * push(direction)
         tangent -= probabilities * tangent.sum(axis=-1, keepdims=True)
-        direction = _unit(pull(tangent)[0], otherwise=direction)
-    return direction
+        return pull(tangent)[0]
+
+    return multiply
+
+
+def _difference_of_gradients(
+    logits: Callable[[Any], Array], x: PyTree[Any], distance: ArrayLike
+) -> Callable[[list[Array]], list[Array]]:
+    """The gradient of the divergence at a distance, which is `distance` times such a product."""
+    outputs = logits(x)
+
+    def total(change: list[Array]) -> Array:
+        return divergence(outputs, logits(_add(x, change, 1.0))).sum()
+
+    def multiply(direction: list[Array]) -> list[Array]:
+        return jax.grad(total)([jnp.asarray(distance, leaf.dtype) * leaf for leaf in direction])
+
+    return multiply
 
 
 def _is_float(leaf: Any) -> bool:

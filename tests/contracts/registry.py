@@ -101,7 +101,7 @@ def _semi_supervised() -> dict[str, Any]:
             MLP,
         ),
         "virtual_adversarial_normalized": (
-            of.virtual_adversarial(NORMALIZED, radius=0.5),
+            of.virtual_adversarial(NORMALIZED, radius=0.5, difference=0.1),
             NORMALIZED,
         ),
         "fixmatch": (
@@ -154,6 +154,11 @@ def _objectives() -> dict[str, Case]:
             jn.objectives.multitask(HEADS, {"class": jn.classification, "size": jn.regression}),
             HEADS.init,
             INPUTS | {"y": {"class": LABELS["y"], "size": WEIGHT}},
+        ),
+        "quantile_regression": Case(
+            jn.objectives.quantile_regression(outputs, (0.05, 0.5, 0.95)),
+            outputs.init,
+            INPUTS | {"y": WEIGHT},
         ),
         **{
             name: Case(

@@ -9,7 +9,6 @@ from tests.ranges.calls import (
     DATA,
     KEY,
     LABELS,
-    NETWORK,
     POPULATION,
     STATE,
     STEPS,
@@ -24,12 +23,6 @@ from tests.ranges.calls import (
 
 # (function, argument) -> (call, a number inside the range, a number outside).
 COUNTS = {
-    (objectives.virtual_adversarial, "num_power_iterations"): (
-        spread(objectives.virtual_adversarial, "num_power_iterations", NETWORK, radius=1.0),
-        2,
-        0,
-    ),
-    (objectives.ramp_up, "num_steps"): (spread(objectives.ramp_up, "num_steps"), 2, 0),
     (objectives.with_loss_scale, "growth_interval"): (
         spread(objectives.with_loss_scale, "growth_interval", zero),
         2,

@@ -71,68 +71,6 @@ NUMBERS = {
         (0.0, 0.5),
         (-0.5, 1.0),
     ),
-    (objectives.pseudo_labels, "unlabeled_weight"): (
-        spread(objectives.pseudo_labels, "unlabeled_weight", NETWORK),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.pseudo_labels, "threshold"): (
-        spread(objectives.pseudo_labels, "threshold", NETWORK, unlabeled_weight=1.0),
-        (0.0, 0.5, 1.0),
-        (-0.5, 1.5),
-    ),
-    (objectives.pi_model, "unlabeled_weight"): (
-        spread(objectives.pi_model, "unlabeled_weight", NETWORK),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.mean_teacher, "unlabeled_weight"): (
-        spread(objectives.mean_teacher, "unlabeled_weight", NETWORK),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.mean_teacher, "decay"): (
-        spread(objectives.mean_teacher, "decay", NETWORK, unlabeled_weight=1.0),
-        (0.0, 0.5, 1.0),
-        (-0.5, 1.5),
-    ),
-    (objectives.virtual_adversarial, "radius"): (
-        spread(objectives.virtual_adversarial, "radius", NETWORK),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.virtual_adversarial, "unlabeled_weight"): (
-        spread(objectives.virtual_adversarial, "unlabeled_weight", NETWORK, radius=1.0),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.virtual_adversarial, "entropy_weight"): (
-        spread(objectives.virtual_adversarial, "entropy_weight", NETWORK, radius=1.0),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.fixmatch, "unlabeled_weight"): (
-        spread(objectives.fixmatch, "unlabeled_weight", NETWORK, weak=NETWORK, strong=NETWORK),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
-    (objectives.fixmatch, "threshold"): (
-        spread(
-            objectives.fixmatch,
-            "threshold",
-            NETWORK,
-            weak=NETWORK,
-            strong=NETWORK,
-            unlabeled_weight=1.0,
-        ),
-        (0.0, 0.5, 1.0),
-        (-0.5, 1.5),
-    ),
-    (objectives.ramp_up, "final"): (
-        spread(objectives.ramp_up, "final", 3),
-        (0.0, 2.0),
-        (-1.0, math.inf),
-    ),
     (objectives.distillation, "temperature"): (
         spread(objectives.distillation, "temperature", NETWORK),
         (0.5, 2.0),
