@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.calibration import Calibration
 from experiments.data import Dataset, Standardization
 from experiments.data.format import Format
 from experiments.data.new_rows import format_content, restore_format
@@ -41,6 +42,7 @@ class SavedModel:
         inputs: standardization of the features, or of the channels of series.
         targets: standardization of the targets of a regression.
         params: evaluation parameters, `(networks, ...)`.
+        calibration: scales the probabilities, and has the coverage of sets or intervals; or None.
     """
 
     in_shape: tuple[int, ...]
@@ -51,6 +53,7 @@ class SavedModel:
     inputs: Standardization
     targets: Standardization | None
     params: Any
+    calibration: Calibration | None = None
 
     @classmethod
     def of(
@@ -61,6 +64,7 @@ class SavedModel:
         *,
         targets: Standardization | None = None,
         threshold: float | None = None,
+        calibration: Calibration | None = None,
     ) -> SavedModel:
         """The model of a run on a data set; a named table gets the columns of its features."""
         preprocessing = dataset.preprocessing
@@ -80,6 +84,7 @@ class SavedModel:
             inputs,
             targets,
             params,
+            calibration,
         )
 
 
@@ -107,6 +112,8 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
         "has_targets": model.targets is not None,
         "preprocessing": format_content(model.preprocessing),
     }
+    if model.calibration is not None:
+        content["calibration"] = model.calibration.content()
     directory.write_json(_JSON, add_hash(content))
 
 
@@ -128,6 +135,7 @@ def load_model(path: Path, params: Any) -> SavedModel:
         threshold, unit = content["threshold"], str(content["unit"])
         threshold = None if threshold is None else float(threshold)
         fitted, has_targets = content["preprocessing"], bool(content["has_targets"])
+        calibration = Calibration.of_content(content.get("calibration"), len(class_names))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path / _JSON} is damaged ({error!r}); run the experiment again") from (
             error
@@ -167,6 +175,7 @@ def load_model(path: Path, params: Any) -> SavedModel:
         Standardization(**arrays["inputs"]),
         None if targets is None else Standardization(**targets),
         arrays["params"],
+        calibration,
     )
 
 

@@ -17,7 +17,7 @@ EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression", "
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
 # Experiments that leave a run directory, and predict nothing from it.
-WITHOUT_PREDICTION = ("anomaly", "logs", "sweep")
+WITHOUT_PREDICTION = ("anomaly", "logs", "purchase", "sweep")
 # Those from whose runs `predict` of their own module predicts.
 OWN_PREDICTION = ("recommendation",)
 

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from jaxnet import audio as audio
     from jaxnet import autoencoders as autoencoders
     from jaxnet import boltzmann as boltzmann
+    from jaxnet import calibration as calibration
     from jaxnet import checkpoint as checkpoint
     from jaxnet import clustering as clustering
     from jaxnet import doctor as doctor
@@ -96,6 +97,7 @@ _NAMESPACES = frozenset(
         "audio",
         "autoencoders",
         "boltzmann",
+        "calibration",
         "checkpoint",
         "clustering",
         "doctor",

@@ -38,6 +38,7 @@ def check(config: Config, dataset: Dataset) -> None:
             f"group {config.group!r} is not a grouping of {dataset.name}, found {known}; leave it "
             "out, or name a column of a user's table"
         )
+    _check_calibration(config)
     without = "cross_validate" if is_cross_validated(config) else "validation_fraction 0"
     if config.patience is not None and (
         is_cross_validated(config) or config.validation_fraction == 0
@@ -78,6 +79,24 @@ def check(config: Config, dataset: Dataset) -> None:
         raise ValueError(
             "max_false_positive_rate chooses the threshold, and so do costs; leave one out"
         )
+
+
+def _check_calibration(config: Config) -> None:
+    """Raise where no validation examples calibrate."""
+    for name, is_given in (
+        ("calibrate", config.calibrate != "none"),
+        ("coverage", config.coverage is not None),
+    ):
+        if is_given and is_cross_validated(config):
+            raise ValueError(
+                f"{name} needs examples that neither trained nor tested a network, and "
+                "cross_validate leaves none; leave one of the two out"
+            )
+        if is_given and config.validation_fraction == 0:
+            raise ValueError(
+                f"{name} needs validation examples, and validation_fraction 0 leaves none; leave "
+                "one of the two out"
+            )
 
 
 def _check_model(config: Config, dataset: Dataset) -> None:

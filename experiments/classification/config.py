@@ -161,6 +161,13 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     validation_fraction: FractionBelowOne = 0.2
     """Fraction of the examples outside the test part for validation; 0 trains on all of them, which
     is for official test sets and settings that are known."""
+    calibrate: Literal["none", "temperature", "vector"] = "none"
+    """How probabilities are scaled to validation examples: by one temperature, or by a factor and
+    an offset for each class. Where networks stop early or sets have a coverage, each has a part of
+    the validation examples of its own."""
+    coverage: OpenFraction | None = None
+    """Also predict sets of classes that hold the true class with this probability, such as 0.9; a
+    part of the validation examples of their own decides their size. None predicts no sets."""
     false_positive_cost: PositiveFloat = 1.0
     """Cost of predicting the second of two classes for an example of the first."""
     false_negative_cost: PositiveFloat = 1.0

@@ -23,12 +23,12 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.baselines import class_baseline
-from experiments.classification import cross_validation, evaluation, streamed
+from experiments.calibration import count_held, divide_validation
+from experiments.classification import calibrated, cross_validation, evaluation, streamed
 from experiments.classification.checks import check, is_cross_validated
 from experiments.classification.config import Config
 from experiments.classification.network import arrange, build_learner, build_network
 from experiments.classification.out_of_scope import out_of_scope_metrics
-from experiments.classification.probabilities import class_probabilities
 from experiments.classification.recipes import recipe
 from experiments.command import finish
 from experiments.data import (
@@ -124,7 +124,14 @@ class ClassificationTask:
     def __init__(self, prepared: Prepared[Config]) -> None:
         self.config, self.dataset, self.parts, self.inputs, self.x = prepared
         self.num_train = len(self.parts.train)
-        self.budget = _budget(self.config, self.dataset.y[self.parts.validation])
+        self.held = divide_validation(
+            self.parts.validation,
+            seed=self.config.seed,
+            stops=self.config.patience is not None,
+            scales=self.config.calibrate != "none",
+            coverage=self.config.coverage,
+        )
+        self.budget = _budget(self.config, self.dataset.y[self.held.watched])
         self.data = {"x": take(self.x, self.parts.train), "y": self.dataset.y[self.parts.train]}
 
     def learner(self, config: Config) -> jn.Learner:
@@ -137,26 +144,37 @@ class ClassificationTask:
         """Log loss and accuracy on the validation examples."""
         if not len(self.parts.validation):
             return None
-        outputs, (x, y) = self._outputs(config), self._examples(self.parts.validation)
+        outputs, (x, y) = self._outputs(config), self._examples(self.held.watched)
         metrics = jax.jit(jax.vmap(evaluation.learning_metrics, (0, None)))
         return lambda params, _: metrics(outputs(params, x), y)
 
     def test(self, config: Config, params: Any) -> "_Tested":
         """Outputs and metrics for the test examples."""
         outputs, (x, y) = self._outputs(config), self._examples(self.parts.test)
-        tested = outputs(params, x)
+        tested, found = outputs(params, x), None
+        if calibrated.is_calibrated(config):
+            scaling, conformal = (
+                self._tested(outputs, params, rows)
+                for rows in (self.held.scaling, self.held.conformal)
+            )
+            found = calibrated.calibrate(config, scaling, conformal, (np.asarray(tested), y))
+            tested = calibrated.rescale(tested, found.scaling)
         metrics = dict(jax.jit(jax.vmap(evaluation.final_metrics, (0, None)))(tested, y))
         if self.dataset.out_of_scope is not None:
             others = scale_inputs(config, self.inputs, self.dataset.out_of_scope)
             metrics |= out_of_scope_metrics(tested, outputs(params, others))
         threshold = None
         if self.dataset.num_classes == 2:
-            x, labels = self._examples(self.parts.validation)
+            x, labels = self._examples(self.held.watched)
             validated = outputs(params, x), labels
+            if found is not None:
+                validated = calibrated.rescale(validated[0], found.scaling), labels
             decisions = evaluation.decide(config, validated, (tested, y), self.budget)
             metrics |= decisions
             threshold = float(decisions["threshold"].mean())
-        return _Tested(np.asarray(tested), metrics, threshold)
+        if found is not None:
+            metrics |= found.metrics
+        return _Tested(np.asarray(tested), metrics, threshold, found)
 
     def conclude(
         self,
@@ -168,7 +186,14 @@ class ClassificationTask:
     ) -> dict[str, Any]:
         """Save the model, draw figures and write the summary."""
         dataset, parts, threshold = self.dataset, self.parts, tested.threshold
-        model = SavedModel.of(dataset, self.inputs, trained.params, threshold=threshold)
+        found = tested.calibration
+        model = SavedModel.of(
+            dataset,
+            self.inputs,
+            trained.params,
+            threshold=threshold,
+            calibration=None if found is None else found.saved,
+        )
         save_model(directory, model)
         captions = evaluation.draw_learning(directory, trained.history)
         captions |= evaluation.draw(
@@ -179,7 +204,10 @@ class ClassificationTask:
             images=dataset.x[parts.test] if dataset.is_image else None,
             threshold=threshold,
         )
+        if found is not None:
+            captions |= calibrated.draw(directory, found, dataset.y[parts.test], self.held)
         summary = summarize_split(trained, tested.metrics, parts, seconds)
+        summary["num_examples"] |= count_held(self.held)
         summary |= describe(
             dataset,
             class_baseline(dataset.y[parts.train], dataset.y[parts.test], dataset.class_names),
@@ -188,7 +216,8 @@ class ClassificationTask:
             notes=note_leaks(dataset),
         )
         classes = evaluation.class_table(tested.outputs, dataset.y[parts.test], dataset.class_names)
-        summary["tables"] = {"Classes": classes}
+        summary["tables"] = {} if found is None else {"Calibration": found.table}
+        summary["tables"]["Classes"] = classes
         published = dataset.published.get(config.experiment)
         return finish(directory, config, summary, captions, published)
 
@@ -200,6 +229,13 @@ class ClassificationTask:
         apply = self._network(config).apply
         return jax.jit(jax.vmap(functools.partial(jn.predict, apply), (0, None)))
 
+    def _tested(self, outputs: Any, params: Any, rows: np.ndarray) -> calibrated.Examples | None:
+        """Outputs and labels of some examples; None for none."""
+        if not len(rows):
+            return None
+        x, y = self._examples(rows)
+        return np.asarray(outputs(params, x)), y
+
     def _examples(self, rows: np.ndarray) -> Any:
         return jax.device_put((take(self.x, rows), self.dataset.y[rows]))
 
@@ -210,6 +246,7 @@ class _Tested(NamedTuple):
     outputs: np.ndarray
     metrics: dict[str, Any]
     threshold: float | None
+    calibration: calibrated.Calibrated | None
 
 
 def fit_inputs(config: Config, dataset: Dataset, rows: np.ndarray) -> Standardization:
@@ -249,12 +286,15 @@ def predict(config: Config, model: SavedModel, x: Inputs) -> dict[str, np.ndarra
 
     Returns:
         `class`, `probability` (of that class), `decision` (with two classes, at the threshold of
-        the run) and the probability of every class, `(n,)` each.
+        the run), `set` and `set size` (of a run with a coverage) and the probability of every
+        class, `(n,)` each.
     """
     network = build_network(config, model.in_shape, len(model.class_names))
     outputs = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
     of_networks = outputs(model.params, jax.device_put(x))
-    probabilities = np.asarray(class_probabilities(of_networks))
+    calibration = model.calibration
+    of_ensemble = calibrated.ensemble_probabilities(calibration, of_networks)
+    probabilities = np.asarray(of_ensemble)
     names = np.asarray(model.class_names)
     columns = {
         "class": names[probabilities.argmax(axis=1)],
@@ -262,4 +302,6 @@ def predict(config: Config, model: SavedModel, x: Inputs) -> dict[str, np.ndarra
     }
     if model.threshold is not None:
         columns["decision"] = names[(probabilities[:, 1] >= model.threshold).astype(int)]
+    if calibration is not None and calibration.coverage is not None:
+        columns |= calibrated.set_columns(calibration, of_ensemble, names)
     return columns | {f"probability of {name}": probabilities[:, i] for i, name in enumerate(names)}

@@ -156,6 +156,12 @@ def _check(config: Config, dataset: PackedDataset) -> None:
     if isinstance(model, Cnn) and not dataset.is_image:
         raise ValueError(f"model cnn takes images, and {dataset.name} holds a table; use mlp")
     check_packed(config)
+    if config.calibrate != "none" or config.coverage is not None:
+        name = "calibrate" if config.calibrate != "none" else "coverage"
+        raise ValueError(
+            f"{name} is not computed for packed data, found {dataset.name}; leave it out, or give "
+            "the table itself"
+        )
     if config.label_smoothing > 0 and dataset.num_classes == 2:
         raise ValueError(
             "label_smoothing needs more than two classes, since two have one logistic output, "

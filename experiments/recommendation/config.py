@@ -65,7 +65,7 @@ class Rbm(Options):
     2007)."""
 
     name: Annotated[Literal["rbm"], tyro.conf.Suppress] = "rbm"
-    hidden_dim: PositiveInt = 50
+    hidden_dim: PositiveInt = 20
     """Hidden units."""
     gibbs_steps: PositiveInt = 1
     """Gibbs steps for each update."""
@@ -146,5 +146,5 @@ class Config(OptimizerOptions, WatchOptions, DataOptions, RunOptions):
     """Ratings, items or users in a batch, or all of them where there are fewer."""
     num_epochs: PositiveInt = 20
     """Passes over the data."""
-    num_seeds: PositiveInt = 3
+    num_seeds: PositiveInt = 1
     """Number of networks for each part that is held out, all trained in one compiled program."""

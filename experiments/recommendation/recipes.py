@@ -10,12 +10,12 @@ from experiments.config import methods, replace
 from experiments.recommendation.config import Config
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "factorization": {"batch_size": 2048, "learning_rate": 0.01, "num_epochs": 20},
+    "factorization": {"batch_size": 2048},
     "item_autorec": {"batch_size": 256, "learning_rate": 3e-3, "num_epochs": 30},
     "user_autorec": {"batch_size": 64, "learning_rate": 3e-3, "num_epochs": 30},
-    "rbm": {"batch_size": 64, "learning_rate": 3e-3, "num_epochs": 40, "num_seeds": 1},
-    "ease": {"num_seeds": 1},
-    "mult_vae": {"batch_size": 64, "learning_rate": 2e-3, "num_epochs": 60, "num_seeds": 1},
+    "rbm": {"batch_size": 64, "learning_rate": 3e-3, "num_epochs": 10},
+    "ease": {},
+    "mult_vae": {"batch_size": 64, "learning_rate": 2e-3, "num_epochs": 60},
 }
 
 

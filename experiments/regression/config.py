@@ -10,6 +10,7 @@ from experiments.config import (
     DataOptions,
     FractionBelowOne,
     NonNegativeFloat,
+    OpenFraction,
     Options,
     PositiveFloat,
     PositiveInt,
@@ -56,3 +57,10 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     """Examples in a batch; all uses the whole training data in each step."""
     l2_weight: NonNegativeFloat = 0.0
     """Weight of the L2 penalty on the kernels."""
+    coverage: OpenFraction | None = None
+    """Also predict intervals that hold the true number with this probability, such as 0.9;
+    validation examples, where networks stop early a part of their own, decide their width. None
+    predicts no intervals."""
+    interval: Literal["residual", "quantile"] = "residual"
+    """How intervals are made, beside --coverage: of one width around the prediction, or between two
+    quantiles that the networks learn too, so that their widths differ."""

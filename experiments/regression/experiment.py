@@ -16,17 +16,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 import jaxnet as jn
 from experiments.baselines import mean_baseline
+from experiments.calibration import count_held, divide_validation
 from experiments.command import finish, print_table
 from experiments.data import Dataset, Standardization, fit_standardization, standardize
 from experiments.data.streams.packed import is_packed, load_packed
 from experiments.leaks import note_leaks
 from experiments.model import SavedModel, save_model
 from experiments.prepare import Prepared, load_labelled, prepare
-from experiments.regression import streamed
+from experiments.regression import intervals, streamed
+from experiments.regression.coefficients import coefficient_table, linear_coefficients
 from experiments.regression.config import Config, Linear
 from experiments.regression.network import (
     build_learner,
@@ -41,8 +42,6 @@ from experiments.summary import describe, summarize_split
 from experiments.task import Evaluate, Score, run_task
 from jaxnet import runs
 from jaxnet.runs import RunDirectory
-
-MAX_COEFFICIENTS = 30
 
 # By what a sweep chooses, and which options it may change; the first are those that may be traced.
 SCORE = Score("mean_squared_error", is_larger_better=False)
@@ -113,6 +112,13 @@ class RegressionTask:
     def __init__(self, prepared: Prepared[Config]) -> None:
         self.config, self.dataset, self.parts, self.inputs, self.x = prepared
         self.num_train = len(self.parts.train)
+        self.held = divide_validation(
+            self.parts.validation,
+            seed=self.config.seed,
+            stops=self.config.patience is not None,
+            scales=False,
+            coverage=self.config.coverage,
+        )
         self.targets = fit_standardization(self.dataset.y[self.parts.train])
         self.y = standardize(self.targets, self.dataset.y)
         self.data = {"x": self.x[self.parts.train], "y": self.y[self.parts.train]}
@@ -124,7 +130,7 @@ class RegressionTask:
 
     def evaluate(self, config: Config) -> Evaluate | None:
         """Mean squared error on the validation examples, of the standardized target."""
-        rows = self.parts.validation
+        rows = self.held.watched
         x, y = jax.device_put(self.x[rows]), jax.device_put(self.y[rows])
         outputs, metrics = self._outputs(config), jax.jit(jax.vmap(learning_metrics, (0, None)))
         return lambda params, _: metrics(outputs(params, x), y)
@@ -132,14 +138,24 @@ class RegressionTask:
     def test(self, config: Config, params: Any) -> "_Tested":
         """Metrics and predictions for the test examples."""
         rows, targets = self.parts.test, self.targets
-        outputs = self._outputs(config)(params, self.x[rows])[..., 0]
+        whole = self._outputs(config)(params, self.x[rows])
+        outputs, found = whole[..., 0], None
         # Without the mean, which changes no error, since float32 might not tell targets apart.
         centered = np.asarray(self.dataset.y[rows] - targets.mean, np.float32)
         metrics = jax.jit(jax.vmap(final_metrics, (0, None)))(
             jnp.float32(targets.scale) * outputs, jax.device_put(centered)
         )
+        if config.coverage is not None:
+            known = self.held.conformal
+            found = intervals.calibrate(
+                config,
+                (np.asarray(self._outputs(config)(params, self.x[known])), self.y[known]),
+                (np.asarray(whole), self.y[rows]),
+                float(targets.scale),
+            )
+            metrics = dict(metrics) | found.metrics
         predicted = targets.mean + targets.scale * np.asarray(outputs, np.float64)
-        return _Tested(metrics, predicted)
+        return _Tested(metrics, predicted, found)
 
     def conclude(
         self,
@@ -151,13 +167,18 @@ class RegressionTask:
     ) -> dict[str, Any]:
         """Save the model, draw figures and write the summary."""
         dataset, parts, inputs, targets = self.dataset, self.parts, self.inputs, self.targets
-        params = trained.params
-        save_model(directory, SavedModel.of(dataset, inputs, params, targets=targets))
+        params, found = trained.params, tested.calibration
+        saved = None if found is None else found.saved
+        model = SavedModel.of(dataset, inputs, params, targets=targets, calibration=saved)
+        save_model(directory, model)
         summary = summarize_split(trained, tested.metrics, parts, seconds)
+        summary["num_examples"] |= count_held(self.held)
+        if found is not None:
+            summary["tables"] = {"Intervals": found.table}
         if isinstance(config.model, Linear):
             coefficients = linear_coefficients(params, inputs, targets)
             rows = coefficient_table(dataset, parts.train, coefficients, inputs.scale)
-            summary["tables"] = {"Coefficients": rows}
+            summary["tables"] = summary.get("tables", {}) | {"Coefficients": rows}
             print_table(rows)
         summary |= describe(
             dataset,
@@ -167,6 +188,16 @@ class RegressionTask:
             notes=note_leaks(dataset),
         )
         captions = _draw(directory, dataset, parts.test, tested.predicted, trained.history)
+        if found is not None:
+            lower, upper = (targets.mean + targets.scale * each for each in found.intervals)
+            captions |= intervals.draw(
+                directory,
+                tested.predicted.mean(axis=0),
+                lower,
+                upper,
+                dataset.y[parts.test],
+                unit=dataset.unit,
+            )
         if dataset.x.shape[1] == 1:
             grid = np.linspace(dataset.x.min(), dataset.x.max(), 200, dtype=np.float32)[:, None]
             curves = self._outputs(config)(params, standardize(inputs, grid))[..., 0]
@@ -191,14 +222,20 @@ class _Tested(NamedTuple):
 
     metrics: dict[str, Any]
     predicted: np.ndarray
+    calibration: intervals.Calibrated | None
 
 
 def check(config: Config, dataset: Dataset) -> None:
-    """Check the data.
+    """Check the data, and that the options fit each other.
 
     Raises:
-        ValueError: data that are not finite.
+        ValueError: data that are not finite, kinds of intervals without a coverage.
     """
+    if config.interval != "residual" and config.coverage is None:
+        raise ValueError(
+            f"interval {config.interval} needs --coverage, the probability that an interval holds "
+            "the true number; add it, or leave interval out"
+        )
     jn.check_data(dataset.x, dataset.y)
 
 
@@ -226,84 +263,22 @@ def predict(config: Config, model: SavedModel, x: np.ndarray) -> dict[str, np.nd
         x: scaled features `(n, features)`.
 
     Returns:
-        `prediction` and, of several networks, `std`, the standard deviation over them, in the unit
-        of the target, `(n,)` each.
+        `prediction`, of several networks `std`, the standard deviation over them, and of a run with
+        a coverage `lower` and `upper`, in the unit of the target, `(n,)` each.
     """
     assert model.targets is not None
     network = build_network(config, x.shape[1:])
     apply = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    outputs = np.asarray(apply(model.params, jax.device_put(x)))[..., 0]
-    values = model.targets.mean + model.targets.scale * outputs.astype(np.float64)
+    whole = np.asarray(apply(model.params, jax.device_put(x)))
+    mean, scale = model.targets.mean, model.targets.scale
+    values = mean + scale * whole[..., 0].astype(np.float64)
     columns = {"prediction": values.mean(axis=0)}
-    return columns | ({"std": values.std(axis=0, ddof=1)} if len(values) > 1 else {})
-
-
-def linear_coefficients(
-    params: Any, inputs: Standardization, targets: Standardization
-) -> Float[np.ndarray, "seeds features+1"]:
-    """Slopes and, last, intercept of trained linear models in the units of the data.
-
-    `y = my + sy (w (x - mx) / sx + b)` has slopes `sy w / sx` and intercept
-    `my + sy b - slopes . mx`, computed in float64.
-
-    Args:
-        params: parameters of `mlp([features, 1])`, stacked over the seeds.
-        inputs: standardization of the inputs.
-        targets: standardization of the targets.
-    """
-    layer = jax.device_get(params["dense_0"])
-    kernel, bias = layer["kernel"][..., 0].astype(np.float64), layer["bias"].astype(np.float64)
-    slopes = kernel * float(targets.scale) / inputs.scale.astype(np.float64)
-    intercept = float(targets.mean) + float(targets.scale) * bias
-    intercept -= (slopes @ inputs.mean.astype(np.float64))[:, None]
-    return np.concatenate([slopes, intercept], axis=1)
-
-
-def least_squares(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " features+1"]:
-    """Slopes and, last, intercept of ordinary least squares, in float64.
-
-    >>> least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])).round(6).tolist()
-    [2.0, 1.0]
-    """
-    # Centering first keeps the system well conditioned whatever the units of the inputs are.
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    slopes = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(), rcond=None)[0]
-    return np.append(slopes, y.mean() - x.mean(axis=0) @ slopes)
-
-
-def coefficient_table(
-    dataset: Dataset, train_part: np.ndarray, coefficients: np.ndarray, scale: np.ndarray
-) -> list[tuple[str, ...]]:
-    """Rows: name, true value where known, least squares, mean and deviation over the networks.
-
-    Of more than `MAX_COEFFICIENTS` features those with the largest effect are listed, that of a
-    change by one standard deviation; the last row is the intercept.
-
-    Args:
-        dataset: the data.
-        train_part: indices of the training examples.
-        coefficients: of `linear_coefficients`.
-        scale: standard deviation of each feature.
-    """
-    exact = least_squares(dataset.x[train_part], dataset.y[train_part])
-    if dataset.coefficients is None:
-        true = ["unknown"] * len(exact)
-    else:
-        true = [f"{value:g}" for value in (*dataset.coefficients, dataset.intercept)]
-    columns = {"least squares": exact, "network": coefficients.mean(axis=0)}
-    if len(coefficients) > 1:
-        columns["standard deviation"] = coefficients.std(axis=0, ddof=1)
-    effects = np.abs(columns["network"][:-1] * scale)
-    shown = np.sort(np.argsort(-effects, kind="stable")[:MAX_COEFFICIENTS])
-    first = "coefficient"
-    if len(shown) < len(effects):
-        first += f" (the {len(shown)} of {len(effects)} with the largest effect)"
-    rows: list[tuple[str, ...]] = [(first, "true", *columns)]
-    names = (*dataset.feature_names, "intercept")
-    for index in (*shown, len(effects)):
-        numbers = (f"{values[index]:.6g}" for values in columns.values())
-        rows.append((names[index], true[index], *numbers))
-    return rows
+    if len(values) > 1:
+        columns["std"] = values.std(axis=0, ddof=1)
+    if model.calibration is not None:
+        ends = intervals.of_ensemble(config, model.calibration, whole)
+        columns |= {name: mean + scale * end for name, end in ends._asdict().items()}
+    return columns
 
 
 def _draw(

@@ -54,6 +54,11 @@ def run(config: Config) -> dict[str, Any]:
     dataset = load_packed(config.data, task="regression")
     config = resolve(config, dataset.name)
     check_packed(config)
+    if config.coverage is not None:
+        raise ValueError(
+            f"coverage is not computed for packed data, found {dataset.name}; leave it out, or "
+            "give the table itself"
+        )
     if dataset.is_image:
         raise ValueError(f"{dataset.name} holds images, expected features (n,) of each example")
     parts = split_packed(dataset, seed=config.seed, validation_fraction=_VALIDATION_FRACTION)

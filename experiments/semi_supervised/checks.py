@@ -24,6 +24,11 @@ def check(config: Config, dataset: Dataset) -> None:
         jn.check_unit_interval(dataset.x)
     else:
         jn.check_data(dataset.inputs)
+    if "ladder" in config.methods and config.precision != "float32":
+        raise ValueError(
+            f"precision {config.precision}: method ladder computes in float32; leave one of the "
+            "two out (--methods)"
+        )
     of_images = [name for name in config.methods if name in OF_IMAGES]
     if of_images and not dataset.is_image:
         raise ValueError(

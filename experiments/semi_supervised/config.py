@@ -32,6 +32,19 @@ MethodName = Literal[
     "rbm",
 ]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
+# What tables and figures call them.
+TITLES: dict[str, str] = {
+    "supervised": "supervised",
+    "augmented": "supervised, augmented",
+    "pseudo_labels": "pseudo-labels",
+    "pi_model": "Pi-model",
+    "mean_teacher": "mean teacher",
+    "virtual_adversarial": "virtual adversarial training",
+    "ladder": "ladder network",
+    "fixmatch": "FixMatch",
+    "autoencoder": "autoencoder, then supervised",
+    "rbm": "RBMs, then supervised",
+}
 # Methods for images only.
 OF_IMAGES: tuple[MethodName, ...] = ("fixmatch",)
 # Methods that use labels only.

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.report.figures.style import class_colors, display_name
+from experiments.report.figures.style import class_colors, use_log_scale
+from experiments.semi_supervised.config import TITLES
 from experiments.semi_supervised.tables import Score
 
 
@@ -28,7 +29,7 @@ def errors_of_draws(scores: Mapping[str, Score]) -> Figure:
         places = row + np.linspace(-0.22, 0.22, num_draws) if num_draws > 1 else np.array([row])
         axes.scatter(of_draws, places, c=colors[:num_draws], s=16)
         axes.plot([of_draws.mean()] * 2, [row - 0.35, row + 0.35], color="black", lw=1.2)
-    axes.set_yticks(range(len(scores)), [display_name(name) for name in scores])
+    axes.set_yticks(range(len(scores)), [TITLES.get(name, name) for name in scores])
     axes.invert_yaxis()
     axes.set_xlabel("error on the held-out examples, %")
     axes.grid(axis="x", alpha=0.3)
@@ -51,11 +52,16 @@ def error_curves(curves: Mapping[str, Float[np.ndarray, "epochs networks"]]) -> 
         epochs = np.arange(1, len(curve) + 1)
         marker = "o" if len(curve) == 1 else None
         axes.plot(
-            epochs, 100 * curve.mean(axis=1), color=color, marker=marker, label=display_name(name)
+            epochs,
+            100 * curve.mean(axis=1),
+            color=color,
+            marker=marker,
+            label=TITLES.get(name, name),
         )
     axes.set_xlabel("epoch")
     axes.set_ylabel("error on the held-out examples, %")
-    axes.set_yscale("log")
+    if all((curve.mean(axis=1) > 0).all() for curve in curves.values()):
+        use_log_scale(axes, "y")
     axes.grid(alpha=0.3, which="both")
     figure.legend(fontsize="small", ncols=3, loc="outside lower center")
     return figure

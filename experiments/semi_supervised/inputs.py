@@ -85,8 +85,8 @@ def fit_directions(tokens: Sequences, num_tokens: int, num_features: int, seed: 
         )
     idf = np.where(in_texts > 1, 1 + np.log((1 + len(tokens.length)) / (1 + in_texts)), 0)
     weights = _weights(counts, idf.astype(np.float32))
-    svd = TruncatedSVD(num_features, n_iter=4, random_state=seed).fit(weights)
-    components = np.transpose(svd.components_).astype(np.float32)
+    svd: Any = TruncatedSVD(num_features, n_iter=4, random_state=seed).fit(weights)
+    components = svd.components_.T.astype(np.float32)
     scale = np.sqrt(np.mean((weights @ components) ** 2, dtype=np.float64))
     return Directions(idf.astype(np.float32), (components / scale).astype(np.float32))
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from experiments.semi_supervised.config import TITLES
 from experiments.semi_supervised.variance import paired_difference, variance_components
 
 HEADER = ("method", "error %", "± of the mean", "std of draws", "std of seeds", "minus supervised")
@@ -43,7 +44,7 @@ def table_of(scores: Mapping[str, Score], baseline: str) -> list[tuple[str, ...]
         shown = ("" if number is None else f"{number:.2f}" for number in numbers)
         rows.append(
             (
-                name.replace("_", " "),
+                TITLES.get(name, name),
                 f"{parts.mean:.2f}",
                 *shown,
                 difference,

@@ -157,6 +157,13 @@ def _check(config: Config, space: Space, traced: Collection[str]) -> None:
             "validation_fraction must be above 0, since a sweep chooses on validation data, found "
             "0; leave it out"
         )
+    for name, default in (("calibrate", "none"), ("coverage", None)):
+        if getattr(trial, name, default) != default:
+            raise ValueError(
+                f"{name} needs validation examples that have chosen nothing, and a sweep chooses "
+                "by them; leave it out, and train with the settings of the winner and "
+                f"--{name} under another --seed"
+            )
     if config.strategy != "pbt":
         return
     for name, dimension in space.items():

@@ -18,6 +18,13 @@
 """
 
 from jaxnet.metrics.anomaly import HitsAtBudget, hits_at_false_alarms
+from jaxnet.metrics.brier import BrierParts, brier_decomposition, brier_score
+from jaxnet.metrics.calibration import (
+    ReliabilityDiagram,
+    calibration_error_floor,
+    debiased_calibration_error,
+    reliability_diagram,
+)
 from jaxnet.metrics.classification import (
     accuracy,
     binary_log_loss,
@@ -32,6 +39,12 @@ from jaxnet.metrics.clustering import (
     contingency_table,
 )
 from jaxnet.metrics.curves import ThresholdCurve, average_precision, roc_auc, threshold_curve
+from jaxnet.metrics.intervals import (
+    interval_coverage,
+    interval_score,
+    pinball_loss,
+    set_coverage,
+)
 from jaxnet.metrics.nab import NAB_PROFILES, NabProfile, NabScore, nab_score
 from jaxnet.metrics.pairwise import squared_distances
 from jaxnet.metrics.ranking import ndcg_at_k, recall_at_k
@@ -41,28 +54,39 @@ from jaxnet.metrics.thresholds import cost_threshold, threshold_at_false_positiv
 from jaxnet.metrics.vus import vus_pr, vus_roc
 
 __all__ = [
+    "BrierParts",
     "HitsAtBudget",
     "NAB_PROFILES",
     "NabProfile",
     "NabScore",
+    "ReliabilityDiagram",
     "ThresholdCurve",
     "accuracy",
     "average_precision",
     "best_assignment",
     "binary_log_loss",
+    "brier_decomposition",
+    "brier_score",
+    "calibration_error_floor",
     "clustering_accuracy",
     "confusion_matrix",
     "contingency_table",
     "cost_threshold",
+    "debiased_calibration_error",
     "expected_calibration_error",
     "hits_at_false_alarms",
+    "interval_coverage",
+    "interval_score",
     "log_loss",
     "mean_squared_error",
     "nab_score",
     "ndcg_at_k",
+    "pinball_loss",
     "r2_score",
     "recall_at_k",
+    "reliability_diagram",
     "roc_auc",
+    "set_coverage",
     "silhouette_samples",
     "silhouette_score",
     "squared_distances",

@@ -14,6 +14,7 @@ from jaxnet.objectives.prediction import (
     supervised,
 )
 from jaxnet.objectives.pseudo_labeling import fixmatch, pseudo_labels
+from jaxnet.objectives.quantiles import quantile_regression
 from jaxnet.objectives.scheduling import Scheduled, ramp_up, scheduled
 from jaxnet.objectives.stateful import as_stateful, transform_objective
 from jaxnet.objectives.tasks import multitask
@@ -36,6 +37,7 @@ __all__ = [
     "multitask",
     "pi_model",
     "pseudo_labels",
+    "quantile_regression",
     "ramp_up",
     "regression",
     "scheduled",

@@ -155,6 +155,11 @@ def _objectives() -> dict[str, Case]:
             HEADS.init,
             INPUTS | {"y": {"class": LABELS["y"], "size": WEIGHT}},
         ),
+        "quantile_regression": Case(
+            jn.objectives.quantile_regression(outputs, (0.05, 0.5, 0.95)),
+            outputs.init,
+            INPUTS | {"y": WEIGHT},
+        ),
         **{
             name: Case(
                 _with_state(each) if isinstance(each, jn.StatefulObjective) else each, init, LABELS

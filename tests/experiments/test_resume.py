@@ -105,6 +105,22 @@ def test_killed_commands_resume(command, tmp_path):
 
 
 @pytest.mark.crash
+def test_a_killed_recommendation_resumes(command, tmp_path):
+    """The part that a network does not see is in its state."""
+    options = ["--dataset", "generated", "--num-epochs", "60", "--num-seeds", "2"]
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    command("recommendation", *options, "--out", whole)
+    process = command.start("recommendation", *options, "--checkpoint-every", 1, "--out", out)
+    wait_for(process, lambda: len(steps(out)) > 1)
+    process.kill()
+    process.wait()
+    command("recommendation", "--resume", out)
+    assert compare_runs(whole, out) == ()
+    assert "bit for bit" in command("replay", out)
+    assert "item" in command("predict", out, "--user", "user3", "--top", 2)
+
+
+@pytest.mark.crash
 def test_an_interrupted_comparison_of_optimizers_keeps_what_is_done(call, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "run"
     call(

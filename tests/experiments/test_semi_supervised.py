@@ -249,6 +249,36 @@ def test_a_table_with_missing_labels_is_learned_and_predicted(tmp_path):
     assert np.mean(predictions["class"] == kind) > 0.9
 
 
+def test_texts_are_learned_and_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    others = np.array(["please", "my", "now", "today", "제발", "오늘"])
+    topic = ["card", "핀번호"] * 50
+    said = [" ".join([*rng.choice(others, 3), name]) for name in topic]
+    table = polars.DataFrame({"said": said, "topic": topic})
+    table.write_csv(tmp_path / "calls.csv")
+    config = configure(
+        semi_supervised,
+        data=tmp_path / "calls.csv",
+        text="said",
+        label="topic",
+        methods=("supervised", "pseudo_labels"),
+        labels_per_class=5,
+        num_draws=2,
+        num_features=10,
+        num_epochs=40,
+        batch_size=32,
+        out=tmp_path / "run",
+    )
+    summary = semi_supervised.run(config)
+    assert summary["num_examples"] == {"labelled": 10, "training": 80, "held out": 20}
+    assert "error of logistic regression, TF-IDF of characters" in summary["metrics"]
+    table.drop("topic").write_csv(tmp_path / "new.csv")
+    predictions = predict.run(
+        predict.Config(run=tmp_path / "run", data=tmp_path / "new.csv", out=tmp_path / "p.csv")
+    )
+    assert np.mean(predictions["class"] == np.array(topic)) > 0.9
+
+
 def test_mistakes_are_rejected_before_anything_is_written(tmp_path, capsys):
     def rejected(*options):
         arguments = [*map(str, options), "--out", str(tmp_path / "run")]
@@ -259,6 +289,7 @@ def test_mistakes_are_rejected_before_anything_is_written(tmp_path, capsys):
     assert "fixmatch moves images, and iris holds none" in rejected(
         "--dataset", "iris", "--methods", "fixmatch"
     )
+    assert "method ladder computes in float32" in rejected("--precision", "bfloat16")
     assert "predictor rbm is not one of the methods" in rejected(
         "--methods", "ladder", "--predictor", "rbm"
     )

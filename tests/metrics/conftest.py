@@ -31,7 +31,7 @@ def compiled():
         for name in metrics.__all__
         if name.islower() and name not in ON_HOST
     }
-    static = ("k", "num_bins", "num_classes", "num_clusters", "block_size")
+    static = ("k", "num_bins", "num_draws", "binning", "num_classes", "num_clusters", "block_size")
     return types.SimpleNamespace(
         **{
             name: jax.jit(

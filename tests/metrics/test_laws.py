@@ -22,6 +22,19 @@ def calibration(compiled):
     return function
 
 
+def of_probabilities(name, **options):
+    """A metric of probabilities as a function of logits."""
+
+    def of(compiled):
+        def function(logits, labels, *, weight=None):
+            metric = getattr(compiled, name)
+            return metric(jax.nn.softmax(logits), labels, weight=weight, **options)
+
+        return function
+
+    return of
+
+
 def confusion(compiled):
     def function(logits, labels, *, weight=None):
         # Counts cannot be NaN, so a NaN prediction becomes a class here.
@@ -38,6 +51,9 @@ MULTICLASS = {
     "confusion_matrix": confusion,
     "log_loss": lambda compiled: compiled.log_loss,
     "calibration": calibration,
+    "brier_score": of_probabilities("brier_score"),
+    "brier_decomposition": of_probabilities("brier_decomposition"),
+    "debiased_calibration": of_probabilities("debiased_calibration_error"),
 }
 BINARY = {
     "binary_log_loss": lambda compiled: compiled.binary_log_loss,

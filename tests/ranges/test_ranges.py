@@ -12,6 +12,7 @@ import pytest
 from jaxnet import (
     autoencoders,
     boltzmann,
+    calibration,
     clustering,
     metrics,
     nn,
@@ -24,6 +25,7 @@ from tests.ranges import (
     counts_of_models,
     counts_of_sequences,
     counts_of_training,
+    numbers_of_calibration,
     of_recommendation,
     real_numbers,
 )
@@ -32,15 +34,17 @@ COUNTS = (
     counts_of_models.COUNTS
     | counts_of_sequences.COUNTS
     | counts_of_training.COUNTS
+    | numbers_of_calibration.COUNTS
     | of_recommendation.COUNTS
 )
-NUMBERS = real_numbers.NUMBERS | of_recommendation.NUMBERS
+NUMBERS = real_numbers.NUMBERS | numbers_of_calibration.NUMBERS | of_recommendation.NUMBERS
 PACKAGES = (
     nn,
     optim,
     objectives,
     autoencoders,
     boltzmann,
+    calibration,
     clustering,
     metrics,
     recommendation,
@@ -59,6 +63,8 @@ STATIC = {
     (optim.schedule, "warmup_fraction"),
     (optim.schedule, "final_fraction"),
     (metrics.nab_score, "probation"),
+    (calibration.min_calibration_size, "coverage"),
+    (calibration.coverage_distribution, "coverage"),
 }
 KINDS = {
     "python": lambda value: value,

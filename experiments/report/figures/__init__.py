@@ -1,10 +1,15 @@
 """Figures of the experiments: functions from arrays to a Matplotlib figure.
 
 `curves` shows metrics over epochs, steps, rates and thresholds, `matrices` counts, `points`
-examples and errors, `images` images and `sweeps` trials; `style` holds the colors, axes and legends
-that they share.
+examples and errors, `images` images, `sweeps` trials, and `calibration` reliability, sets and
+intervals; `style` holds the colors, axes and legends that they share.
 """
 
+from experiments.report.figures.calibration import (
+    prediction_intervals,
+    reliability_curves,
+    set_sizes,
+)
 from experiments.report.figures.curves import (
     learning_curves,
     optimizer_curves,
@@ -29,8 +34,11 @@ __all__ = [
     "image_rows",
     "learning_curves",
     "optimizer_curves",
+    "prediction_intervals",
     "predictions",
     "rate_curves",
+    "reliability_curves",
+    "set_sizes",
     "setting_scatter",
     "threshold_curve",
 ]

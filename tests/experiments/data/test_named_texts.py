@@ -1,12 +1,13 @@
 """The named data sets of texts: their files, parts and hashes."""
 
+import bz2
 import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from experiments.data.named import banking77, clinc150
+from experiments.data.named import banking77, clinc150, nsmc
 from experiments.data.texts.text_format import TextFormat
 from jaxnet.typing import Sequences
 
@@ -62,3 +63,24 @@ def test_other_files_are_rejected(tmp_path, monkeypatch, module, name, load):
     path.write_bytes(QUESTIONS + b"\n")
     with pytest.raises(ValueError, match=r"has SHA-256 [0-9a-f]{64}, expected .* delete it"):
         getattr(module, load)(tmp_path)
+
+
+def test_nsmc(tmp_path, monkeypatch):
+    ratings = {"bad": 1, "awful  film": 4, "so so": 5, "fair": 8, "good": 9, "great": 10, "odd": 1}
+    rows = [
+        f"{i}\t7\t{rating}\t15.08.27\t{text}" for i, (text, rating) in enumerate(ratings.items())
+    ]
+    # Equal texts are one, one that is both is none, and an empty one is none.
+    rows += ["8\t7\t10\t15.08.27\t great", "9\t7\t9\t15.08.27\todd", "10\t7\t2\t15.08.27\t "]
+    content = "\n".join(["review_id\tmovie_id\trating\tdate\treview", *rows]) + "\n"
+    name = "nsmc/nsmc_raw.tsv.bz2"
+    path = place(tmp_path, monkeypatch, nsmc, name, bz2.compress(content.encode()))
+    dataset = nsmc.read_nsmc(path, num_examples=4, num_test=2)
+    labels = dict(zip(dataset.titles, dataset.y.tolist(), strict=True))
+    assert labels == {"bad": 0, "awful film": 0, "good": 1, "great": 1}
+    assert dataset.class_names == ("negative", "positive") and dataset.num_official_test == 2
+    # The test part holds both classes.
+    assert sorted(dataset.y[-2:].tolist()) == [0, 1]
+    monkeypatch.delenv("JAXNET_DATA", raising=False)
+    with pytest.raises(ValueError, match=r"nsmc_raw.tsv.bz2 is not found in .*none; it is not"):
+        nsmc.load_nsmc(tmp_path / "none")
