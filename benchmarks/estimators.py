@@ -1,14 +1,15 @@
 """Estimators beside scikit-learn's on tables, with the defaults of each.
 
     python -m benchmarks.estimators --out results.json
-    python -m benchmarks.estimators --seeds 10 --tables FOLDER --out results.json
+    python -m benchmarks.estimators --datasets --tables FOLDER --out results.json
 
 Each seed is another split, of which a quarter is the test part, and another seed of each estimator.
 All get columns that are standardized on the training part. Scores are accuracy, and R2 for targets
 that are numbers. Seconds are those of `fit`; compiling is counted apart, as the time of the first
 fit of a data set less that of the second. `--tables` names a folder of CSV files with a column
 `label`; files that `experiments.classification` rejects, or with a class of fewer than four rows,
-are left out, and said so. Files of results belong in `benchmarks/results/`.
+are left out, and said so; all others are one row of the results. Files of results belong in
+`benchmarks/results/`.
 """
 
 import argparse
@@ -39,6 +40,7 @@ _LEAST_MEMBERS = 4
 _CLASSIFIERS = (NetworkClassifier, MLPClassifier, HistGradientBoostingClassifier)
 _REGRESSORS = (NetworkRegressor, MLPRegressor, HistGradientBoostingRegressor)
 _NAMES = ("jaxnet", "MLP", "boosting")
+_RATIO = "seconds of MLP over those of jaxnet"
 
 
 class Table(NamedTuple):
@@ -127,7 +129,7 @@ def compare(table: Table, num_seeds: int) -> dict[str, Any]:
         for name, values in scores.items()
     }
     figures["difference from MLP"] = spread(differences)
-    figures["seconds of MLP over those of jaxnet"] = spread(ratios, 1)
+    figures[_RATIO] = spread(ratios, 1)
     figures["milliseconds"] = ", ".join(
         f"{name} {1000 * np.median(values):.0f}" for name, values in seconds.items()
     )
@@ -140,6 +142,31 @@ def compare(table: Table, num_seeds: int) -> dict[str, Any]:
         "status": "done",
         "seconds": round(time.perf_counter() - start, 1),
         "measured": {"figures": figures},
+    }
+
+
+def pool(rows: Sequence[dict[str, Any]], num_seeds: int) -> dict[str, Any]:
+    """One row for several small tables: each value is the mean of a table.
+
+    Args:
+        rows: of the tables.
+        num_seeds: splits of each.
+    """
+    figures = [row["measured"]["figures"] for row in rows]
+    names = [name for name, value in figures[0].items() if isinstance(value, dict)]
+    pooled: dict[str, Any] = {
+        name: spread([each[name]["mean"] for each in figures]) for name in names
+    }
+    for name in ("difference from MLP", _RATIO):
+        pooled[f"least {name}"] = min(pooled[name]["values"])
+    return {
+        "name": "small_tables",
+        "what": f"{len(rows)} tables, {num_seeds} splits each: "
+        + ", ".join(row["name"] for row in rows),
+        "reference": "MLP and boosting of scikit-learn",
+        "status": "done",
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "measured": {"figures": pooled},
     }
 
 
@@ -180,12 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.seeds < 1:
         parser.error(f"--seeds must be at least 1, found {options.seeds}")
-    tables: list[Table] = [load_dataset(name) for name in options.datasets]
-    if options.tables is not None:
-        tables += load_folder(options.tables)
+    small = [] if options.tables is None else list(load_folder(options.tables))
     header = {
-        "command": "python -m benchmarks.estimators "
-        + " ".join(f"--{name} {vars(options)[name]}" for name in ("seeds",)),
+        "command": f"python -m benchmarks.estimators --seeds {options.seeds}"
+        + (" --tables FOLDER" if small else ""),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "smoke": False,
         "python": platform.python_version(),
@@ -193,12 +218,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "load_average": round(os.getloadavg()[0], 2),
         "device": describe_device(),
     }
-    rows = []
-    for table in tables:
-        rows.append(compare(table, options.seeds))
-        _print(rows[-1])
-        write_results(options.out, header | {"rows": rows})
-    _summarize(rows)
+    rows, of_small = [], []
+    for table in [*map(load_dataset, options.datasets), *small]:
+        row = compare(table, options.seeds)
+        (of_small if any(table is one for one in small) else rows).append(row)
+        _print(row)
+        pooled = [pool(of_small, options.seeds)] if of_small else []
+        write_results(options.out, header | {"rows": rows + pooled})
+    _summarize(rows + of_small)
     return 0
 
 
@@ -214,7 +241,7 @@ def _print(row: dict[str, Any]) -> None:
 def _summarize(rows: Sequence[dict[str, Any]]) -> None:
     """Print the means over all data sets."""
     figures = [row["measured"]["figures"] for row in rows]
-    for name in ("difference from MLP", "seconds of MLP over those of jaxnet"):
+    for name in ("difference from MLP", _RATIO):
         means = [each[name]["mean"] for each in figures]
         print(f"{name}: mean {np.mean(means):.4f}, least {np.min(means):.4f}")
 

@@ -16,19 +16,18 @@ from jaxnet.typing import Batch
 # Rows of one call of a compiled prediction, and of its inner batches: one size of matrix products
 # makes the output for a row independent of the rows beside it.
 PREDICTED_ROWS, PREDICTION_BATCH = 4096, 128
-_LEAST_ROWS = 128
 
 
 def size_class(num_rows: int) -> int:
-    """The number of rows to which a table is padded: at most an eighth more from 128 rows on.
+    """The number of rows to which a table is padded: 32, 128, and then at most an eighth more.
 
     Tables of about the same size, such as the folds of a cross-validation, share their programs.
 
-    >>> [size_class(rows) for rows in (3, 119, 120, 129, 1347, 1348)]
-    [128, 128, 128, 144, 1408, 1408]
+    >>> [size_class(rows) for rows in (3, 33, 120, 129, 1347, 1348)]
+    [32, 128, 128, 144, 1408, 1408]
     """
     if num_rows <= 128:
-        return max(_LEAST_ROWS, 1 << (num_rows - 1).bit_length())
+        return 32 if num_rows <= 32 else 128
     step = 1 << (num_rows.bit_length() - 4)
     return -(-num_rows // step) * step
 
