@@ -217,6 +217,7 @@ def write_pages(sources: Path, language: str) -> None:
 
 
 def skip_member(app, what, name, obj, skip, options):
-    """Leave fields out that the section `Attributes` of a docstring lists."""
+    """Leave out fields that the section `Attributes` lists, and methods that scikit-learn adds."""
     is_field = type(obj).__name__ in ("_tuplegetter", "member_descriptor")
-    return True if is_field or name in ("_asdict", "_replace") else None
+    is_added = (getattr(obj, "__module__", None) or "").startswith("sklearn.")
+    return True if is_field or is_added or name in ("_asdict", "_replace") else None
