@@ -292,3 +292,8 @@ def _key_program(num_networks: int) -> Callable[..., Any]:
 def padded(num_rows: int, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays padded to a number of rows."""
     return {name: pad_rows(array, num_rows) for name, array in arrays.items()}
+
+
+def padded_inputs(num_rows: int, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Scaled rows without targets, padded, each of weight 1."""
+    return padded(num_rows, {"x": x, "weight": np.ones(len(x), x.dtype)})

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.neighbors import KNeighborsRegressor
@@ -18,7 +19,7 @@ from jaxnet.estimators import _clusters, _programs
 from jaxnet.estimators._base import (
     NetworkEstimator,
     network_keys,
-    padded,
+    padded_inputs,
     random_seed,
     validated_rows,
 )
@@ -150,12 +151,12 @@ class DeepClusterer(
         trained = _programs.train(
             design._replace(num_epochs=int(self.pretrain_epochs)),
             settings | {"learning_rate": np.asarray(self.pretrain_rate, self.dtype)},
-            padded(design.num_rows, {"x": x, "weight": np.ones(len(x), self.dtype)}),
+            padded_inputs(design.num_rows, x),
             keys=key[None],
             report=self._reporter(),
         )
         self._keep(design, trained)
-        self.params_ = {"autoencoder": _first(trained.params)}
+        self.params_ = {"autoencoder": jax.tree.map(lambda leaf: leaf[0], trained.params)}
         self._leaves = []
         return design
 
@@ -167,8 +168,7 @@ class DeepClusterer(
             # That of the authors' program of IDEC, whose squared error is a mean over the columns.
             weight = 0.1 * x.shape[1] if self.method == "idec" else 1.0
         numbers = {"clustering_weight": weight, "output_std": self.output_std}
-        rows = {"x": x, "weight": np.ones(len(x), self.dtype)}
-        data = padded(design.num_rows, rows)
+        data = padded_inputs(design.num_rows, x)
         if self.method in ("dec", "idec"):
             data["index"] = np.arange(design.num_rows, dtype=np.int32)
         start = self.params_
@@ -181,7 +181,7 @@ class DeepClusterer(
 
     def _outputs(self, name: str, x: np.ndarray) -> np.ndarray:
         """Outputs of a function of the autoencoder for scaled rows."""
-        params = _with_axis(self.params_["autoencoder"])
+        params = jax.tree.map(lambda leaf: leaf[None], self.params_["autoencoder"])
         return _programs.outputs(Design._make(self._design), name, params, x)[0]
 
     def _memberships(self, x: np.ndarray) -> np.ndarray:
@@ -232,17 +232,3 @@ class DeepClusterer(
     @property
     def _n_features_out(self) -> int:
         return Design._make(self._design).dims[-1]
-
-
-def _first(tree: Any) -> Any:
-    """The parameters of the only network."""
-    return (
-        {name: _first(leaf) for name, leaf in tree.items()} if isinstance(tree, dict) else tree[0]
-    )
-
-
-def _with_axis(tree: Any) -> Any:
-    """Parameters with a first axis for the only network."""
-    if isinstance(tree, dict):
-        return {name: _with_axis(leaf) for name, leaf in tree.items()}
-    return tree[None]

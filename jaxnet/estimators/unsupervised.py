@@ -9,7 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from jaxnet._checks import require_integer, require_positive, require_range
 from jaxnet.estimators import _programs
-from jaxnet.estimators._base import NetworkEstimator, padded, random_seed, validated_rows
+from jaxnet.estimators._base import NetworkEstimator, padded_inputs, random_seed, validated_rows
 from jaxnet.estimators._design import Design
 from jaxnet.optim._names import require_name
 
@@ -100,11 +100,8 @@ class AutoencoderTransformer(_Transformer):
         _, seed = random_seed(self.random_state)
         dims = (x.shape[1], *self.hidden_dims, self.code_dim)
         design = self._new_design("reconstruction", dims, len(x))._replace(drops=self.noise > 0)
-        rows = {"x": self._scaled(x), "weight": np.ones(len(x), self.dtype)}
-        data, settings = (
-            padded(design.num_rows, rows),
-            self._new_settings(len(x), {"noise": self.noise}),
-        )
+        settings = self._new_settings(len(x), {"noise": self.noise})
+        data = padded_inputs(design.num_rows, self._scaled(x))
         self._run(design, settings, data, seed=seed, is_part=is_part)
         return self
 
@@ -226,9 +223,8 @@ class RestrictedBoltzmannMachine(_Transformer):
         if self.visible == "bernoulli":
             p = (bias * len(x) + 1) / (len(x) + 2)
             bias = np.log(p / (1 - p))
-        rows = {"x": scaled, "weight": np.ones(len(x), self.dtype)}
         settings = self._new_settings(len(x), {"visible_bias": bias})
-        data = padded(design.num_rows, rows)
+        data = padded_inputs(design.num_rows, scaled)
         self._run(design, settings, data, seed=seed, is_part=is_part)
         return self
 
