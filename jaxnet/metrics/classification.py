@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Float, Integer, Shaped
 
 from jaxnet._checks import require_integer
+from jaxnet.metrics._binning import assign_bins, checked_weights, sum_by_bin
 from jaxnet.metrics.weighting import (
     BinaryLabels,
     as_float,
@@ -255,18 +256,11 @@ def expected_calibration_error(
     Source: Guo et al. (2017), "On Calibration of Modern Neural Networks", equation 3.
     """
     require_integer("expected_calibration_error", "num_bins", num_bins, 1, remedy="15 is customary")
-    require_logits("expected_calibration_error", "probabilities", probabilities)
-    require_shape("expected_calibration_error", "labels", labels, probabilities.shape[:1])
-    weight = example_weights("expected_calibration_error", len(probabilities), weight)
+    weight = checked_weights("expected_calibration_error", probabilities, labels, weight)
     num_bins = operator.index(num_bins)
     confidences = as_float(jnp.max(probabilities, axis=-1))
     hits = as_float(jnp.argmax(probabilities, axis=-1) == labels)
-    bins = jnp.clip(jnp.ceil(confidences * num_bins) - 1, 0, num_bins - 1).astype(int)
+    bins = assign_bins(confidences, weight, num_bins, "width")
     gaps = jnp.where(weight > 0, (hits - confidences) * weight, 0)
     # |B_m| |acc - conf| is the absolute sum of the gaps in B_m: no division by an empty bin.
-    bin_gaps = jnp.matmul(
-        jax.nn.one_hot(bins, num_bins, dtype=gaps.dtype).T,
-        gaps,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-    return jnp.sum(jnp.abs(bin_gaps)) / jnp.sum(weight)
+    return jnp.sum(jnp.abs(sum_by_bin(gaps[:, None], bins, num_bins))) / jnp.sum(weight)
