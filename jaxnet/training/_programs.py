@@ -11,7 +11,7 @@ from jaxnet.training._placement import Shardings, keep_shardings, on_mesh
 from jaxnet.training.batches import Batches
 from jaxnet.training.hooks import Hook, apply_hook
 from jaxnet.training.pure import run_steps
-from jaxnet.training.state import Learner, TrainState, over_runs
+from jaxnet.training.state import Learner, TrainState, no_init, over_runs
 from jaxnet.typing import Metrics
 
 
@@ -45,7 +45,7 @@ def take_steps_of_runs(
         States and metrics.
     """
     start, stop, position = span
-    learner, position = Learner(_no_init, step), jnp.asarray(position, state.step.dtype)
+    learner, position = Learner(no_init, step), jnp.asarray(position, state.step.dtype)
 
     def run(state: TrainState, metrics: Metrics, data: PyTree[Any]) -> tuple[TrainState, Metrics]:
         piece = functools.partial(run_steps, batches=batches, start=start, stop=stop)
@@ -72,7 +72,3 @@ def apply_hook_to_runs(
     with on_mesh(mesh):
         changed = over_runs(apply, state.step.ndim, (0, 0 if per_run else None))(state, data)
     return keep_shardings(changed, shardings)
-
-
-def _no_init(key: Array) -> TrainState:
-    raise NotImplementedError("a state is given")

@@ -13,7 +13,7 @@ from jaxnet._compiled import compiled_for
 from jaxnet.training.averages import Member
 from jaxnet.training.early_stopping import EarlyStopped
 from jaxnet.training.population import Group, Population, Settings
-from jaxnet.training.state import TrainState
+from jaxnet.training.state import TrainState, no_init
 from jaxnet.typing import AnyObjective, Batch, Params, StatefulObjective
 
 
@@ -43,9 +43,6 @@ def member_objective(
     >>> next(run)[1]["validation_loss"].shape
     (2,)
     """
-
-    def no_init(params: Params, key: Array) -> Any:
-        raise NotImplementedError("the state is that of a member")
 
     def apply(params: Params, extra: Member, batch: Batch, key: Array | None) -> Any:
         chosen = objective({**group.static, **extra.settings})

@@ -184,3 +184,20 @@ def over_runs(function: Callable[..., Any], num_axes: int, in_axes: Any = 0) -> 
     for _ in range(num_axes):
         function = jax.vmap(function, in_axes)
     return function
+
+
+def no_init(*arguments: Any) -> Any:
+    """The `init` of a learner or an objective that goes on from a state that is given.
+
+    Args:
+        arguments: those of an `init`.
+
+    Raises:
+        NotImplementedError: always.
+
+    >>> no_init(jax.random.key(0))
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: the state is given
+    """
+    raise NotImplementedError("the state is given")

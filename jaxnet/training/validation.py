@@ -14,7 +14,7 @@ from jaxnet.training._placement import data_mesh, on_mesh
 from jaxnet.training.averages import evaluation_extra, evaluation_params
 from jaxnet.training.early_stopping import Best, EarlyStopped, init_best, keep_best, out_of_patience
 from jaxnet.training.evaluation import evaluate
-from jaxnet.training.state import TrainState, over_runs
+from jaxnet.training.state import TrainState, no_init, over_runs
 from jaxnet.typing import AnyObjective, Metrics, Params, StatefulObjective
 
 Epoch = Callable[[TrainState, Array], tuple[TrainState, Metrics]]
@@ -276,9 +276,6 @@ def _validate_runs(
     data: PyTree[Any],
     key: Array | None,
 ) -> tuple[Metrics, Best | None]:
-    def no_init(params: Params, key: Array) -> Any:
-        raise NotImplementedError("the state is given")
-
     objective = StatefulObjective(no_init, apply) if stateful else apply
 
     def validate_one(state: TrainState, best: Best | None, data: PyTree[Any]) -> Any:
