@@ -41,8 +41,8 @@ def assign_bins(
 
 
 def sum_by_bin(
-    values: Float[Array, "n columns"], bins: Integer[Array, " n"], num_bins: int
-) -> Float[Array, "bins columns"]:
-    """The sums of the rows in each bin."""
+    values: Float[Array, "n *columns"], bins: Integer[Array, " n"], num_bins: int
+) -> Float[Array, "bins *columns"]:
+    """The sums of the numbers, or of the rows, in each bin."""
     members = jax.nn.one_hot(bins, num_bins, dtype=values.dtype)
     return jnp.matmul(members.T, values, precision=jax.lax.Precision.HIGHEST)

@@ -263,4 +263,4 @@ def expected_calibration_error(
     bins = assign_bins(confidences, weight, num_bins, "width")
     gaps = jnp.where(weight > 0, (hits - confidences) * weight, 0)
     # |B_m| |acc - conf| is the absolute sum of the gaps in B_m: no division by an empty bin.
-    return jnp.sum(jnp.abs(sum_by_bin(gaps[:, None], bins, num_bins))) / jnp.sum(weight)
+    return jnp.sum(jnp.abs(sum_by_bin(gaps, bins, num_bins))) / jnp.sum(weight)
