@@ -92,14 +92,15 @@ def share_sizes(
     {(64, 64): (64, 64), (64,): (64,), (32,): (32,)}
     """
     counts: Mapping[Sizes, int] = Counter(sizes)
+    costs = {own: cost(own) for own in counts}
     padded: dict[Sizes, Sizes] = {}
-    for each in sorted(counts, key=lambda own: (-cost(own), own)):
+    for each in sorted(counts, key=lambda own: (-costs[own], own)):
         programs = [
             program
             for program in set(padded.values())
             if len(program) == len(each)
             and all(a >= b for a, b in zip(program, each, strict=True))
-            and counts[each] * (cost(program) - cost(each)) <= limit
+            and counts[each] * (costs[program] - costs[each]) <= limit
         ]
-        padded[each] = min(programs, key=lambda own: (cost(own), own), default=each)
+        padded[each] = min(programs, key=lambda own: (costs[own], own), default=each)
     return padded
