@@ -41,13 +41,6 @@ class Method(NamedTuple):
         """What predicts: evaluation parameters, and batch statistics where there are any."""
         return (params, extra) if isinstance(self.network, jn.nn.StatefulNetwork) else params
 
-    def init_saved(self, key: jax.Array) -> Any:
-        """What `saved` returns, before anything is learned."""
-        params = self.network.init(key)
-        if isinstance(self.network, jn.nn.StatefulNetwork):
-            return params, self.network.init_extra(params, key)
-        return params
-
 
 def build_network(
     config: Config, in_dim: int, num_classes: int, *, is_sigmoid: bool = False

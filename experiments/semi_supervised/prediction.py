@@ -50,7 +50,7 @@ def saved_params(config: Config, in_shape: Sequence[int], num_classes: int) -> A
     methods = _methods(config, in_shape, num_classes)
     saved: dict[str, Any] = {
         "methods": {
-            name: jax.eval_shape(jax.vmap(method.init_saved), keys)
+            name: jax.eval_shape(jax.vmap(method.predictor.init), keys)
             for name, method in methods.items()
         }
     }

@@ -98,6 +98,8 @@ class Training:
         }
         self._held_out = jax.device_put((problem.x[parts.held_out], problem.y[parts.held_out]))
         self._starts: dict[str, Params] = {}
+        # Most methods have the same network, and so the same program.
+        self._errors: dict[jn.Network, Callable[..., jax.Array]] = {}
         self.hashes: dict[str, str] = {}
 
     def train(self, name: MethodName, method: Method) -> runs.TrainResult:
@@ -136,8 +138,11 @@ class Training:
             method: the method.
             saved: what predicts, of all networks.
         """
-        error = jax.jit(jax.vmap(functools.partial(error_of, method.predictor), (0, None, None)))
-        return error(saved, *self._held_out)
+        network = method.predictor
+        if network not in self._errors:
+            error = functools.partial(error_of, network)
+            self._errors[network] = jax.jit(jax.vmap(error, (0, None, None)))
+        return self._errors[network](saved, *self._held_out)
 
     def _start(self, method: Method) -> Params:
         """What the networks of a method have learned before; methods share it."""
@@ -153,7 +158,7 @@ class Training:
 
     def _from_labels(self, method: Method) -> Params:
         """Networks trained on labels alone."""
-        params, epochs = jax.jit(jax.vmap(method.network.init))(self._keys), 0
+        params = jax.jit(jax.vmap(method.network.init))(self._keys)
         epochs = self._config.supervised_epochs
         if not epochs:
             return params
@@ -234,7 +239,6 @@ class Training:
         num_epochs: int,
     ) -> runs.TrainResult:
         """A stage that begins with given parameters; curves are errors on held-out examples."""
-        error = jax.jit(jax.vmap(functools.partial(error_of, method.predictor), (0, None, None)))
         # Only its structure matters where the states start from given parameters.
         first = jax.tree.map(lambda leaf: leaf[0], start)
         trained = self._placement.train(
@@ -245,7 +249,7 @@ class Training:
             batches=per_run(batches),
             options=train_options(self._config, num_epochs=num_epochs),
             # Not called loss: nothing is chosen by it.
-            evaluate=lambda *learned: {"error": error(method.saved(*learned), *self._held_out)},
+            evaluate=lambda *learned: {"error": self.errors(method, method.saved(*learned))},
         )
         self.hashes[name] = trained.state_sha256
         return trained
