@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import polars
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from experiments.config import TableOptions
 from experiments.data.logs import read_times, whole_cells
 from experiments.data.tables.cells import clean_name, listed, naming, numbers, require_column
 from experiments.data.tables.table import read_cells
+from jaxnet.recommendation import rating_matrix
 
 
 # Arrays have no single truth value, so interactions are compared by `sha256`, not by `==`.
@@ -64,6 +65,18 @@ class Interactions:
             digest.update(f"{array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()
+
+    def matrix(
+        self, values: Shaped[np.ndarray, " n"], missing: float = 0
+    ) -> Shaped[np.ndarray, "users items"]:
+        """A matrix with a value for each interaction.
+
+        Args:
+            values: of the interactions.
+            missing: the entry of all other pairs.
+        """
+        sizes = len(self.users), len(self.items)
+        return rating_matrix(self.pairs, values, *sizes, missing=missing)
 
 
 def encode_names(names: Sequence[str]) -> tuple[tuple[str, ...], Int[np.ndarray, " n"]]:

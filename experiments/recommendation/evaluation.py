@@ -54,10 +54,11 @@ def evaluate_parts(
     metrics_of: dict[str, list[list[dict[str, float]]]] = {}
     curves_of: dict[str, list[np.ndarray]] = {}
     notes, cold = [], 0
+    values = np.ones(len(interactions.pairs), np.float32)
+    ratings = interactions.matrix(values if interactions.ratings is None else interactions.ratings)
     for part in range(split.num_parts):
-        known = _mask(interactions, split.known(part))
-        held_out = _mask(interactions, ~split.known(part))
-        ratings = _ratings(interactions)
+        known = interactions.matrix(split.known(part), missing=False)
+        held_out = interactions.matrix(~split.known(part), missing=False)
         rows = interactions.pairs[~split.known(part)]
         has_user, has_item = np.any(known, axis=1), np.any(known, axis=0)
         cold += len(rows) - int(np.sum(has_user[rows[:, 0]] & has_item[rows[:, 1]]))
@@ -66,8 +67,8 @@ def evaluate_parts(
         for name, predicted in predictors.items():
             seeds = metrics_of.setdefault(name, [[] for _ in predicted])
             for values_of_seed, scores in zip(seeds, predicted, strict=True):
-                values, curve = test(scores, ratings, known, held_out)
-                values_of_seed.append(values)
+                reached, curve = test(scores, ratings, known, held_out)
+                values_of_seed.append(reached)
                 curves_of.setdefault(name, []).append(curve)
     if cold:
         total = int((split.code < split.num_parts).sum())
@@ -92,20 +93,6 @@ def _mean(curves: Sequence[np.ndarray]) -> np.ndarray:
     stacked = np.array(curves)
     present = ~np.isnan(stacked)
     return np.where(present, stacked, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
-
-
-def _mask(interactions: Interactions, rows: np.ndarray) -> np.ndarray:
-    mask = np.zeros((len(interactions.users), len(interactions.items)), bool)
-    pairs = interactions.pairs[rows]
-    mask[pairs[:, 0], pairs[:, 1]] = True
-    return mask
-
-
-def _ratings(interactions: Interactions) -> np.ndarray:
-    values = np.zeros((len(interactions.users), len(interactions.items)), np.float32)
-    given = interactions.ratings
-    values[interactions.pairs[:, 0], interactions.pairs[:, 1]] = 1 if given is None else given
-    return values
 
 
 def _peers(

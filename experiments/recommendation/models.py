@@ -118,13 +118,8 @@ def _means(interactions: Interactions, split: Split) -> Array:
     return jnp.asarray([float(each.mean()) for each in (*values, interactions.ratings)])
 
 
-def _matrix(interactions: Interactions, values: np.ndarray, missing: float = 0) -> np.ndarray:
-    sizes = len(interactions.users), len(interactions.items)
-    return recommendation.rating_matrix(interactions.pairs, values, *sizes, missing=missing)
-
-
 def _codes(interactions: Interactions, split: Split) -> np.ndarray:
-    return _matrix(interactions, split.code.astype(np.int8), _MISSING)
+    return interactions.matrix(split.code.astype(np.int8), _MISSING)
 
 
 def _factorization(
@@ -162,7 +157,7 @@ def _autorec(
 ) -> _Parts:
     assert interactions.ratings is not None
     means, by_item = _means(interactions, split), isinstance(method, ItemAutorec)
-    x, code = _matrix(interactions, interactions.ratings), _codes(interactions, split)
+    x, code = interactions.matrix(interactions.ratings), _codes(interactions, split)
     if by_item:
         x, code = np.ascontiguousarray(x.T), np.ascontiguousarray(code.T)
     network = recommendation.autorec(x.shape[1], method.hidden_dim, dropout=method.dropout)
@@ -185,7 +180,7 @@ def _autorec(
 def _rbm(config: Config, method: Rbm, interactions: Interactions, split: Split) -> _Parts:
     assert interactions.ratings is not None
     values, levels = np.unique(interactions.ratings, return_inverse=True)
-    x, code = _matrix(interactions, levels.astype(np.int32), -1), _codes(interactions, split)
+    x, code = interactions.matrix(levels.astype(np.int32), -1), _codes(interactions, split)
     rbm = recommendation.RatingRBM(x.shape[1], len(values), method.hidden_dim)
     objective = recommendation.rating_divergence(rbm, num_steps=method.gibbs_steps)
     learner = jn.gradient_learner(

@@ -112,12 +112,10 @@ class _Predictor:
         self.is_ranking = isinstance(options.method, RANKING)
         self.of_users = {name: index for index, name in enumerate(self.used.users)}
         self.of_items = {name: index for index, name in enumerate(self.used.items)}
-        known = np.zeros(self.scores.shape, bool)
-        known[self.used.pairs[:, 0], self.used.pairs[:, 1]] = True
-        self.known, ratings = known, np.zeros(self.scores.shape, np.float32)
+        self.known = self.used.matrix(np.ones(len(self.used.pairs), bool), missing=False)
         if self.used.ratings is not None:
-            ratings[self.used.pairs[:, 0], self.used.pairs[:, 1]] = self.used.ratings
-            self.mean, self.user_bias, self.item_bias = peers.damped_biases(ratings, known)
+            ratings = self.used.matrix(self.used.ratings)
+            self.mean, self.user_bias, self.item_bias = peers.damped_biases(ratings, self.known)
             low, high = self.used.ratings.min(), self.used.ratings.max()
             self.scores = np.clip(self.scores, low, high)
 
