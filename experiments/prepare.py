@@ -1,9 +1,9 @@
 """From a config to data that are loaded, checked, split and scaled; nothing is written."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,18 @@ TABLE_OPTIONS = tuple(TableOptions.__dataclass_fields__)
 
 Task = Literal["classification", "regression"]
 Config = TypeVar("Config", bound=RunOptions)
+
+
+class Loaded(Protocol):
+    """Data with a name, and sentences on how they were read."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+Data = TypeVar("Data", bound=Loaded)
 
 
 class Prepared(NamedTuple, Generic[Config]):
@@ -76,12 +88,7 @@ def prepare(
     Raises:
         ValueError: a mistake in the options or the data; nothing was written.
     """
-    check_directory(config)
-    dataset = load(config)
-    for note in dataset.notes:
-        print(f"note: {note}", flush=True)
-    config = resolve(config, dataset.name)
-    check(config, dataset)
+    config, dataset = load_checked(config, load, check)
     rows = np.arange(len(dataset.x))
     parts = Split(rows, rows[:0], rows[:0])
     if divide:
@@ -92,6 +99,31 @@ def prepare(
         return Prepared(config, dataset, parts, unscaled, dataset.inputs)
     inputs = fit(config, dataset, parts.train)
     return Prepared(config, dataset, parts, inputs, scale(config, inputs, dataset.inputs))
+
+
+def load_checked(
+    config: Config, load: Callable[[Config], Data], check: Callable[[Config, Data], None]
+) -> tuple[Config, Data]:
+    """Load the data of a run, print notes on how they were read, and check that the options fit.
+
+    Args:
+        config: the options.
+        load: the data of a config, with `name` and `notes`.
+        check: raises where options do not fit the data.
+
+    Returns:
+        The resolved config, and the data.
+
+    Raises:
+        ValueError: a mistake in the options or the data; nothing was written.
+    """
+    check_directory(config)
+    data = load(config)
+    for note in data.notes:
+        print(f"note: {note}", flush=True)
+    config = resolve(config, data.name)
+    check(config, data)
+    return config, data
 
 
 def resolve(config: Config, name: str) -> Config:

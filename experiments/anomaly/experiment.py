@@ -41,9 +41,9 @@ from experiments.data.named.nab import load_nab
 from experiments.facts import Facts
 from experiments.placement import Placement, place
 from experiments.precision import require_float32
-from experiments.prepare import resolve
+from experiments.prepare import load_checked
 from experiments.report.drawing import draw_figure
-from experiments.training import check_directory, open_directory
+from experiments.training import open_directory
 from jaxnet import runs
 from jaxnet._files import atomic_write
 from jaxnet.checkpoint import params_sha256
@@ -115,12 +115,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    check_directory(config)
-    collection = load_data(config)
-    for note in collection.notes:
-        print(f"note: {note}", flush=True)
-    config = resolve(config, collection.name)
-    check(config, collection)
+    config, collection = load_checked(config, load_data, check)
     config, placement = place(config, *networks_and_batches(config, len(collection.series)))
     with open_directory(config, collection.sha256) as directory, placement.context():
         with stopwatch() as seconds:

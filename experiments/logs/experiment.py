@@ -49,10 +49,9 @@ from experiments.logs.validation import (
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
 from experiments.placement import place
-from experiments.prepare import resolve
+from experiments.prepare import load_checked
 from experiments.training import (
     batch_size,
-    check_directory,
     open_directory,
     seed_keys,
     train_options,
@@ -104,12 +103,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    check_directory(config)
-    logs = load_data(config)
-    for note in logs.notes:
-        print(f"note: {note}", flush=True)
-    config = resolve(config, logs.name)
-    check(config, logs)
+    config, logs = load_checked(config, load_data, check)
     users = np.arange(len(logs.users))
     train = training_blocks(config, logs, users, np.zeros(len(users), int), logs.num_training)
     config = with_epochs(config, len(train.user))

@@ -37,14 +37,13 @@ from experiments.data.splits import folds
 from experiments.memory import check_memory
 from experiments.model import stacked_sha256
 from experiments.placement import place
-from experiments.prepare import resolve
+from experiments.prepare import load_checked
 from experiments.purchase.config import Config
 from experiments.purchase.features import fit_features
 from experiments.report import figures
 from experiments.report.drawing import draw_figure
 from experiments.summary import describe_data
 from experiments.training import (
-    check_directory,
     config_optimizer,
     network_keys,
     open_directory,
@@ -120,12 +119,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    check_directory(config)
-    dataset = load_data(config)
-    for note in dataset.notes:
-        print(f"note: {note}", flush=True)
-    config = resolve(config, dataset.name)
-    check(config, dataset)
+    config, dataset = load_checked(config, load_data, check)
     trains, tests = folds(dataset.y, num_folds=config.num_folds, num_repeats=1, seed=config.seed)
     # All networks take the same number of steps; what is left out is a row of some folds.
     length = min(map(len, trains))

@@ -37,7 +37,7 @@ from experiments.data.named.movielens import (
 from experiments.memory import memory_limit, show_bytes
 from experiments.model import stacked_sha256
 from experiments.placement import place
-from experiments.prepare import resolve
+from experiments.prepare import load_checked
 from experiments.recommendation.config import Config
 from experiments.recommendation.evaluation import (
     compare_with_peers,
@@ -56,7 +56,6 @@ from experiments.recommendation.recipes import recipe
 from experiments.recommendation.saving import save
 from experiments.recommendation.splits import NOTHING, Split, split_interactions
 from experiments.training import (
-    check_directory,
     network_at,
     open_directory,
     seed_keys,
@@ -139,12 +138,7 @@ def run(config: Config) -> dict[str, Any]:
         ValueError: a mistake in the options or the data, before anything is written.
         FloatingPointError: a training that diverges.
     """
-    check_directory(config)
-    everything = load_data(config)
-    for note in everything.notes:
-        print(f"note: {note}", flush=True)
-    config = resolve(config, everything.name)
-    check(config, everything)
+    config, everything = load_checked(config, load_data, check)
     interactions = chosen(config, everything)
     split = split_interactions(config, interactions)
     model = build_model(config, interactions, split)
