@@ -209,8 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--seeds must be at least 1, found {options.seeds}")
     small = [] if options.tables is None else list(load_folder(options.tables))
     header = {
-        "command": f"python -m benchmarks.estimators --seeds {options.seeds}"
-        + (" --tables FOLDER" if small else ""),
+        "command": _command(options, has_tables=bool(small)),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "smoke": False,
         "python": platform.python_version(),
@@ -227,6 +226,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_results(options.out, header | {"rows": rows + pooled})
     _summarize(rows + of_small)
     return 0
+
+
+def _command(options: argparse.Namespace, *, has_tables: bool) -> str:
+    """The command line, with FOLDER for the folder of tables, which is that of a machine."""
+    words = ["python -m benchmarks.estimators", "--seeds", str(options.seeds)]
+    if tuple(options.datasets) != DATASETS:
+        words += ["--datasets", *options.datasets]
+    return " ".join([*words, "--tables", "FOLDER"] if has_tables else words)
 
 
 def _print(row: dict[str, Any]) -> None:
