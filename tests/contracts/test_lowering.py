@@ -13,7 +13,8 @@ import pytest
 from jax import export
 
 import jaxnet as jn
-from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, OVER_TIME, N
+from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, N
+from tests.contracts.registry_over_time import OVER_TIME
 
 PLATFORMS = ("cuda", "tpu", "cpu")
 KEY = jax.eval_shape(lambda: jax.random.key(0))

@@ -11,7 +11,8 @@ from flax import linen, nnx
 
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
-from tests.contracts.registry import HEADS, OVER_TIME
+from tests.contracts.registry import HEADS
+from tests.contracts.registry_over_time import OVER_TIME
 
 NETWORKS = {
     "dense": (jn.dense(6, 3), (6,)),

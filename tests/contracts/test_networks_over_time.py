@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import jaxnet as jn
-from tests.contracts.registry import OVER_TIME, example_params
+from tests.contracts.registry import example_params
+from tests.contracts.registry_over_time import OVER_TIME
 
 LENGTH = np.array([2, 5, 0], np.int32)
 BEYOND = np.arange(5) >= LENGTH[:, None]

@@ -13,11 +13,11 @@ from tests.contracts.registry import (
     BATCHES,
     LEARNERS,
     OBJECTIVES,
-    OVER_TIME,
     RBM,
     VAE,
     X,
 )
+from tests.contracts.registry_over_time import OVER_TIME
 from tests.contracts.test_networks import NETWORKS
 
 KEY = jax.eval_shape(lambda: jax.random.key(0))
