@@ -74,9 +74,14 @@ def case():
 
 
 def apply(ladder, params, batch, key):
-    params, batch = jax.tree.map(jnp.asarray, (params, batch))
-    extra = ladder.objective.init(params, jax.random.key(0))
-    return ladder.objective.apply(params, extra, batch, key)
+    """The loss, the averages of the activations and the metrics, by one program."""
+
+    @jax.jit
+    def run(params, batch, key):
+        extra = ladder.objective.init(params, jax.random.key(0))
+        return ladder.objective.apply(params, extra, batch, key)
+
+    return run(params, batch, key)
 
 
 def noise_of(key, num_examples):
@@ -105,9 +110,8 @@ def test_losses_are_those_of_numpy(x64, key, case, with_noise):
 def test_gradients_are_those_of_differences(x64, key, case):
     ladder, params, batch = case
     params = jax.tree.map(jnp.asarray, params)
-    check_grads(
-        lambda params: apply(ladder, params, batch, key)[0], (params,), 1, ["rev"], rtol=1e-4
-    )
+    loss = jax.jit(lambda params: apply(ladder, params, batch, key)[0])
+    check_grads(loss, (params,), 1, ["rev"], rtol=1e-4)
 
 
 def test_evaluation_uses_averages_of_the_unlabeled_examples_without_noise(x64, key, case):
@@ -124,10 +128,10 @@ def test_evaluation_uses_averages_of_the_unlabeled_examples_without_noise(x64, k
         h = h + layer["bias"]
         h = np.maximum(h, 0) if index < len(before) - 1 else layer["scale"] * h
     params = jax.tree.map(jnp.asarray, params)
-    outputs = ladder.network.evaluation.apply((params, extra), jnp.asarray(x))
+    outputs = jax.jit(ladder.network.evaluation.apply)((params, extra), jnp.asarray(x))
     np.testing.assert_allclose(outputs, h, rtol=1e-6)
     # In training mode the network is the noisy pass, with statistics of its batch.
-    trained, after = ladder.network.apply(params, extra, jnp.asarray(x), key=key)
+    trained, after = jax.jit(ladder.network.apply)(params, extra, jnp.asarray(x), key=key)
     assert int(after.count) == 2 and trained.shape == (2, 3)
 
 
@@ -184,8 +188,9 @@ def test_it_learns_from_unlabeled_examples(key):
     batches = jn.training.side_by_side(
         {"labeled": jn.training.shuffled(8), "unlabeled": jn.training.shuffled(50)}
     )
-    state, history = jn.fit(learner, key, data, batches=batches, num_epochs=40)
-    outputs = ladder.network.evaluation.apply((state.params, state.extra), jnp.asarray(x))
+    train = jax.jit(lambda key: jn.fit(learner, key, data, batches=batches, num_epochs=40))
+    state, history = train(key)
+    outputs = jax.jit(ladder.network.evaluation.apply)((state.params, state.extra), x)
     assert (np.asarray(outputs).argmax(axis=1) == y).mean() > 0.95
     assert history["unsupervised_loss"][-1] < 0.7 * history["unsupervised_loss"][0]
 

@@ -106,8 +106,9 @@ def ladder(
     >>> learner = jn.gradient_learner(network.init, objective, optax.adam(0.01))
     >>> x = jax.random.normal(jax.random.key(0), (6, 4))
     >>> batch = {"labeled": {"x": x[:3], "y": jnp.arange(3)}, "unlabeled": {"x": x}}
-    >>> state, metrics = learner.step(learner.init(jax.random.key(1)), batch)
-    >>> network.evaluation.apply((state.params, state.extra), x).shape
+    >>> first_step = jax.jit(lambda key: learner.step(learner.init(key), batch))
+    >>> state, metrics = first_step(jax.random.key(1))
+    >>> jax.eval_shape(network.evaluation.apply, (state.params, state.extra), x).shape
     (6, 3)
     """
     meaning = "hold at least the sizes of input and classes"

@@ -13,6 +13,11 @@ from jaxnet import calibration
 
 NOISE, PRECISION = 0.3, 2.0
 
+# Eager operations would each be compiled alone.
+fit_laplace = jax.jit(calibration.fit_laplace, static_argnames="structure")
+laplace_outputs = jax.jit(calibration.laplace_outputs)
+laplace_probabilities = jax.jit(calibration.laplace_probabilities, static_argnames="num_samples")
+
 
 @pytest.fixture
 def regression(x64):
@@ -30,7 +35,7 @@ def regression(x64):
 @pytest.mark.parametrize("structure", ["full", "kronecker"])
 def test_of_a_linear_regression_it_is_exact(regression, structure):
     x, y, layer = regression
-    posterior = calibration.fit_laplace(
+    posterior = fit_laplace(
         layer,
         jnp.array(x),
         jnp.array(y[:, None]),
@@ -45,7 +50,7 @@ def test_of_a_linear_regression_it_is_exact(regression, structure):
     kernel = ConstantKernel(1 / PRECISION, "fixed") * DotProduct(1.0, "fixed")
     process = GaussianProcessRegressor(kernel, alpha=NOISE, optimizer=None).fit(x, y)
     new = np.random.default_rng(1).normal(size=(5, 3)) * 3
-    mean, covariance = calibration.laplace_outputs(posterior, jnp.array(new))
+    mean, covariance = laplace_outputs(posterior, jnp.array(new))
     expected, deviation = process.predict(new, return_std=True)
     np.testing.assert_allclose(mean[:, 0], expected, rtol=1e-8)
     np.testing.assert_allclose(covariance[:, 0, 0], deviation**2, rtol=1e-6)
@@ -66,7 +71,7 @@ def classifier(num_outputs=3, n=30):
 def test_the_full_precision_is_the_hessian_of_the_loss(x64, num_outputs):
     layer, features, labels = classifier(num_outputs)
     weight = jnp.array(np.random.default_rng(3).uniform(0.5, 2, len(labels)))
-    posterior = calibration.fit_laplace(
+    posterior = fit_laplace(
         layer, features, labels, structure="full", prior_precision=1.0, weight=weight
     )
 
@@ -92,8 +97,8 @@ def test_the_product_of_kronecker_is_exact_where_the_curvature_is_one_for_all(x6
     layer = {"kernel": jnp.zeros((2, 3)), "bias": layer["bias"]}
     new = jnp.array([[3.0, -1.0], [0.2, 0.1]])
     full, product = (
-        calibration.laplace_outputs(
-            calibration.fit_laplace(layer, features, labels, structure=name, prior_precision=0.7),
+        laplace_outputs(
+            fit_laplace(layer, features, labels, structure=name, prior_precision=0.7),
             new,
         )
         for name in ("full", "kronecker")
@@ -105,12 +110,10 @@ def test_the_product_of_kronecker_is_exact_where_the_curvature_is_one_for_all(x6
 @pytest.mark.parametrize("structure", ["full", "kronecker"])
 def test_the_prior_has_the_highest_marginal_likelihood(x64, structure):
     layer, features, labels = classifier()
-    best = calibration.fit_laplace(layer, features, labels, structure=structure)
+    best = fit_laplace(layer, features, labels, structure=structure)
 
     def evidence(precision):
-        found = calibration.fit_laplace(
-            layer, features, labels, structure=structure, prior_precision=precision
-        )
+        found = fit_laplace(layer, features, labels, structure=structure, prior_precision=precision)
         return found.log_marginal_likelihood
 
     grid = best.prior_precision * jnp.array([0.5, 0.99, 1.01, 2.0])
@@ -126,11 +129,11 @@ def test_masked_examples_change_nothing_and_layers_of_a_batch_are_single_layers(
     weight = jnp.arange(34) < 30
 
     def probabilities(layer):
-        posterior = calibration.fit_laplace(layer, padded, more, weight=weight)
-        return calibration.laplace_probabilities(posterior, features)
+        posterior = fit_laplace(layer, padded, more, weight=weight)
+        return laplace_probabilities(posterior, features)
 
-    single = calibration.fit_laplace(layer, features, labels)
-    expected = calibration.laplace_probabilities(single, features)
+    single = fit_laplace(layer, features, labels)
+    expected = laplace_probabilities(single, features)
     layers = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), layer)
     both = jax.jit(jax.vmap(probabilities))(layers)
     np.testing.assert_allclose(both[0], expected, atol=1e-4)
@@ -139,21 +142,21 @@ def test_masked_examples_change_nothing_and_layers_of_a_batch_are_single_layers(
 
 def test_probabilities_are_means_over_the_posterior(x64, key):
     layer, features, labels = classifier(1)
-    posterior = calibration.fit_laplace(layer, features, labels)
-    mean, covariance = calibration.laplace_outputs(posterior, features)
+    posterior = fit_laplace(layer, features, labels)
+    mean, covariance = laplace_outputs(posterior, features)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     outputs = mean[:, :1] + jnp.sqrt(covariance[:, 0]) * nodes
     exact = jax.nn.sigmoid(outputs) @ weights / weights.sum()
-    probit = calibration.laplace_probabilities(posterior, features)[:, 1]
+    probit = laplace_probabilities(posterior, features)[:, 1]
     np.testing.assert_allclose(probit, exact, atol=0.02)
-    drawn = calibration.laplace_probabilities(posterior, features, key=key, num_samples=4000)[:, 1]
+    drawn = laplace_probabilities(posterior, features, key=key, num_samples=4000)[:, 1]
     np.testing.assert_allclose(drawn, exact, atol=0.02)
     assert np.abs(drawn - exact).max() > 1e-6
     layer, features, labels = classifier(3)
-    posterior = calibration.fit_laplace(layer, features, labels)
-    drawn = calibration.laplace_probabilities(posterior, features, key=key, num_samples=4000)
+    posterior = fit_laplace(layer, features, labels)
+    drawn = laplace_probabilities(posterior, features, key=key, num_samples=4000)
     np.testing.assert_allclose(drawn.sum(axis=1), 1)
-    mean, covariance = calibration.laplace_outputs(posterior, features[:1])
+    mean, covariance = laplace_outputs(posterior, features[:1])
     normal = np.random.default_rng(5).multivariate_normal(mean[0], covariance[0], 20_000)
     np.testing.assert_allclose(drawn[0], jax.nn.softmax(jnp.array(normal)).mean(axis=0), atol=0.02)
 
@@ -165,10 +168,10 @@ def test_far_from_the_data_a_trained_network_is_less_sure(key):
     network = jn.mlp([2, 8, 2])
     params = network.init(key)
     features = network[:-1].apply(params, x)
-    posterior = calibration.fit_laplace(params["dense_1"], features, y)
+    posterior = fit_laplace(params["dense_1"], features, y)
     far = network[:-1].apply(params, 1000 * x)
     sure = jax.nn.softmax(network.apply(params, 1000 * x)).max(axis=1)
-    less = calibration.laplace_probabilities(posterior, far).max(axis=1)
+    less = laplace_probabilities(posterior, far).max(axis=1)
     assert sure.mean() > 0.99 and less.mean() < 0.95
 
 
