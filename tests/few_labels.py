@@ -1,6 +1,6 @@
 """Labeled and unlabeled examples, and a linear network in NumPy, for tests of objectives."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import scipy.special
 
@@ -15,18 +15,18 @@ def a_batch(dim=4, num_classes=3, num_labeled=5, num_unlabeled=7, seed=0):
     generator = np.random.default_rng(seed)
     return {
         "labeled": {
-            "x": jnp.asarray(generator.normal(size=(num_labeled, dim))),
-            "y": jnp.asarray(generator.integers(num_classes, size=num_labeled)),
+            "x": jax.device_put(generator.normal(size=(num_labeled, dim))),
+            "y": jax.device_put(generator.integers(num_classes, size=num_labeled)),
         },
-        "unlabeled": {"x": jnp.asarray(generator.normal(size=(num_unlabeled, dim)))},
+        "unlabeled": {"x": jax.device_put(generator.normal(size=(num_unlabeled, dim)))},
     }
 
 
 def linear(seed=0, dim=4, num_classes=3):
     generator = np.random.default_rng(seed)
     params = {
-        "kernel": jnp.asarray(generator.normal(size=(dim, num_classes))),
-        "bias": jnp.asarray(generator.normal(size=num_classes)),
+        "kernel": jax.device_put(generator.normal(size=(dim, num_classes))),
+        "bias": jax.device_put(generator.normal(size=num_classes)),
     }
     return jn.dense(dim, num_classes), params
 

@@ -1,7 +1,6 @@
 """The ladder network against one written in NumPy from algorithm 1 of Rasmus et al. (2015)."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -11,6 +10,7 @@ from scipy.special import expit, softmax
 import jaxnet as jn
 
 DIMS, WEIGHTS, STD = [5, 6, 4, 3], [3.0, 0.5, 0.0, 0.2], 0.4
+LADDER = jn.objectives.ladder(DIMS, denoising_weights=WEIGHTS, noise_std=STD)
 
 
 def normalized(z):
@@ -61,63 +61,67 @@ def losses(params, batch, noise_labeled, noise):
 
 @pytest.fixture
 def case():
-    """A ladder in float64 with random parameters, and a batch."""
-    ladder = jn.objectives.ladder(DIMS, denoising_weights=WEIGHTS, noise_std=STD)
+    """Random parameters of `LADDER` in float64, and a batch."""
     generator = np.random.default_rng(0)
-    shapes = jax.eval_shape(ladder.network.init, jax.random.key(0))
+    shapes = jax.eval_shape(LADDER.network.init, jax.random.key(0))
     params = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape), shapes)
     batch = {
         "labeled": {"x": generator.normal(size=(4, 5)), "y": np.array([0, 1, 2, 1])},
         "unlabeled": {"x": generator.normal(size=(7, 5))},
     }
-    return ladder, params, batch
+    return params, batch
 
 
-def apply(ladder, params, batch, key):
-    """The loss, the averages of the activations and the metrics, by one program."""
+def program(ladder):
+    """The loss, the averages of the activations and the metrics, as one program."""
 
     @jax.jit
     def run(params, batch, key):
         extra = ladder.objective.init(params, jax.random.key(0))
         return ladder.objective.apply(params, extra, batch, key)
 
-    return run(params, batch, key)
+    return run
 
 
-def noise_of(key, num_examples):
-    keys = jax.random.split(key, len(DIMS))
-    return [
-        STD * np.asarray(jax.random.normal(k, (num_examples, dim), "f8"))
-        for k, dim in zip(keys, DIMS, strict=True)
-    ]
+apply = program(LADDER)
+
+
+@jax.jit
+def noise_of(key):
+    """The noise of each layer for 4 labeled and for 7 unlabeled examples."""
+
+    def noise(key, num_examples):
+        keys = jax.random.split(key, len(DIMS))
+        return [
+            STD * jax.random.normal(k, (num_examples, dim), "f8")
+            for k, dim in zip(keys, DIMS, strict=True)
+        ]
+
+    label_key, noise_key = jax.random.split(key)
+    return noise(label_key, 4), noise(noise_key, 7)
 
 
 @pytest.mark.parametrize("with_noise", [False, True])
 def test_losses_are_those_of_numpy(x64, key, case, with_noise):
-    ladder, params, batch = case
-    noise = [[0.0] * len(DIMS)] * 2
-    if with_noise:
-        label_key, noise_key = jax.random.split(key)
-        noise = noise_of(label_key, 4), noise_of(noise_key, 7)
+    params, batch = case
+    noise = jax.device_get(noise_of(key)) if with_noise else [[0.0] * len(DIMS)] * 2
     supervised, costs = losses(params, batch, *noise)
     expected = sum(weight * costs[index] for index, weight in enumerate(WEIGHTS))
-    loss, (_, metrics) = apply(ladder, params, batch, key if with_noise else None)
+    loss, (_, metrics) = apply(params, batch, key if with_noise else None)
     np.testing.assert_allclose(metrics["supervised_loss"], supervised, rtol=1e-6)
     np.testing.assert_allclose(metrics["unsupervised_loss"], expected, rtol=1e-6)
     np.testing.assert_allclose(loss, supervised + expected, rtol=1e-6)
 
 
 def test_gradients_are_those_of_differences(x64, key, case):
-    ladder, params, batch = case
-    params = jax.tree.map(jnp.asarray, params)
-    loss = jax.jit(lambda params: apply(ladder, params, batch, key)[0])
-    check_grads(loss, (params,), 1, ["rev"], rtol=1e-4)
+    params, batch = case
+    check_grads(lambda params: apply(params, batch, key)[0], (params,), 1, ["rev"], rtol=1e-4)
 
 
 def test_evaluation_uses_averages_of_the_unlabeled_examples_without_noise(x64, key, case):
-    ladder, params, batch = case
+    params, batch = case
     _, _, before = encoder(params, batch["unlabeled"]["x"], [0.0] * len(DIMS))
-    _, (extra, _) = apply(ladder, params, batch, key)
+    _, (extra, _) = apply(params, batch, key)
     for index, z in enumerate(before):
         np.testing.assert_allclose(extra.mean[index], z.mean(axis=0), rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(extra.variance[index], z.var(axis=0, ddof=1), rtol=1e-6)
@@ -127,16 +131,15 @@ def test_evaluation_uses_averages_of_the_unlabeled_examples_without_noise(x64, k
         h = (h @ layer["kernel"] - z.mean(axis=0)) / np.sqrt(z.var(axis=0, ddof=1) + 1e-10)
         h = h + layer["bias"]
         h = np.maximum(h, 0) if index < len(before) - 1 else layer["scale"] * h
-    params = jax.tree.map(jnp.asarray, params)
-    outputs = jax.jit(ladder.network.evaluation.apply)((params, extra), jnp.asarray(x))
+    outputs = jax.jit(LADDER.network.evaluation.apply)((params, extra), x)
     np.testing.assert_allclose(outputs, h, rtol=1e-6)
     # In training mode the network is the noisy pass, with statistics of its batch.
-    trained, after = jax.jit(ladder.network.apply)(params, extra, jnp.asarray(x), key=key)
+    trained, after = jax.jit(LADDER.network.apply)(params, extra, x, key=key)
     assert int(after.count) == 2 and trained.shape == (2, 3)
 
 
 def test_the_gamma_model_has_a_decoder_at_the_top_alone(x64, key, case):
-    _, params, batch = case
+    params, batch = case
     weights = [0.0, 0.0, 0.0, 0.2]
     gamma = jn.objectives.ladder(DIMS, denoising_weights=weights, noise_std=STD)
     own = jax.eval_shape(gamma.network.init, key)
@@ -144,17 +147,15 @@ def test_the_gamma_model_has_a_decoder_at_the_top_alone(x64, key, case):
     assert list(own["decoder_3"]) == ["combinator"]
     few = {name: params[name] for name in own}
     supervised, costs = losses(params, batch, *[[0.0] * len(DIMS)] * 2)
-    loss, _ = apply(gamma, few, batch, None)
+    loss, _ = program(gamma)(few, batch, None)
+    loss = float(loss)
     np.testing.assert_allclose(loss, supervised + 0.2 * costs[3], rtol=1e-6)
     # Weights that are traced are not known to be 0.
     traced = jax.vmap(
-        lambda weight: apply(
-            jn.objectives.ladder(DIMS, denoising_weights=[weight, 0, 0, 0.2], noise_std=STD),
-            params,
-            batch,
-            None,
-        )[0]
-    )(jnp.array([0.0, 2.0]))
+        lambda weight: program(
+            jn.objectives.ladder(DIMS, denoising_weights=[weight, 0, 0, 0.2], noise_std=STD)
+        )(params, batch, None)[0]
+    )(np.array([0.0, 2.0]))
     expected = [loss, loss + 2 * costs[0]]
     np.testing.assert_allclose(traced, expected, rtol=1e-6)
     none = jn.objectives.ladder(DIMS, denoising_weights=[0, 0, 0, 0])
@@ -162,7 +163,7 @@ def test_the_gamma_model_has_a_decoder_at_the_top_alone(x64, key, case):
 
 
 def test_examples_of_weight_zero_do_not_count_in_statistics(x64, key, case):
-    ladder, params, batch = case
+    params, batch = case
     padded = {
         name: {entry: np.concatenate([leaf, leaf[:2]]) for entry, leaf in part.items()}
         | {"weight": np.array([1.0] * len(part["x"]) + [0.0] * 2)}
@@ -170,8 +171,8 @@ def test_examples_of_weight_zero_do_not_count_in_statistics(x64, key, case):
     }
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
-        apply(ladder, params, batch, None),
-        apply(ladder, params, padded, None),
+        apply(params, batch, None),
+        apply(params, padded, None),
     )
 
 
@@ -192,7 +193,8 @@ def test_it_learns_from_unlabeled_examples(key):
     state, history = train(key)
     outputs = jax.jit(ladder.network.evaluation.apply)((state.params, state.extra), x)
     assert (np.asarray(outputs).argmax(axis=1) == y).mean() > 0.95
-    assert history["unsupervised_loss"][-1] < 0.7 * history["unsupervised_loss"][0]
+    losses = np.asarray(history["unsupervised_loss"])
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_mistakes_are_named(key):

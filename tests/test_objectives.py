@@ -11,14 +11,23 @@ import jaxnet as jn
 
 
 @pytest.fixture
-def batch(key):
-    x = jax.random.normal(key, (8, 4))
-    return {"x": x, "y": jnp.arange(8) % 3}
+def batch():
+    return examples()
+
+
+def examples():
+    """Drawn and computed by NumPy: nothing is compiled for it."""
+    x = np.random.default_rng(0).normal(size=(8, 4))
+    return jax.device_put({"x": x, "y": np.arange(8) % 3})
+
+
+def two_classes(batch):
+    return (np.asarray(batch["y"]) > 0).astype(np.int32)
 
 
 def objectives(network, binary, batch):
-    two = batch | {"y": (batch["y"] > 0).astype(int)}
-    numbers = batch | {"y": batch["x"][:, 0] ** 2}
+    two = batch | {"y": jax.device_put(two_classes(batch))}
+    numbers = batch | {"y": jax.device_put(np.asarray(batch["x"])[:, 0] ** 2)}
     return [
         (jn.classification(network), network, batch),
         (jn.classification(network, label_smoothing=0.1), network, batch),
@@ -32,8 +41,7 @@ def objectives(network, binary, batch):
 def test_gradients_equal_finite_differences(x64, key):
     network = jn.mlp([4, 5, 3], activation=jnp.tanh)
     binary = jn.mlp([4, 5, 1], activation=jnp.tanh)
-    x = jax.random.normal(key, (8, 4))
-    cases = objectives(network, binary, {"x": x, "y": jnp.arange(8) % 3})
+    cases = objectives(network, binary, examples())
     random = np.random.default_rng(0)
     params = [
         jax.tree.map(lambda leaf: random.normal(size=leaf.shape), jax.eval_shape(net.init, key))
@@ -52,7 +60,7 @@ def test_gradients_equal_finite_differences(x64, key):
 
 def test_losses_equal_scikit_learn(key, batch):
     network, binary = jn.mlp([4, 3]), jn.mlp([4, 1])
-    params = network.init(key)
+    params = jax.jit(network.init)(key)
     loss, found = jax.jit(jn.classification(network))(params, batch, None)
     logits = np.asarray(jax.jit(network.apply)(params, batch["x"]), np.float64)
     probabilities = special.softmax(logits, axis=1)
@@ -61,7 +69,7 @@ def test_losses_equal_scikit_learn(key, batch):
     assert float(found["accuracy"]) == pytest.approx(
         metrics.accuracy_score(batch["y"], logits.argmax(axis=1))
     )
-    params, two = binary.init(key), batch | {"y": (batch["y"] > 0).astype(int)}
+    params, two = jax.jit(binary.init)(key), batch | {"y": two_classes(batch)}
     loss, found = jax.jit(jn.binary_classification(binary))(params, two, None)
     outputs = np.asarray(jax.jit(binary.apply)(params, batch["x"]), np.float64)
     probability = special.expit(outputs[:, 0])
@@ -69,7 +77,7 @@ def test_losses_equal_scikit_learn(key, batch):
     assert float(found["accuracy"]) == pytest.approx(
         metrics.accuracy_score(two["y"], probability > 0.5)
     )
-    numbers = batch | {"y": jnp.arange(8.0)}
+    numbers = batch | {"y": np.arange(8, dtype=np.float32)}
     loss, found = jax.jit(jn.regression(binary))(params, numbers, None)
     expected = metrics.mean_squared_error(numbers["y"], outputs)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
@@ -96,41 +104,53 @@ def test_weight_zero_leaves_the_other_examples(key, batch):
 
 def test_label_smoothing_may_be_traced(key, batch):
     network = jn.mlp([4, 3])
-    params = network.init(key)
 
-    def loss(smoothing):
-        return jn.classification(network, label_smoothing=smoothing)(params, batch, None)[0]
+    @jax.jit
+    def compute(key, smoothings):
+        params = network.init(key)
 
-    expected = [jn.classification(network)(params, batch, None)[0], loss(0.2)]
-    np.testing.assert_allclose(jax.vmap(loss)(jnp.array([0.0, 0.2])), expected, rtol=1e-5)
+        def loss(smoothing):
+            return jn.classification(network, label_smoothing=smoothing)(params, batch, None)[0]
+
+        plain = jn.classification(network)(params, batch, None)[0]
+        return jax.vmap(loss)(smoothings), jnp.stack([plain, loss(0.2)])
+
+    found, expected = compute(key, np.array([0.0, 0.2], np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_penalties_select_kernels_or_what_one_says(key, batch):
     network = jn.mlp([4, 5, 1])
-    params = jax.tree.map(lambda leaf: leaf + 1, network.init(key))
-    data = batch | {"y": jnp.arange(8.0)}
-    plain = jn.regression(network)(params, data, None)[0]
+    params = jax.tree.map(lambda leaf: np.asarray(leaf) + 1, jax.jit(network.init)(key))
+    data = batch | {"y": np.arange(8, dtype=np.float32)}
+    regression = jn.regression(network)
+    everything = jn.with_l1(regression, 0.1, where=lambda path, leaf: True)
+
+    @jax.jit
+    def losses(params, data):
+        each = (regression, jn.with_l2(regression, 0.1), everything)
+        return [objective(params, data, None)[0] for objective in each]
+
+    plain, of_kernels, of_everything = map(float, losses(params, data))
     kernels = [params[name]["kernel"] for name in params]
-    penalized = jn.with_l2(jn.regression(network), 0.1)(params, data, None)[0]
     expected = plain + 0.1 * sum(float((kernel**2).sum()) for kernel in kernels) / 2
-    assert float(penalized) == pytest.approx(float(expected), rel=1e-5)
-    everything = jn.with_l1(jn.regression(network), 0.1, where=lambda path, leaf: True)
-    expected = plain + 0.1 * sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(params))
-    assert float(everything(params, data, None)[0]) == pytest.approx(float(expected), rel=1e-5)
+    assert of_kernels == pytest.approx(expected, rel=1e-5)
+    expected = plain + 0.1 * sum(float(np.abs(leaf).sum()) for leaf in jax.tree.leaves(params))
+    assert of_everything == pytest.approx(expected, rel=1e-5)
 
 
 def test_errors_name_the_argument(key, batch):
     network = jn.mlp([4, 3])
-    params = network.init(key)
+    params = jax.eval_shape(network.init, key)
     with pytest.raises(ValueError, match=r"targets y have shape \(8,\), expected \(8, 3\)"):
-        jn.regression(network)(params, batch, None)
+        jax.eval_shape(jn.regression(network), params, batch, None)
     with pytest.raises(ValueError, match=r"outputs have shape \(8, 3\)"):
-        jn.binary_classification(network)(params, batch, None)
+        jax.eval_shape(jn.binary_classification(network), params, batch, None)
     with pytest.raises(ValueError, match="strength must not be negative, found -1"):
         jn.with_l2(jn.regression(network), -1.0)
     nothing = jn.with_l2(jn.classification(network), 1.0, where=lambda path, leaf: False)
     with pytest.raises(ValueError, match="no parameter is selected"):
-        nothing(params, batch, None)
+        jax.eval_shape(nothing, params, batch, None)
 
 
 def test_weights_may_be_those_of_elements(x64, key):
@@ -146,50 +166,52 @@ def test_weights_may_be_those_of_elements(x64, key):
     )[..., 0]
     weight = random.integers(0, 3, (5, 7)).astype(float)
     for chosen in (weight, weight[:, 0] + 1):
-        batch = {"x": x, "y": y, "weight": jnp.asarray(chosen)}
+        batch = {"x": x, "y": y, "weight": chosen}
         loss, _ = jax.jit(jn.classification(network))(params, batch, None)
         spread = chosen if chosen.ndim == 2 else np.repeat(chosen[:, None], 7, axis=1)
         np.testing.assert_allclose(loss, np.average(losses, weights=spread), rtol=1e-6)
     outputs = np.asarray(apply(params, x))[:, 0]
     per_output = np.array([[1.0, 0.0, 2.0]] * 5)
-    batch = {"x": x[:, 0], "y": targets, "weight": jnp.asarray(per_output)}
+    batch = {"x": np.asarray(x)[:, 0], "y": targets, "weight": per_output}
     loss, _ = jax.jit(jn.regression(network))(params, batch, None)
     expected = np.average((outputs - targets) ** 2, weights=per_output)
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     with pytest.raises(ValueError, match=r"weight has shape \(4,\), expected 5 examples"):
-        jax.eval_shape(jn.regression(network), params, batch | {"weight": jnp.ones(4)}, None)
+        jax.eval_shape(jn.regression(network), params, batch | {"weight": np.ones(4)}, None)
     with pytest.raises(ValueError, match=r"weight has shape \(5, 2\), expected that of"):
-        jax.eval_shape(jn.regression(network), params, batch | {"weight": jnp.ones((5, 2))}, None)
+        jax.eval_shape(jn.regression(network), params, batch | {"weight": np.ones((5, 2))}, None)
 
 
 def test_targets_of_weight_zero_may_be_missing(key, batch):
     """Labels that are not known, numbers that were not measured: NaN, masked one by one."""
     network = jn.mlp([4, 3])
-    params = network.init(key)
-    known = jnp.asarray(np.random.default_rng(0).random((8, 3)) < 0.6)
-    targets = (jax.random.normal(key, (8, 3)) > 0).astype(float)
+    params = jax.jit(network.init)(key)
+    random = np.random.default_rng(0)
+    known = random.random((8, 3)) < 0.6
+    targets = (random.normal(size=(8, 3)) > 0).astype(np.float32)
     for objective in (jn.regression(network), jn.multilabel_classification(network)):
         gradient = jax.jit(jax.value_and_grad(lambda p, b, o=objective: o(p, b, None)[0]))
-        data = {"x": batch["x"], "weight": known.astype(float)}
+        data = {"x": batch["x"], "weight": known.astype(np.float32)}
         jax.tree.map(
             np.testing.assert_array_equal,
-            gradient(params, data | {"y": jnp.where(known, targets, jnp.nan)}),
+            gradient(params, data | {"y": np.where(known, targets, np.float32(np.nan))}),
             gradient(params, data | {"y": targets}),
         )
 
 
 def test_targets_may_be_distributions_over_the_classes(key, batch):
     network = jn.mlp([4, 3])
-    params, one_hot = network.init(key), jax.nn.one_hot(batch["y"], 3)
-    for smoothing in (0.0, 0.2):
-        objective = jn.classification(network, label_smoothing=smoothing)
-        expected = objective(params, batch, None)
-        found = objective(params, batch | {"y": one_hot}, None)
+    params, one_hot = jax.jit(network.init)(key), np.eye(3, dtype=np.float32)[batch["y"]]
+    objective = jax.jit(jn.classification(network))
+    for each in (objective, jax.jit(jn.classification(network, label_smoothing=0.2))):
+        expected = each(params, batch, None)
+        found = each(params, batch | {"y": one_hot}, None)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, expected)
-    soft = jax.nn.softmax(jax.random.normal(key, (8, 3)))
-    loss, found = jn.classification(network)(params, batch | {"y": soft}, None)
-    logits = network.apply(params, batch["x"])
-    expected = -(np.asarray(soft) * np.asarray(jax.nn.log_softmax(logits))).sum(axis=1).mean()
+    normal = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    soft = special.softmax(normal, axis=1)
+    loss, found = objective(params, batch | {"y": soft}, None)
+    logits = jax.jit(network.apply)(params, batch["x"])
+    expected = -(soft * special.log_softmax(logits, axis=1)).sum(axis=1).mean()
     assert float(loss) == pytest.approx(expected, rel=1e-5)
     expected = (np.argmax(logits, axis=1) == np.argmax(soft, axis=1)).mean()
     assert float(found["accuracy"]) == pytest.approx(expected)
@@ -197,22 +219,24 @@ def test_targets_may_be_distributions_over_the_classes(key, batch):
 
 def test_labels_that_do_not_exclude_each_other_equal_scikit_learn(key, batch):
     network = jn.mlp([4, 3])
-    params = network.init(key)
-    y = (jax.random.normal(jax.random.key(3), (8, 3)) > 0).astype(int)
-    loss, found = jn.multilabel_classification(network)(params, batch | {"y": y}, None)
-    probabilities = np.asarray(jax.nn.sigmoid(network.apply(params, batch["x"])), np.float64)
+    params = jax.jit(network.init)(key)
+    y = (np.random.default_rng(3).normal(size=(8, 3)) > 0).astype(np.int32)
+    objective = jax.jit(jn.multilabel_classification(network))
+    loss, found = objective(params, batch | {"y": y}, None)
+    logits = np.asarray(jax.jit(network.apply)(params, batch["x"]), np.float64)
+    probabilities = special.expit(logits)
     columns = [metrics.log_loss(y[:, j], probabilities[:, j], labels=[0, 1]) for j in range(3)]
     assert float(loss) == pytest.approx(np.mean(columns), rel=1e-5)
-    expected = 1 - metrics.hamming_loss(np.asarray(y), probabilities > 0.5)
+    expected = 1 - metrics.hamming_loss(y, probabilities > 0.5)
     assert float(found["accuracy"]) == pytest.approx(expected)
 
 
 def test_a_column_of_targets_is_the_same_as_a_vector(key, batch):
     network = jn.mlp([4, 1])
-    params, y = network.init(key), (batch["y"] > 0).astype(int)
-    for objective in (jn.binary_classification(network), jn.regression(network)):
+    params, y = jax.jit(network.init)(key), two_classes(batch)
+    for objective in map(jax.jit, (jn.binary_classification(network), jn.regression(network))):
         expected = objective(params, batch | {"y": y}, None)
-        for labels in (y[:, None], y.astype(float), (y > 0)[:, None]):
+        for labels in (y[:, None], y.astype(np.float32), (y > 0)[:, None]):
             found = objective(params, batch | {"y": labels}, None)
             jax.tree.map(np.testing.assert_array_equal, found, expected)
 
@@ -239,8 +263,8 @@ def test_wrong_labels_raise_with_both_shapes(outputs, y, message):
 
 def test_shapes_that_would_broadcast_raise(key, as_users_run):
     network = jn.Network(lambda key: {}, lambda params, x, *, key=None: x)
-    x = jnp.ones((4, 3, 2))
-    for y in (jnp.ones((4, 2, 3)), jnp.ones((4, 6)), jnp.ones(4), jnp.ones((1, 3, 2))):
+    x = np.ones((4, 3, 2))
+    for y in (np.ones((4, 2, 3)), np.ones((4, 6)), np.ones(4), np.ones((1, 3, 2))):
         with pytest.raises(ValueError, match=r"targets y have shape .*expected \(4, 3, 2\)"):
             jn.regression(network)({}, {"x": x, "y": y}, None)
 
@@ -248,7 +272,7 @@ def test_shapes_that_would_broadcast_raise(key, as_users_run):
         return jnp.abs(outputs[:, 0] - targets), {}
 
     objective = jn.supervised(network, difference)
-    batch = {"x": jnp.ones((4, 2)), "y": jnp.ones((4, 1))}
+    batch = {"x": np.ones((4, 2)), "y": np.ones((4, 1))}
     with pytest.raises(ValueError, match=r"losses have shape \(4, 4\), expected leading axes"):
         objective({}, batch, None)
     with pytest.raises(TypeError, match="supervised: network is a function, expected a Network"):
@@ -261,10 +285,11 @@ def test_weights_scale_the_gradients_of_examples(key, batch):
     private = optax.contrib.differentially_private_aggregate(1e6, 0.0, jax.random.key(0))
     optimizer = optax.chain(private, optax.sgd(1.0))
     learner = jn.gradient_learner(network.init, jn.classification(network), optimizer)
-    state = learner.init(key)
-    weight = jnp.array([0.0, 1.0, 2.0, 0.5, 0.0, 1.0, 1.0, 3.0])
-    data = batch | {"x": batch["x"].at[0].set(jnp.nan), "weight": weight}
-    new, _ = learner.step(state, data)
+    state = jax.jit(learner.init)(key)
+    weight = np.array([0.0, 1.0, 2.0, 0.5, 0.0, 1.0, 1.0, 3.0], np.float32)
+    x = np.array(batch["x"])
+    x[0] = np.nan
+    new, _ = jax.jit(learner.step)(state, batch | {"x": x, "weight": weight})
 
     def loss(params):
         losses = optax.losses.softmax_cross_entropy_with_integer_labels(
@@ -272,9 +297,11 @@ def test_weights_scale_the_gradients_of_examples(key, batch):
         )
         return (weight * losses).mean()
 
-    gradient = jax.grad(loss)(state.params)
+    gradient = jax.jit(jax.grad(loss))(state.params)
     jax.tree.map(
-        lambda after, before, grad: np.testing.assert_allclose(after, before - grad, atol=1e-6),
+        lambda after, before, grad: np.testing.assert_allclose(
+            after, np.subtract(before, grad), atol=1e-6
+        ),
         new.params,
         state.params,
         gradient,
@@ -294,44 +321,59 @@ def test_inputs_and_targets_may_be_pytrees(key):
     def squared(outputs, targets):
         return (outputs["sum"] - targets["sum"]) ** 2, {}
 
-    x = {"wide": jax.random.normal(key, (40, 3)), "narrow": jnp.arange(40.0) / 40}
-    data = {"x": x, "y": {"sum": jnp.stack([x["wide"][:, 0], x["narrow"]], axis=1)}}
+    wide = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    narrow = np.arange(40, dtype=np.float32) / 40
+    x = {"wide": jax.device_put(wide), "narrow": jax.device_put(narrow)}
+    data = {"x": x, "y": {"sum": jax.device_put(np.stack([wide[:, 0], narrow], axis=1))}}
     jn.check_data(x, data["y"])
     learner = jn.gradient_learner(init, jn.objectives.supervised(network, squared), optax.adam(0.1))
-    state, history = jn.fit(learner, key, data, batch_size=20, num_epochs=60)
+    fit = jax.jit(lambda key, data: jn.fit(learner, key, data, batch_size=20, num_epochs=60))
+    state, history = jax.device_get(fit(key, data))
     assert history["loss"][-1] < 0.01 * history["loss"][0]
     outputs = jn.predict(network.apply, state.params, x, batch_size=16)
-    np.testing.assert_allclose(outputs["sum"], apply(state.params, x)["sum"], rtol=1e-5, atol=1e-6)
+    expected = jax.jit(apply)(state.params, x)["sum"]
+    np.testing.assert_allclose(outputs["sum"], expected, rtol=1e-5, atol=1e-6)
+    short = x | {"narrow": jax.device_put(narrow[:39])}
+    missing = x | {"narrow": jax.device_put(np.where(np.arange(40) == 2, np.nan, narrow))}
     with pytest.raises(ValueError, match=r"predict: all arrays .* found shapes .*39"):
-        jn.predict(network.apply, state.params, x | {"narrow": x["narrow"][:39]})
+        jn.predict(network.apply, state.params, short)
     with pytest.raises(ValueError, match="x/wide holds 40 examples and x/narrow 39"):
-        jn.check_data(x | {"narrow": x["narrow"][:39]})
+        jn.check_data(short)
     with pytest.raises(ValueError, match="x/narrow: row 2 holds nan"):
-        jn.check_data(x | {"narrow": x["narrow"].at[2].set(jnp.nan)})
+        jn.check_data(missing)
 
 
 def test_transformations_keep_the_kind_of_an_objective(key, batch):
     network = jn.mlp([4, 1])
     plain = jn.regression(network)
-    data = {"x": batch["x"], "y": batch["x"][:, 0]}
+    data = batch | {"y": jax.device_put(np.asarray(batch["x"])[:, 0])}
 
     def apply(params, count, batch, key):
         loss, metrics = plain(params, batch, key)
         return loss, (count + 1, metrics)
 
     stateful = jn.StatefulObjective(lambda params, key: jnp.zeros((), jnp.int32), apply)
-    params, noise = network.init(key), jn.nn.masking_noise(0.5)
-    for transform in (
+    params, noise = jax.jit(network.init)(key), jn.nn.masking_noise(0.5)
+    transforms = (
         lambda objective: jn.with_l2(objective, 0.3),
         lambda objective: jn.with_l1(objective, 0.3),
         lambda objective: jn.with_noise(objective, noise),
         lambda objective: jn.with_augmentation(objective, noise),
-    ):
-        loss, metrics = transform(plain)(params, data, key)
-        transformed = transform(stateful)
-        assert isinstance(transformed, jn.StatefulObjective)
-        other, (count, same) = transformed.apply(params, transformed.init(params, key), data, key)
-        assert count == 1 and float(loss) == float(other) and sorted(metrics) == sorted(same)
+    )
+    transformed = [transform(stateful) for transform in transforms]
+    assert all(isinstance(objective, jn.StatefulObjective) for objective in transformed)
+
+    @jax.jit
+    def outcomes(params, data, key):
+        first = [transform(plain)(params, data, key) for transform in transforms]
+        second = [
+            objective.apply(params, objective.init(params, key), data, key)
+            for objective in transformed
+        ]
+        return list(zip(first, second, strict=True))
+
+    for (loss, found), (other, (count, same)) in outcomes(params, data, key):
+        assert count == 1 and float(loss) == float(other) and sorted(found) == sorted(same)
     learner = jn.gradient_learner(network.init, jn.with_l2(stateful, 0.1), optax.sgd(0.1))
-    state, _ = jn.fit(learner, key, data, batch_size=4, num_epochs=3)
-    assert state.extra == 6
+    fit = jax.jit(lambda key, data: jn.fit(learner, key, data, batch_size=4, num_epochs=3))
+    assert fit(key, data)[0].extra == 6

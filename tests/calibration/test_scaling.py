@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -14,6 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from jaxnet import calibration
 
 CLASSES = 4
+
+# Eager operations would each be compiled alone. A pseudocount is an argument of the program.
+fit_temperature = jax.jit(calibration.fit_temperature)
+fit_vector_scaling = jax.jit(calibration.fit_vector_scaling)
 
 
 class Logits(ClassifierMixin, BaseEstimator):
@@ -49,12 +54,13 @@ def test_the_temperature_is_that_of_scikit_learn(data, x64):
     fitted = CalibratedClassifierCV(
         FrozenEstimator(Logits().fit(x, y)), method="temperature", ensemble=False
     ).fit(x, y)
-    temperature = calibration.fit_temperature(jnp.array(x), jnp.array(y))
+    temperature = fit_temperature(x, y)
     beta = fitted.calibrated_classifiers_[0].calibrators[0].beta_
     # scikit-learn stops at a tolerance of its search.
     np.testing.assert_allclose(1 / temperature, beta, rtol=1e-4)
     scaled = calibration.scale_logits(jnp.array(x), temperature)
-    np.testing.assert_allclose(jax.nn.softmax(scaled), fitted.predict_proba(x), atol=1e-5)
+    found = scipy.special.softmax(scaled, axis=1)
+    np.testing.assert_allclose(found, fitted.predict_proba(x), atol=1e-5)
 
 
 def loss(parameters, x, y, weight):
@@ -71,9 +77,7 @@ def test_vector_scaling_is_the_minimum_that_scipy_finds(data, x64, dtype, tolera
     x = x * [1.0, 0.5, 2.0, 1.0] + [0.0, 1.0, 0.0, -1.0]
     weight = np.random.default_rng(1).uniform(0.2, 2, len(y))
     with jax.enable_x64(dtype == jnp.float64):
-        found = jax.jit(calibration.fit_vector_scaling)(
-            jnp.array(x, dtype), jnp.array(y), weight=jnp.array(weight, dtype)
-        )
+        found = fit_vector_scaling(x.astype(dtype), y, weight=weight.astype(dtype))
     start = np.concatenate([np.ones(CLASSES), np.zeros(CLASSES)])
     best = scipy.optimize.minimize(loss, start, (x, y, weight), tol=1e-12)
     scale, bias = np.split(best.x, 2)
@@ -86,15 +90,15 @@ def test_with_one_output_vector_scaling_is_that_of_platt(x64):
     generator = np.random.default_rng(2)
     z = generator.normal(size=400)
     y = (generator.uniform(size=400) < 1 / (1 + np.exp(-(0.5 * z - 1)))).astype(int)
-    logits = jnp.stack([jnp.zeros(400), jnp.array(z)], axis=1)
-    scale, bias = calibration.fit_vector_scaling(logits, jnp.array(y))
+    scale, bias = np.asarray(fit_vector_scaling(np.stack([np.zeros(400), z], axis=1), y))
     platt = LogisticRegression(C=np.inf, tol=1e-10).fit(z[:, None], y)
     np.testing.assert_allclose(scale[1], platt.coef_[0, 0], rtol=1e-4)
     np.testing.assert_allclose(bias[1] - bias[0], platt.intercept_[0], rtol=1e-4)
 
 
-def fit_both(logits, labels, weight=None):
-    options = {"weight": weight, "pseudocount": 1.0}
+@jax.jit
+def fit_both(logits, labels, weight=None, pseudocount=1.0):
+    options = {"weight": weight, "pseudocount": pseudocount}
     return (
         calibration.fit_temperature(logits, labels, **options),
         calibration.fit_vector_scaling(logits, labels, **options),
@@ -102,49 +106,59 @@ def fit_both(logits, labels, weight=None):
 
 
 def test_masked_examples_change_nothing_and_runs_of_a_batch_are_single_runs(data):
-    x, y = jnp.array(data[0], jnp.float32), jnp.array(data[1])
+    x, y = data[0].astype(np.float32), data[1].astype(np.int32)
     expected = fit_both(x, y)
-    padded = jnp.concatenate([x, jnp.full((20, CLASSES), jnp.nan)])
-    labels = jnp.concatenate([y, jnp.full(20, -1)])
-    weight = jnp.concatenate([jnp.ones(300), jnp.zeros(20)])
-    both = jax.jit(jax.vmap(fit_both, (0, None, None)))(
-        jnp.stack([padded, 2 * padded]), labels, weight
+    padded = np.pad(x, ((0, 20), (0, 0)), constant_values=np.nan)
+    labels = np.pad(y, (0, 20), constant_values=-1)
+    weight = (np.arange(320) < 300).astype(np.float32)
+    # The third run has no examples.
+    runs = jax.jit(jax.vmap(fit_both, (0, None, 0)))(
+        np.stack([padded, 2 * padded, padded]), labels, np.stack([weight, weight, 0 * weight])
     )
-    first = jax.tree.leaves(jax.tree.map(lambda leaf: leaf[0], both))
+    first, second, weightless = (
+        [np.asarray(leaf)[run] for leaf in jax.tree.leaves(runs)] for run in range(3)
+    )
     for one, other in zip(first, jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(both[0][1], 2 * both[0][0], rtol=2e-3)
-    weightless = fit_both(x, y, jnp.zeros(300))
-    assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(weightless))
-    broken = fit_both(x.at[3].set(jnp.nan), y)
+    np.testing.assert_allclose(second[0], 2 * first[0], rtol=2e-3)
+    assert all(np.isnan(leaf).all() for leaf in weightless)
+    row_is_broken = np.arange(300)[:, None] == 3
+    broken = fit_both(np.where(row_is_broken, np.float32(np.nan), x), y)
     assert all(np.isnan(leaf).all() for leaf in jax.tree.leaves(broken))
 
 
 def test_examples_that_are_all_right_have_a_temperature():
-    logits, labels = 3 * jnp.eye(3)[jnp.arange(30) % 3], jnp.arange(30) % 3
-    lowest = calibration.fit_temperature(logits, labels)
+    labels = np.arange(30, dtype=np.int32) % 3
+    logits = 3 * np.eye(3, dtype=np.float32)[labels]
+    lowest, _ = fit_both(logits, labels, pseudocount=0.0)
     np.testing.assert_allclose(lowest, np.exp(-10), rtol=1e-3)
     # By hand: a label is wrong with 1 / 31 of the probability without scaling.
     wrong = 2 / (np.exp(3) + 2) / 31
     temperature, vector = fit_both(logits, labels)
     for scaling in (temperature, vector):
-        probabilities = jax.nn.softmax(calibration.scale_logits(logits, scaling))
+        scaled = calibration.scale_logits(jnp.array(logits), scaling)
+        probabilities = scipy.special.softmax(scaled, axis=1)
         np.testing.assert_allclose(probabilities.max(axis=1), 1 - wrong, rtol=1e-4)
 
 
 def test_the_ensemble_is_calibrated_where_its_networks_disagree():
     generator = np.random.default_rng(3)
     true = generator.normal(size=(4000, CLASSES))
-    labels = jnp.array((true + generator.gumbel(size=true.shape)).argmax(axis=1))
-    networks = jnp.array(true + generator.normal(size=(5, *true.shape)), jnp.float32)
-    pooled = calibration.ensemble_logits(networks)
+    labels = (true + generator.gumbel(size=true.shape)).argmax(axis=1).astype(np.int32)
+    networks = (true + generator.normal(size=(5, *true.shape))).astype(np.float32)
+
+    @jax.jit
+    def scaled_then_pooled(networks, labels):
+        single = jax.vmap(calibration.fit_temperature, (0, None))(networks, labels)
+        each = jax.vmap(calibration.scale_logits)(networks, single)
+        return single, calibration.fit_temperature(calibration.ensemble_logits(each), labels)
+
+    pooled = jax.jit(calibration.ensemble_logits)(networks)
     np.testing.assert_allclose(
-        jnp.exp(pooled), jax.nn.softmax(networks).mean(axis=0), rtol=1e-4, atol=1e-6
+        np.exp(pooled), scipy.special.softmax(networks, axis=2).mean(axis=0), rtol=1e-4, atol=1e-6
     )
-    single = jax.vmap(calibration.fit_temperature, (0, None))(networks, labels)
-    assert single.min() > 1.3, "a network that has noise is overconfident"
-    each = jax.vmap(calibration.scale_logits)(networks, single)
-    later = calibration.fit_temperature(calibration.ensemble_logits(each), labels)
+    single, later = scaled_then_pooled(networks, labels)
+    assert np.min(single) > 1.3, "a network that has noise is overconfident"
     assert later < 0.9, "the mean of calibrated networks is underconfident"
 
 

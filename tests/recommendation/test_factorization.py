@@ -39,10 +39,20 @@ def test_ratings_and_penalty_are_the_formula():
         3.5 + user["bias"][u] + item["bias"][i] + user["factors"][u] @ item["factors"][i]
         for u, i in x
     ]
-    ratings = MODEL.apply(params, jnp.array(x))
+    weight = np.arange(20) % 3
+    objective = recommendation.factorization_objective(MODEL, 0.1)
+
+    @jax.jit
+    def compute(params, batch):
+        x = batch["x"]
+        ratings, scores = MODEL.apply(params, x), MODEL.score_items(params, x[:, 0])
+        return ratings, scores, objective(params, batch, None)
+
+    ratings, scores, (loss, metrics) = jax.device_get(
+        compute(params, {"x": x, "y": y, "weight": weight})
+    )
     assert ratings.shape == (20, 1)
     np.testing.assert_allclose(ratings[:, 0], expected, rtol=1e-5)
-    scores = MODEL.score_items(params, jnp.array(x[:, 0]))
     np.testing.assert_allclose(scores[np.arange(20), x[:, 1]], expected, rtol=1e-5)
     penalty = [
         user["bias"][u] ** 2
@@ -51,10 +61,6 @@ def test_ratings_and_penalty_are_the_formula():
         + (item["factors"][i] ** 2).sum()
         for u, i in x
     ]
-    weight = np.arange(20) % 3
-    objective = recommendation.factorization_objective(MODEL, 0.1)
-    batch = {"x": jnp.array(x), "y": jnp.array(y), "weight": jnp.array(weight)}
-    loss, metrics = objective(params, batch, None)
     squared = (y - expected) ** 2
     np.testing.assert_allclose(
         metrics["mean_squared_error"], np.average(squared, weights=weight), rtol=1e-5
@@ -65,28 +71,31 @@ def test_ratings_and_penalty_are_the_formula():
 
 def test_unknown_users_and_items_have_the_rating_of_the_other_one():
     params = random_params()
-    pairs = jnp.array([[-1, 2], [USERS, 2], [3, ITEMS], [-1, -1]])
+    pairs = np.array([[-1, 2], [USERS, 2], [3, ITEMS], [-1, -1]])
     expected = [3.5 + params["item"]["bias"][2]] * 2 + [3.5 + params["user"]["bias"][3], 3.5]
-    np.testing.assert_allclose(MODEL.apply(params, pairs)[:, 0], expected, rtol=1e-6)
-    scores = MODEL.score_items(params, jnp.array([-1]))
+    ratings = np.asarray(jax.jit(MODEL.apply)(params, pairs))
+    np.testing.assert_allclose(ratings[:, 0], expected, rtol=1e-6)
+    scores = np.asarray(jax.jit(MODEL.score_items)(params, np.array([-1])))
     np.testing.assert_allclose(scores[0], 3.5 + params["item"]["bias"], rtol=1e-6)
 
 
 def test_mistakes_are_named(as_users_run):
     with pytest.raises(ValueError, match=r"x has shape \(4, 3\), expected \(\*batch, 2\)"):
-        MODEL.apply(random_params(), jnp.zeros((4, 3), int))
+        jax.eval_shape(MODEL.apply, random_params(), np.zeros((4, 3), int))
     with pytest.raises(TypeError, match="x is of dtype float32, expected integers"):
-        MODEL.apply(random_params(), jnp.zeros((4, 2)))
+        jax.eval_shape(MODEL.apply, random_params(), np.zeros((4, 2), np.float32))
     learner = learner_of(optax.sgd(0.1))
     for tables, message in (
         ((), "tables are \\[\\], expected at least one name"),
         (("user", "film"), "table 'film' is not an entry of the parameters, found \\['item', 'u"),
     ):
         with pytest.raises(ValueError, match=message):
-            recommendation.row_sparse_learner(learner, tables).init(jax.random.key(0))
+            jax.eval_shape(
+                recommendation.row_sparse_learner(learner, tables).init, jax.random.key(0)
+            )
     sparse = recommendation.row_sparse_learner(learner_of(optax.lbfgs()), ("user", "item"))
     with pytest.raises(ValueError, match="state of the optimizer holds arrays of shape"):
-        sparse.init(jax.random.key(0))
+        jax.eval_shape(sparse.init, jax.random.key(0))
 
 
 def learner_of(optimizer):
@@ -102,12 +111,17 @@ OPTIMIZERS = {
 }
 
 
-def train(learner, x, y, **weight):
-    state, step = learner.init(jax.random.key(0)), jax.jit(learner.step)
-    for index in range(len(x)):
-        batch = {"x": jnp.array(x[index]), "y": jnp.array(y[index])}
-        state, metrics = step(state, batch | weight)
-    return state, metrics
+def trainer(learner):
+    """From batches to the last state and metrics; compiled once for all batches of one size."""
+    init, step = jax.jit(learner.init), jax.jit(learner.step)
+
+    def train(x, y, **weight):
+        state = init(jax.random.key(0))
+        for index in range(len(x)):
+            state, metrics = step(state, {"x": x[index], "y": y[index]} | weight)
+        return jax.device_get((state, metrics))
+
+    return train
 
 
 def close(first, second):
@@ -116,12 +130,13 @@ def close(first, second):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_learners_of_rows_equal_the_dense_ones_where_they_must(name):
-    dense = learner_of(OPTIMIZERS[name])
-    sparse = recommendation.row_sparse_learner(dense, ("user", "item"))
-    x, y = batches(4)
-    # Rows occur twice in a batch, and one is not known.
-    x[:, 1], x[2, 3, 0], x[1, 2, 1] = x[:, 0], -1, ITEMS
-    expected, actual = train(dense, x, y), train(sparse, x, y)
+    learner = learner_of(OPTIMIZERS[name])
+    dense = trainer(learner)
+    sparse = trainer(recommendation.row_sparse_learner(learner, ("user", "item")))
+    x, y = batches(4, ITEMS)
+    # Rows occur twice in a batch, some in none, and one is not known.
+    x[:, 1], x[:, 6:], x[2, 3, 0], x[1, 2, 1] = x[:, 0], x[:, 2:5], -1, ITEMS
+    expected, actual = dense(x, y), sparse(x, y)
     if name in ("sgd", "adagrad"):
         close(actual[0][:3], expected[0][:3])
         close(actual[1], expected[1])
@@ -129,16 +144,17 @@ def test_learners_of_rows_equal_the_dense_ones_where_they_must(name):
         difference = actual[0].params["user"]["factors"] - expected[0].params["user"]["factors"]
         assert np.abs(difference).max() > 1e-3
     # All rows in every batch.
-    pairs = np.stack(np.meshgrid(np.arange(USERS), np.arange(ITEMS)), -1).reshape(1, -1, 2)
-    x, y = np.repeat(pairs, 3, axis=0).astype(np.int32), batches(3, USERS * ITEMS)[1]
-    close(train(sparse, x, y)[0][:3], train(dense, x, y)[0][:3])
+    pairs = np.stack([np.arange(ITEMS) % USERS, np.arange(ITEMS)], axis=-1)
+    x = np.stack([pairs] * 4).astype(np.int32)
+    close(sparse(x, y)[0][:3], dense(x, y)[0][:3])
 
 
 def test_lazy_adam_moves_the_rows_of_the_batch_alone():
     sparse = recommendation.row_sparse_learner(learner_of(optax.adam(0.1)), ("user", "item"))
     x, y = np.array([[[0, 1]], [[2, 3]]], np.int32), np.ones((2, 1), np.float32)
-    first, _ = train(sparse, x[:1], y[:1])
-    second, _ = train(sparse, x, y)
+    train = trainer(sparse)
+    first, _ = train(x[:1], y[:1])
+    second, _ = train(x, y)
     for table, row in (("user", 0), ("item", 1)):
         for name in ("bias", "factors"):
             for index in range(len(first.params[table][name])):
@@ -151,8 +167,8 @@ def test_lazy_adam_moves_the_rows_of_the_batch_alone():
 def test_a_batch_of_weight_zero_changes_nothing_but_the_step():
     sparse = recommendation.row_sparse_learner(learner_of(optax.adam(0.1)), ("user", "item"))
     x, y = batches(1)
-    before = sparse.init(jax.random.key(0))
-    after, metrics = train(sparse, x, y, weight=jnp.zeros(6))
+    before = jax.jit(sparse.init)(jax.random.key(0))
+    after, metrics = trainer(sparse)(x, y, weight=np.zeros(6, np.float32))
     jax.tree.map(np.testing.assert_array_equal, before[:3], after[:3])
     assert int(after.step) == 1 and float(metrics["loss"]) == 0
 
@@ -163,7 +179,7 @@ def test_one_table_and_other_parameters_beside_it():
     sparse = recommendation.row_sparse_learner(dense, ("embedding_0",))
     x = np.random.default_rng(0).integers(50, size=(3, 4, 5), dtype=np.int32)
     y = np.random.default_rng(1).integers(2, size=(3, 4), dtype=np.int32)
-    close(train(sparse, x, y)[0][:3], train(dense, x, y)[0][:3])
+    close(trainer(sparse)(x, y)[0][:3], trainer(dense)(x, y)[0][:3])
 
 
 def large_step(num_rows, wrap):
