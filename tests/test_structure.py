@@ -23,7 +23,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 
 # From the lowest to the highest. Modules of one layer may import each other, without a cycle.
 LAYERS = (
-    ("typing", "_checks", "_compiled", "_data", "_files", "_global_arrays"),
+    ("typing", "_checks", "_compiled", "_data", "_draws", "_files", "_global_arrays"),
     ("hosts",),
     ("nn", "audio"),
     ("objectives",),

@@ -172,8 +172,10 @@ def main(peer: str, num_threads: str, path: str) -> None:
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return
+    start = time.perf_counter()
     train(0)
-    print(json.dumps({"version": version}), flush=True)
+    first_seconds = time.perf_counter() - start
+    print(json.dumps({"version": version, "first_seconds": first_seconds}), flush=True)
     for seed, _ in enumerate(sys.stdin, start=1):
         start = time.perf_counter()
         result = train(seed)

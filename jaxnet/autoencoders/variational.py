@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnet import _draws
 from jaxnet._checks import require_positive, require_sizes
 from jaxnet.autoencoders.likelihoods import Likelihood, bernoulli_likelihood
 from jaxnet.autoencoders.network import Autoencoder, autoencoder
@@ -179,7 +180,7 @@ def posterior_noise(key: Array, mean: Array, num_samples: int | None = None) -> 
     """
     samples = () if num_samples is None else (num_samples,)
     noise_key = jax.random.fold_in(key, _POSTERIOR)
-    return jax.random.normal(noise_key, (*samples, *mean.shape), mean.dtype)
+    return _draws.normal(noise_key, (*samples, *mean.shape), mean.dtype)
 
 
 def reparameterize(mean: Array, log_variance: Array, noise: Array | float) -> Array:
@@ -230,5 +231,5 @@ def sample_prior(
     (5, 6)
     """
     require_positive("sample_prior", num_samples=num_samples)
-    codes = jax.random.normal(key, (num_samples, model.latent_dim))
+    codes = _draws.normal(key, (num_samples, model.latent_dim))
     return model.likelihood.mean(model.decode(params, codes))

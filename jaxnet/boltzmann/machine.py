@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from jaxnet import _draws
 from jaxnet._checks import require_positive
 from jaxnet.boltzmann.units import BERNOULLI, GAUSSIAN, Unit
 from jaxnet.typing import Params
@@ -74,7 +75,7 @@ class RBM:
         Source: Hinton (2010), "A practical guide to training restricted Boltzmann machines",
         section 8.
         """
-        kernel = 0.01 * jax.random.normal(key, (self.num_visible, self.num_hidden))
+        kernel = 0.01 * _draws.normal(key, (self.num_visible, self.num_hidden))
         if visible_bias is None:
             visible_bias = jnp.zeros(self.num_visible, kernel.dtype)
         hidden_bias = jnp.zeros(self.num_hidden, kernel.dtype)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxnet import _draws
+
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
@@ -42,11 +44,11 @@ class Unit:
 
 
 def _sample_bernoulli(key: Array, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return jax.random.bernoulli(key, jax.nn.sigmoid(eta)).astype(eta.dtype)
+    return _draws.bernoulli(key, jax.nn.sigmoid(eta)).astype(eta.dtype)
 
 
 def _sample_gaussian(key: Array, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return eta + jax.random.normal(key, eta.shape, eta.dtype)
+    return eta + _draws.normal(key, eta.shape, eta.dtype)
 
 
 def _bernoulli_bias(data: Array) -> Array:

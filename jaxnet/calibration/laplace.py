@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer, Shaped
 
+from jaxnet import _draws
 from jaxnet._checks import require_above_zero, require_positive
 from jaxnet.metrics.weighting import as_float, example_weights
 from jaxnet.objectives.weighting import masked_rows, require_shape
@@ -231,7 +232,7 @@ def laplace_probabilities(
     # The covariance of logits of a softmax is singular, which an eigendecomposition allows.
     values, basis = jnp.linalg.eigh(covariance)
     factor = basis * jnp.sqrt(jnp.maximum(values, 0))[:, None]
-    noise = jax.random.normal(key, (num_samples, *mean.shape), mean.dtype)
+    noise = _draws.normal(key, (num_samples, *mean.shape), mean.dtype)
     drawn = mean[None] + jnp.einsum("nkp,snp->snk", factor, noise, precision=_PRECISE)
     return jnp.mean(_probabilities(drawn), axis=0)
 

@@ -9,6 +9,7 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Integer, Shaped
 
+from jaxnet import _draws
 from jaxnet._checks import require_integer, require_range
 from jaxnet.metrics._binning import Binning, assign_bins, checked_weights, sum_by_bin
 from jaxnet.metrics.weighting import as_float, example_weights, require_logits
@@ -126,7 +127,7 @@ def calibration_error_floor(
     num_bins, num_draws = operator.index(num_bins), operator.index(num_draws)
     confidence = as_float(jnp.max(probabilities, axis=-1))
     bins = assign_bins(confidence, weight, num_bins, "width")
-    is_hit = jax.random.uniform(key, (num_draws, len(confidence)), confidence.dtype) < confidence
+    is_hit = _draws.uniform(key, (num_draws, len(confidence)), confidence.dtype) < confidence
 
     def error(hits: Array) -> Array:
         total, gap, *_ = _gaps(confidence, as_float(hits), weight, bins, num_bins)

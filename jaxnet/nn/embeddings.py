@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxnet import _draws
 from jaxnet._checks import is_hidden, require_positive, require_range
 from jaxnet.nn.network import Network
 from jaxnet.nn.sequences import time_mask, zero_padding
@@ -112,7 +113,7 @@ def token_dropout(rate: ArrayLike) -> Network:
         if key is None:
             return zero_padding(x)
         mask = time_mask(x)
-        kept = mask & jax.random.bernoulli(key, 1 - rate, mask.shape)
+        kept = mask & _draws.bernoulli(key, 1 - rate, mask.shape)
         order = jnp.argsort(~kept, axis=-1, stable=True)
         order = order.reshape(*order.shape, *(1,) * (x.values.ndim - order.ndim))
         values = jnp.take_along_axis(x.values, order, axis=mask.ndim - 1)

@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
+from jaxnet import _draws
 from jaxnet._checks import is_hidden, require_not_negative, require_positive, require_range
 from jaxnet.nn._kernels import ZEROS, KernelInit
 from jaxnet.nn.initializers import lecun_normal
@@ -123,7 +124,7 @@ def dropout(rate: ArrayLike) -> Network:
     ) -> Float[Array, "*shape"]:
         if key is None:
             return x
-        kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+        kept = _draws.bernoulli(key, 1 - rate, x.shape)
         return jnp.where(kept, x / (1 - rate), 0)
 
     return Network(_no_params, apply, "dropout", detail="traced" if is_hidden(rate) else f"{rate}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jaxnet import _draws
 from jaxnet._checks import require_not_negative, require_range
 from jaxnet.nn.network import Network
 from jaxnet.typing import Params
@@ -52,7 +52,7 @@ def masking_noise(rate: ArrayLike) -> Network:
     _require_rate("masking_noise", rate)
 
     def corrupt(key: Array, x: Array) -> Array:
-        return jnp.where(jax.random.bernoulli(key, rate, x.shape), 0, x)
+        return jnp.where(_draws.bernoulli(key, rate, x.shape), 0, x)
 
     return _noise("masking_noise", corrupt)
 
@@ -80,7 +80,7 @@ def gaussian_noise(scale: ArrayLike) -> Network:
     require_not_negative("gaussian_noise", scale=scale)
 
     def corrupt(key: Array, x: Array) -> Array:
-        return x + scale * jax.random.normal(key, x.shape, x.dtype)
+        return x + scale * _draws.normal(key, x.shape, x.dtype)
 
     return _noise("gaussian_noise", corrupt)
 
@@ -108,7 +108,7 @@ def salt_and_pepper_noise(rate: ArrayLike) -> Network:
 
     def corrupt(key: Array, x: Array) -> Array:
         # One uniform number each: below rate / 2 pepper, from there to rate salt.
-        drawn = jax.random.uniform(key, x.shape)
+        drawn = _draws.uniform(key, x.shape)
         return jnp.where(drawn < rate, jnp.where(drawn < rate / 2, 0, 1), x)
 
     return _noise("salt_and_pepper_noise", corrupt)
@@ -127,4 +127,4 @@ def bernoulli_sampling() -> Network:
     >>> sorted(set(x.tolist())), bool(0.25 < x.mean() < 0.35)
     ([0.0, 1.0], True)
     """
-    return _noise("bernoulli_sampling", lambda key, x: jax.random.bernoulli(key, x).astype(x.dtype))
+    return _noise("bernoulli_sampling", lambda key, x: _draws.bernoulli(key, x).astype(x.dtype))

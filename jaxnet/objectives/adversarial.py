@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PyTree
 
+from jaxnet import _draws
 from jaxnet._checks import require_above_zero, require_not_negative, require_positive
 from jaxnet.nn.network import Network, StatefulNetwork
 from jaxnet.objectives.unlabeled import (
@@ -197,7 +198,7 @@ def adversarial_direction(
         keys = jax.random.split(key, len(floats))
         direction = _unit(
             [
-                jax.random.normal(each, jnp.shape(leaf), jnp.asarray(leaf).dtype)
+                _draws.normal(each, jnp.shape(leaf), jnp.asarray(leaf).dtype)
                 for each, leaf in zip(keys, floats, strict=True)
             ]
         )

@@ -10,6 +10,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from jaxnet import _draws
 from jaxnet._checks import is_zero, require_not_negative, require_range, require_sizes
 from jaxnet.nn.batch_statistics import (
     RunningStatistics,
@@ -205,7 +206,7 @@ def ladder(
 
 
 def _kernel(key: Array, in_dim: int, out_dim: int) -> Array:
-    return jax.random.normal(key, (in_dim * out_dim,)).reshape(in_dim, out_dim) / in_dim**0.5
+    return _draws.normal(key, (in_dim, out_dim)) / in_dim**0.5
 
 
 def _init_combinator(dim: int) -> dict[str, Array]:
@@ -237,7 +238,7 @@ def _encode(
     def noisy(values: Array, key: Array | None) -> Array:
         if noise_std is None or key is None or is_zero(noise_std):
             return values
-        noise = jax.random.normal(key, values.shape, values.dtype)
+        noise = _draws.normal(key, values.shape, values.dtype)
         return values + jnp.asarray(noise_std, values.dtype) * noise
 
     h = noisy(jnp.asarray(x), keys[0])

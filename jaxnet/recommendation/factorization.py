@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from jaxnet import _draws
 from jaxnet._checks import require_finite, require_not_negative, require_positive
 from jaxnet.nn.network import Network
 from jaxnet.objectives.weighting import (
@@ -96,7 +97,7 @@ def matrix_factorization(
         return {
             name: {
                 "bias": jnp.zeros(size),
-                "factors": _STANDARD_DEVIATION * jax.random.normal(own_key, (size, dim)),
+                "factors": _STANDARD_DEVIATION * _draws.normal(own_key, (size, dim)),
             }
             for name, size, own_key in zip(
                 ("user", "item"), (num_users, num_items), jax.random.split(key), strict=True

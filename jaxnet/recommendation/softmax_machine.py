@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from jaxnet import _draws
 from jaxnet._checks import require_positive
 from jaxnet.boltzmann.units import BERNOULLI
 from jaxnet.objectives.weighting import require_entry, weighted_mean, widen
@@ -73,7 +74,7 @@ class RatingRBM:
         >>> {name: leaf.shape for name, leaf in params.items()}
         {'kernel': (4, 5, 3), 'visible_bias': (4, 5), 'hidden_bias': (3,)}
         """
-        kernel = 0.01 * jax.random.normal(key, (self.num_items, self.num_levels, self.num_hidden))
+        kernel = 0.01 * _draws.normal(key, (self.num_items, self.num_levels, self.num_hidden))
         if visible_bias is None:
             visible_bias = jnp.zeros(kernel.shape[:2], kernel.dtype)
         return {

@@ -21,6 +21,7 @@ def peer(name, num_threads, seconds, result=0.5):
     made.name, made.num_threads = name, num_threads
     made.seconds, made.results = seconds, [result] * len(seconds)
     made.version, made.missing = ("1", None) if seconds else (None, "No module named torch")
+    made.first_seconds = 7.0
     return made
 
 
@@ -40,7 +41,8 @@ def test_ratios_hold_each_peer_at_its_best_setting():
     fraction = WORKLOADS["small"].flops(1797) / 1e12
     reached = metrics["small: fraction of the matrix-product peak"]["values"]
     assert reached == pytest.approx([fraction, fraction / 3, fraction])
-    assert ("PyTorch", "not installed", "1", "", "", "", "") in rows
+    assert ("PyTorch", "not installed", "1", "", "", "", "", "") in rows
+    assert rows[0][3] == "first s" and rows[1][3] == "7.0"
     assert not any("PyTorch" in name for name in metrics)
 
 
@@ -59,7 +61,7 @@ def test_peers_learn_the_same_and_the_missing_one_is_named(tmp_path, monkeypatch
     assert "not installed" in text
     assert "small: time of scikit-learn / time of jaxnet" in summary["metrics"]
     header, *rows = summary["tables"]["small"]
-    accuracies = [float(row[header.index("result")]) for row in rows if row[3]]
+    accuracies = [float(row[header.index("result")]) for row in rows if row[4]]
     assert len(accuracies) in (2, 4)
     assert min(accuracies) > 0.85
     assert (tmp_path / "run" / "report.html").exists()
