@@ -102,7 +102,7 @@ def _draw(
         kernel_key, _ = jax.random.split(jax.random.fold_in(key, index))
         return draw(kernel_key, max(lengths))
 
-    drawn = jax.vmap(draw_at)(jnp.array(indices, jnp.uint32))
+    drawn = jax.lax.map(draw_at, jnp.array(indices, jnp.uint32))
     return [
         _arrange(drawn[row, :length], shape, scale, sizes)
         for row, (length, shape, scale, sizes) in enumerate(
