@@ -10,7 +10,7 @@ from jaxnet.nn.branches import heads, residual
 from jaxnet.nn.carried_state import Series, carried, concatenate_series
 from jaxnet.nn.cells import elman, gru, lstm
 from jaxnet.nn.convolution import conv
-from jaxnet.nn.embeddings import embedding, token_dropout
+from jaxnet.nn.embeddings import embedding, embedding_bag, token_dropout
 from jaxnet.nn.fixed_convolutions import RandomConvolutions, random_convolutions
 from jaxnet.nn.importing import channels_last, from_state_dict
 from jaxnet.nn.initializers import he_normal, lecun_normal
@@ -66,6 +66,7 @@ __all__ = [
     "each_step",
     "elman",
     "embedding",
+    "embedding_bag",
     "flatten",
     "from_state_dict",
     "gaussian_noise",

@@ -208,7 +208,7 @@ def bag_of_embeddings(
 
     >>> network = bag_of_embeddings(1000, [64, 150], token_dropout=0.1)
     >>> network.names
-    ('token_dropout_0', 'embedding_0', 'mean_over_time_0', 'dense_0')
+    ('token_dropout_0', 'embedding_bag_0', 'dense_0')
     """
     meaning = "hold at least the sizes of vectors and output"
     dims = require_sizes("bag_of_embeddings", "dims", dims, meaning, min_length=2)
@@ -216,9 +216,12 @@ def bag_of_embeddings(
     for name, rate in (("dropout", dropout), ("token_dropout", token_dropout)):
         require_range("bag_of_embeddings", name, rate, 0, 1, include_high=False)
     head = mlp(dims, dropout=dropout, input_dropout=dropout)
+    if pooling == "max":
+        bag = [embeddings.embedding(num_tokens, dims[0]), time_pooling.max_over_time()]
+    else:
+        bag = [embeddings.embedding_bag(num_tokens, dims[0], pooling=pooling)]
     return chain(
         *dropout_layers(token_dropout, embeddings.token_dropout),
-        embeddings.embedding(num_tokens, dims[0]),
-        _POOLINGS[pooling](),
+        *bag,
         *(part.network for part in head.parts),
     )

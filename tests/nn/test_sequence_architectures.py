@@ -59,7 +59,7 @@ def test_the_table_of_a_network_of_sequences_shows_steps():
     assert "(2,)" in lines[1] and "recurrent_0: recurrent(gru(3, 4))  (5, 4)" in lines[2]
     tokens = jn.Sequences(jax.ShapeDtypeStruct((TIME,), jnp.int32), ())
     lines = jn.summary(nn.bag_of_embeddings(9, [4, 2]), tokens).splitlines()
-    assert "embedding_0: embedding(9, 4)" in lines[2] and "  (5, 4)  " in lines[2]
+    assert "embedding_bag_0: embedding_bag(9, 4, 'mean')" in lines[2] and "  (4,)  " in lines[2]
     assert lines[-1] == "46 parameters"
 
 

@@ -23,6 +23,8 @@ COUNTS = {
     (nn.resample, "num_steps"): (spread(nn.resample, "num_steps"), 2, 0),
     (nn.embedding, "num_tokens"): (spread(nn.embedding, "num_tokens", dim=2), 2, 0),
     (nn.embedding, "dim"): (spread(nn.embedding, "dim", 3), 2, 0),
+    (nn.embedding_bag, "num_tokens"): (spread(nn.embedding_bag, "num_tokens", dim=2), 2, 0),
+    (nn.embedding_bag, "dim"): (spread(nn.embedding_bag, "dim", 3), 2, 0),
     (nn.bag_of_embeddings, "num_tokens"): (
         spread(nn.bag_of_embeddings, "num_tokens", dims=[2, 2]),
         2,

@@ -176,7 +176,7 @@ def test_a_batch_of_weight_zero_changes_nothing_but_the_step():
 def test_one_table_and_other_parameters_beside_it():
     network = jn.nn.bag_of_embeddings(50, [4, 2])
     dense = jn.gradient_learner(network.init, jn.classification(network), optax.adagrad(0.1))
-    sparse = recommendation.row_sparse_learner(dense, ("embedding_0",))
+    sparse = recommendation.row_sparse_learner(dense, ("embedding_bag_0",))
     x = np.random.default_rng(0).integers(50, size=(3, 4, 5), dtype=np.int32)
     y = np.random.default_rng(1).integers(2, size=(3, 4), dtype=np.int32)
     close(trainer(sparse)(x, y)[0][:3], trainer(dense)(x, y)[0][:3])
