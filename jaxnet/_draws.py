@@ -7,6 +7,7 @@ such a draw runs no faster.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ def normal(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array,
     >>> bool((normal(jax.random.key(0), (3, 4)) == jax.random.normal(jax.random.key(0), (3, 4))).all())
     True
     """  # noqa: E501
+    shape = tuple(map(operator.index, shape))
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
@@ -31,6 +33,7 @@ def uniform(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array
     >>> uniform(jax.random.key(0), (3, 4)).shape
     (3, 4)
     """
+    shape = tuple(map(operator.index, shape))
     return jax.random.uniform(key, (math.prod(shape),), dtype).reshape(shape)
 
 

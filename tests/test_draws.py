@@ -43,3 +43,9 @@ def test_a_probability_may_be_an_integer_or_of_another_precision(key):
     assert _draws.bernoulli(key, 1, (4,)).all()
     half = jnp.full(5, 0.5, jnp.bfloat16)
     np.testing.assert_array_equal(_draws.bernoulli(key, half), jax.random.bernoulli(key, half))
+
+
+def test_sizes_may_be_scalars_of_arrays(key):
+    shape = (np.int64(2), jnp.array(3))
+    np.testing.assert_array_equal(_draws.normal(key, shape), jax.random.normal(key, (2, 3)))
+    assert _draws.uniform(key, shape).shape == (2, 3)
