@@ -9,7 +9,7 @@ such a draw runs no faster.
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 
-def normal(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array, "..."]:
+def normal(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Float[Array, "..."]:
     """`jax.random.normal`: standard normal numbers of a shape.
 
     >>> bool((normal(jax.random.key(0), (3, 4)) == jax.random.normal(jax.random.key(0), (3, 4))).all())
@@ -27,7 +27,7 @@ def normal(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array,
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
-def uniform(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array, "..."]:
+def uniform(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Float[Array, "..."]:
     """`jax.random.uniform`: numbers in [0, 1) of a shape.
 
     >>> uniform(jax.random.key(0), (3, 4)).shape
@@ -38,7 +38,7 @@ def uniform(key: Array, shape: Sequence[int], dtype: Any = float) -> Float[Array
 
 
 def bernoulli(
-    key: Array, probability: ArrayLike, shape: Sequence[int] | None = None
+    key: Array, probability: ArrayLike, shape: Sequence[SupportsIndex] | None = None
 ) -> Bool[Array, "..."]:
     """`jax.random.bernoulli`: True with a probability, by default one for each number.
 
