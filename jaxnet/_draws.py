@@ -23,8 +23,8 @@ def normal(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Fl
     >>> bool((normal(jax.random.key(0), (3, 4)) == jax.random.normal(jax.random.key(0), (3, 4))).all())
     True
     """  # noqa: E501
-    shape = tuple(map(operator.index, shape))
-    return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
+    sizes = tuple(map(operator.index, shape))
+    return jax.random.normal(key, (math.prod(sizes),), dtype).reshape(sizes)
 
 
 def uniform(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Float[Array, "..."]:
@@ -33,8 +33,8 @@ def uniform(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> F
     >>> uniform(jax.random.key(0), (3, 4)).shape
     (3, 4)
     """
-    shape = tuple(map(operator.index, shape))
-    return jax.random.uniform(key, (math.prod(shape),), dtype).reshape(shape)
+    sizes = tuple(map(operator.index, shape))
+    return jax.random.uniform(key, (math.prod(sizes),), dtype).reshape(sizes)
 
 
 def bernoulli(
