@@ -23,6 +23,9 @@ written holds
   does not have, printed and with --out also written; with --data: the rating or score of each pair
   of a user and an item. For a user who is not known these are the items that are popular or have
   good ratings, and a pair with an unknown user or item has the bias of the other one;
+- of logs of users: for each block of events the rows of its first and last one, the score, whether
+  it is an alarm at the threshold of the run, and the events behind an alarm; events of users whom
+  the run does not know are left out;
 - where a cell was missing and filled, or a category is not in the training data, a column `note`
   that says so in its row.
 """
@@ -55,8 +58,8 @@ class Config(Options):
     experiment: ClassVar[str] = "predict"
 
     run: tyro.conf.Positional[Path]
-    """Run directory of a classification, regression, clustering, reconstruction, recommendation or
-    run of few labels, or of a sweep, whose winner predicts."""
+    """Run directory of a classification, regression, clustering, reconstruction, recommendation,
+    run of few labels or of logs, or of a sweep, whose winner predicts."""
     data: Path | None = None
     """New examples, of the kind that the run was trained on: a CSV, Parquet or NPZ table, an NPZ
     file with images in x, a .ts file of series, or a WAV file or a folder of them. It is needed
@@ -100,7 +103,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
         config = dataclasses.replace(config, run=config.run / "winner")
         name = read_hashed_json(config.run / "config.json").get("experiment")
     if name in OWN_PREDICTION:
-        return _recommend(config, str(name))
+        return _predict_otherwise(config, str(name))
     if config.user:
         raise ValueError(
             f"user: {config.run} holds a run of {name!r}, which recommends nothing; leave it out"
@@ -142,8 +145,8 @@ def run(config: Config) -> dict[str, np.ndarray]:
     return predictions
 
 
-def _recommend(config: Config, name: str) -> dict[str, np.ndarray]:
-    """Items for users, or ratings of pairs."""
+def _predict_otherwise(config: Config, name: str) -> dict[str, np.ndarray]:
+    """By the experiment itself, which does not predict a row for each row of a table."""
     experiment = find_experiment(name)
     options = recorded_config(experiment.Config, config.run)
     _require_model(config.run, options)

@@ -17,9 +17,9 @@ EXPERIMENTS = ("classification", "clustering", "reconstruction", "regression", "
 # Commands of a single module that leave a run directory too.
 MODULES = ("optimizers",)
 # Experiments that leave a run directory, and predict nothing from it.
-WITHOUT_PREDICTION = ("anomaly", "logs", "purchase", "sweep")
+WITHOUT_PREDICTION = ("anomaly", "purchase", "sweep")
 # Those from whose runs `predict` of their own module predicts.
-OWN_PREDICTION = ("recommendation",)
+OWN_PREDICTION = ("logs", "recommendation")
 
 
 class Command(Protocol):

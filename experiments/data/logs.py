@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,25 +108,14 @@ def load_user_logs(
             read, fewer than two users; events of someone else in the training part.
     """
     path = Path(path)
-    table = read_cells(path, options)
+    columns = {"user": user, "event": event, "time": time, "label": label}
     with naming(path):
-        columns = {"user": user, "event": event, "time": time, "label": label}
-        named = {key: clean_name(name) for key, name in columns.items() if name is not None}
-        for key, name in named.items():
-            require_column(key, name, table.names)
-        cells = {key: whole_cells(table.frame[name], options) for key, name in named.items()}
-        notes = list(table.notes)
-        order = np.arange(len(cells["user"]))
-        if "time" in cells:
-            times = read_times(cells["time"], options)
-            order = np.argsort(times, kind="stable")
-            if (order != np.arange(len(order))).any():
-                notes.append(f"the rows are sorted by {named['time']!r}, which they were not")
+        cells, order, notes = _read_events(path, columns, options)
         names = cells["user"].to_numpy()[order]
         users = tuple(dict.fromkeys(names.tolist()))
         if not 2 <= len(users) <= MAX_USERS:
             raise ValueError(
-                f"user: column {named['user']!r} names {len(users)} users, expected 2 to "
+                f"user: column {user!r} names {len(users)} users, expected 2 to "
                 f"{MAX_USERS}, who are told apart from each other"
             )
         index = {name: number for number, name in enumerate(users)}
@@ -143,6 +132,76 @@ def load_user_logs(
         path.stem, users, vocabulary, encoded, num_training, labels,
         tuple(each + 1 for each in rows), notes=tuple(notes),
     )  # fmt: skip
+
+
+def load_new_logs(
+    path: Path, *, user: str, event: str, time: str | None, users: Sequence[str], min_events: int,
+    options: TableOptions,
+) -> Logs:  # fmt: skip
+    """Read later events of users who are known, from a table like that of `load_user_logs`.
+
+    Args:
+        path: a CSV, Parquet or NPZ table.
+        user: column with the name of the user.
+        event: column with the name of the event.
+        time: column of dates or numbers; None keeps the order of the file.
+        users: the known users; others are left out, with a note.
+        min_events: number of events that a log must have; others are left out, with a note.
+        options: how the table is read.
+
+    Returns:
+        The logs of the known users, without a training part.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column that does not exist, a missing cell, times that cannot be read, no log
+            of a known user that is long enough.
+    """
+    path = Path(path)
+    with naming(path):
+        cells, order, notes = _read_events(
+            path, {"user": user, "event": event, "time": time}, options
+        )
+        names = cells["user"].to_numpy()[order]
+        found, counts = np.unique(names.astype(str), return_counts=True)
+        sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        if strangers := sorted(set(sizes) - set(users)):
+            notes.append(f"users whom the run does not know are left out: {listed(strangers)}")
+        if short := [name for name in users if 0 < sizes.get(name, 0) < min_events]:
+            notes.append(
+                f"users with fewer than {min_events} events, a block, are left out: {listed(short)}"
+            )
+        kept = tuple(name for name in users if sizes.get(name, 0) >= min_events)
+        if not kept:
+            raise ValueError(
+                f"user: column {user!r} holds no user of the run with at least {min_events} "
+                f"events, found {listed(sorted(sizes))}"
+            )
+        rows = [order[names == name] for name in kept]
+        events = cells["event"].to_numpy()
+        vocabulary, encoded = encode_logs([events[each].tolist() for each in rows])
+    return Logs(
+        path.stem, kept, vocabulary, encoded, (0,) * len(kept),
+        rows=tuple(each + 1 for each in rows), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _read_events(
+    path: Path, columns: Mapping[str, str | None], options: TableOptions
+) -> tuple[dict[str, polars.Series], Int[np.ndarray, " n"], list[str]]:
+    """The cells of the named columns, the order of the rows by time, and notes."""
+    table = read_cells(path, options)
+    named = {key: clean_name(name) for key, name in columns.items() if name is not None}
+    for key, name in named.items():
+        require_column(key, name, table.names)
+    cells = {key: whole_cells(table.frame[name], options) for key, name in named.items()}
+    notes = list(table.notes)
+    order = np.arange(len(cells["user"]))
+    if "time" in cells:
+        order = np.argsort(read_times(cells["time"], options), kind="stable")
+        if (order != np.arange(len(order))).any():
+            notes.append(f"the rows are sorted by {named['time']!r}, which they were not")
+    return cells, order, notes
 
 
 def whole_cells(column: polars.Series, options: TableOptions) -> polars.Series:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from experiments.data.logs import Logs
 from experiments.logs.blocks import Blocks
@@ -42,6 +43,7 @@ def find_alarms(
     threshold: float,
     labels: np.ndarray | None,
     effects: tuple[Callable[..., Any], Any, np.ndarray],
+    outputs: Int[np.ndarray, " users"] | None = None,
 ) -> list[Alarm]:
     """The blocks whose score reaches the threshold, the highest score first.
 
@@ -52,6 +54,7 @@ def find_alarms(
         threshold: the threshold.
         labels: which blocks someone else made, or None.
         effects: compiled logits without single events, parameters, and the tokens of the events.
+        outputs: the output of the networks for each user of the logs; None where they are the same.
     """
     run, params, tokens = effects
     order = np.argsort(-scores, kind="stable")
@@ -60,7 +63,8 @@ def find_alarms(
         user, start = int(blocks.user[block]), int(blocks.start[block])
         behind: list[tuple[int, float]] = []
         if len(alarms) < MAX_EXPLAINED:
-            found = event_effects(run, params, tokens[blocks.events[block]], user, NUM_SHOWN)
+            output = user if outputs is None else int(outputs[user])
+            found = event_effects(run, params, tokens[blocks.events[block]], output, NUM_SHOWN)
             behind = [(start + position, effect) for position, effect in found]
         label = None if labels is None else bool(labels[block])
         alarms.append(Alarm(user, start, float(scores[block]), label, behind))
@@ -85,13 +89,24 @@ def write_alarms(path: Path, logs: Logs, alarms: list[Alarm], block_size: int) -
     writer.writerow([*header, *(f"behind_{number + 1}" for number in range(NUM_SHOWN))])
     for alarm in alarms:
         label = "" if alarm.is_masquerade is None else int(alarm.is_masquerade)
-        behind = [_describe(logs, alarm, *each, block_size) for each in alarm.behind]
-        behind += [""] * (NUM_SHOWN - len(behind))
+        behind = describe_events(logs, alarm, block_size)
         last = alarm.start + block_size
         name = logs.users[alarm.user]
         writer.writerow([name, alarm.start + 1, last, f"{alarm.score:.4f}", label, *behind])
     with atomic_write(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def describe_events(logs: Logs, alarm: Alarm, block_size: int) -> list[str]:
+    """The events behind an alarm as text, and empty texts up to `NUM_SHOWN`.
+
+    Args:
+        logs: the logs.
+        alarm: of `find_alarms`.
+        block_size: events of a block.
+    """
+    behind = [_describe(logs, alarm, *each, block_size) for each in alarm.behind]
+    return behind + [""] * (NUM_SHOWN - len(behind))
 
 
 def _describe(logs: Logs, alarm: Alarm, position: int, effect: float, block_size: int) -> str:

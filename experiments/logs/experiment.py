@@ -3,6 +3,7 @@
     python -m experiments.logs                       # generated logs
     python -m experiments.logs --dataset schonlau    # 50 users, 15 000 UNIX commands each
     python -m experiments.logs --data log.csv --user account --event action --time at
+    python -m experiments.predict RUN --data later.csv       # blocks of later logs
 
 A network learns to tell the users apart by blocks of their own events, as one logistic regression
 for each user with common hidden layers; the score of a block is minus the logit of the user whose
@@ -36,6 +37,8 @@ from experiments.logs.models import (
     logits_without,
     network_scores,
 )
+from experiments.logs.prediction import predict
+from experiments.logs.saving import save
 from experiments.logs.scores import chosen_threshold, score_metrics
 from experiments.logs.validation import (
     Validation,
@@ -56,11 +59,8 @@ from experiments.training import (
     seed_keys,
     train_options,
 )
-from jaxnet import runs
-from jaxnet.checkpoint import export_params
-from jaxnet.runs.records import add_hash
 
-__all__ = ["Config", "load_data", "run"]
+__all__ = ["Config", "load_data", "predict", "run"]
 
 BAYES = "naive Bayes of each user against all others (Maxion, Townsend 2002)"
 MIN_USERS = 4
@@ -149,7 +149,7 @@ def run(config: Config) -> dict[str, Any]:
         )
         if directory.is_writer:
             write_alarms(directory.path / "alarms.csv", logs, alarms, config.block_size)
-        _save(directory, config, logs, tokens, threshold, trained.params)
+        save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
             "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(trained.params)),
@@ -245,24 +245,3 @@ def _notes(blocks: Blocks, tokens: np.ndarray, logs: Logs) -> list[str]:
         f"{unknown.mean():.1%} of the events after the training part are not in any training "
         f"part ({len(logs.vocabulary) - int(tokens.max())} different ones); they count as nothing"
     ]
-
-
-def _save(
-    directory: runs.RunDirectory,
-    config: Config,
-    logs: Logs,
-    tokens: np.ndarray,
-    threshold: float,
-    params: Any,
-) -> None:
-    """The trained networks, and what their inputs and outputs are."""
-    known = np.flatnonzero(tokens)
-    content = {
-        "users": logs.users,
-        "vocabulary": [logs.vocabulary[event] for event in known],
-        "block_size": config.block_size,
-        "threshold": threshold,
-    }
-    if directory.is_writer:
-        export_params(directory.path / "model.safetensors", {"params": params})
-    directory.write_json("model.json", add_hash(content))

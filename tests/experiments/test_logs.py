@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.naive_bayes import MultinomialNB
 
+from experiments import predict
 from experiments.data.logs import Logs
 from experiments.logs import experiment, models
 from experiments.logs.blocks import Blocks, cut, known_tokens, masquerades
@@ -106,6 +107,60 @@ def test_labels_change_nothing_but_the_metrics(config, summary, tmp_path):
     ]
     first, second = ([row[:4] for row in csv.reader(text.splitlines())] for text in alarms)
     assert first == second
+
+
+def test_later_logs_are_scored_as_the_run_scored_them(config, summary, tmp_path, capsys):
+    with open(config.data, encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    later = [row for row in rows if int(row[0]) >= NUM_EVENTS // 2]
+    later += [["0", "eve", "event1", "0"]] * SIZE + [["0", "cid", "event6", "0"]]
+    later = [row for row in later if row[1] != "bob"] + [["0", "bob", "event3", "0"]]
+    path = tmp_path / "later.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *later])
+    table = predict.run(predict.Config(run=config.out, data=path))
+    printed = capsys.readouterr().out
+    assert "the run does not know are left out: 'eve'" in printed
+    assert "fewer than 20 events, a block, are left out: 'bob'" in printed
+    with open(tmp_path / "later.predictions.csv", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(table["user"]) == 6 + 7 + 6
+    # An event more at the beginning moves the blocks of cid.
+    kept = np.isin(table["user"], ["ann", "dot"])
+    with open(config.out / "alarms.csv", encoding="utf-8") as file:
+        alarms = [row for row in csv.DictReader(file) if row["user"] in ("ann", "dot")]
+    assert table["alarm"][kept].sum() == len(alarms) > 0
+    np.testing.assert_array_equal(table["alarm"], table["score"] >= np.float32(model_of(config)))
+    for alarm in alarms:
+        (row,) = np.flatnonzero(
+            (table["user"] == alarm["user"])
+            & (np.abs(table["score"] - float(alarm["score"])) < 2e-4)
+        )
+        first, last = later[table["first_row"][row] - 1], later[table["last_row"][row] - 1]
+        assert first[1] == last[1] == alarm["user"]
+        assert (int(first[0]) + 1, int(last[0]) + 1) == (
+            int(alarm["first_event"]),
+            int(alarm["last_event"]),
+        )
+        assert table["behind_1"][row].split(" (")[0] == alarm["behind_1"].split(" (")[0]
+
+
+def model_of(config):
+    return json.loads((config.out / "model.json").read_text(encoding="utf-8"))["threshold"]
+
+
+def test_mistakes_of_later_logs_are_named(config, summary, tmp_path):
+    path = tmp_path / "later.csv"
+    path.write_text("at,account,action\n" + "1,eve,event1\n" * SIZE, encoding="utf-8")
+    with pytest.raises(ValueError, match="holds no user of the run with at least 20 events"):
+        predict.run(predict.Config(run=config.out, data=path))
+    path.write_text("at,action\n1,event1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="account"):
+        predict.run(predict.Config(run=config.out, data=path))
+    with pytest.raises(ValueError, match="recommends nothing; name the file of the new logs"):
+        predict.run(predict.Config(run=config.out, user=("ann",)))
+    with pytest.raises(ValueError, match="data: name the file of the new logs"):
+        predict.run(predict.Config(run=config.out))
+    assert not (tmp_path / "later.predictions.csv").exists()
 
 
 def test_naive_bayes_is_that_of_scikit_learn():
