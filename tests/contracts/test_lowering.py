@@ -21,12 +21,16 @@ KEY = jax.eval_shape(lambda: jax.random.key(0))
 X = jax.ShapeDtypeStruct((2 * N, DIM), jnp.float32)
 
 
-def _fit(learner, hooks, key, data):
-    return jn.fit(learner, key, data, batch_size=4, num_epochs=2, hooks=hooks)
+# A permutation is lowered longer than a step; one program has it.
+IN_ORDER = jn.training.in_order(4)
+
+
+def _fit(learner, hooks, key, data, batches=IN_ORDER):
+    return jn.fit(learner, key, data, batches=batches, num_epochs=2, hooks=hooks)
 
 
 def _cnn():
-    network = jn.cnn((8, 8, 1), [4, 4], [5, 3], dropout=0.3)
+    network = jn.cnn((8, 8, 1), [4], [5, 3], dropout=0.3)
     objective = jn.with_augmentation(
         jn.with_l2(jn.classification(network), 1e-4), jn.random_affine((8, 8, 1), max_shift=1.0)
     )
@@ -70,7 +74,13 @@ def _programs():
             jax.ShapeDtypeStruct((N, 5), jnp.int32),
         )
     )
+    learner, data, _ = LEARNERS["gradient_learner"]
     return programs | {
+        "shuffled": (
+            functools.partial(_fit, learner, (), batches=jn.training.shuffled(4)),
+            KEY,
+            data,
+        ),
         "recordings": (_features, *recordings, KEY),
         "rnn": (functools.partial(_fit, _classifier(OVER_TIME["rnn"].network), ()), KEY, series),
         "bag_of_embeddings": (
