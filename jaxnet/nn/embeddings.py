@@ -38,11 +38,11 @@ def embedding(num_tokens: int, dim: int, *, embedding_init: Initializer = _norma
         ValueError: a size below 1.
 
     >>> network = embedding(10, 4)
-    >>> params = network.init(jax.random.key(0))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
     >>> tokens = Sequences(jnp.array([[3, 1, 9], [2, 0, 0]]), jnp.array([3, 1]))
-    >>> network.apply(params, tokens).values.shape
+    >>> jax.jit(network.apply)(params, tokens).values.shape
     (2, 3, 4)
-    >>> network.apply(params, jnp.array([-1, 10])).any().item()
+    >>> jax.jit(network.apply)(params, jnp.array([-1, 10])).any().item()
     False
     """
     require_positive("embedding", num_tokens=num_tokens, dim=dim)

@@ -48,8 +48,9 @@ def attention(
             another size.
 
     >>> network = attention(8, 2)
-    >>> params = network.init(jax.random.key(0))
-    >>> outputs = network.apply(params, Sequences(jnp.ones((3, 5, 8)), jnp.array([5, 2, 0])))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> sequences = Sequences(jnp.ones((3, 5, 8)), jnp.array([5, 2, 0]))
+    >>> outputs = jax.jit(network.apply)(params, sequences)
     >>> outputs.values.shape, bool(outputs.values[1, 2:].any())
     ((3, 5, 8), False)
     """
