@@ -94,7 +94,7 @@ def token_dropout(rate: ArrayLike) -> Network:
         ValueError: a rate outside [0, 1).
 
     >>> tokens = Sequences(jnp.array([[5, 6, 7, 8, 0]]), jnp.array([4]))
-    >>> kept = token_dropout(0.5).apply({}, tokens, key=jax.random.key(1))
+    >>> kept = jax.jit(token_dropout(0.5).apply)({}, tokens, key=jax.random.key(1))
     >>> kept.values.tolist(), kept.length.tolist()
     ([[5, 7, 8, 0, 0]], [3])
     """

@@ -130,7 +130,7 @@ def positional_encoding(dim: int) -> Network:
         TypeError: a size that is not an integer.
         ValueError: a size below 1.
 
-    >>> positional_encoding(2).apply({}, jnp.zeros((2, 2)))[0].tolist()
+    >>> jax.jit(positional_encoding(2).apply)({}, jnp.zeros((2, 2)))[0].tolist()
     [0.0, 1.0]
     """
     require_positive("positional_encoding", dim=dim)
