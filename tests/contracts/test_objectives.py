@@ -48,8 +48,18 @@ def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
         assert np.isfinite(leaf).all() and (name in PENALTIES or not leaf.any())
 
 
+@pytest.fixture
+def whole_tracebacks():
+    """JAX takes longer to shorten the traceback of an error than an objective to raise it."""
+    before = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", "off")
+    yield
+    jax.config.update("jax_traceback_filtering", before)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_wrong_batches_raise_before_compilation(name, key, as_users_run):
+@pytest.mark.usefixtures("as_users_run", "whole_tracebacks")
+def test_wrong_batches_raise_before_compilation(name, key):
     objective, init, shapes = OBJECTIVES[name]
     params = jax.eval_shape(init, key)
     for shape in ((), (1,), (N + 1,), (N, 11)):
