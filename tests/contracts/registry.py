@@ -19,7 +19,7 @@ HEADS = jn.nn.heads(
 AUTOENCODER = jn.autoencoders.mlp_autoencoder([DIM, CODE], code_activation=jax.nn.sigmoid)
 VAE = jn.autoencoders.mlp_variational_autoencoder([DIM, CODE])
 EVENTS = jn.chain(jn.activation(lambda x: jax.nn.one_hot(x, 4)), jn.dense(4, 4))
-NORMALIZED = jn.nn.batch_norm_mlp([DIM, 5, 4])
+NORMALIZED = jn.nn.batch_norm_mlp([DIM, 4])
 LADDER = jn.objectives.ladder([DIM, 5, 4], denoising_weights=[1.0, 0.0, 0.1])
 SHORT_LADDER = jn.objectives.ladder([DIM, 4], denoising_weights=[1.0, 0.1])
 RBM = jn.boltzmann.RBM(num_visible=DIM, num_hidden=4)

@@ -1,7 +1,8 @@
 """Every main program lowers for GPUs and TPUs on a machine that has neither.
 
 `jax.export` runs all of JAX but the compiler of the platform: primitives that a platform lacks and
-branches of `platform_dependent` that it would take are found here.
+branches of `platform_dependent` that it would take are found here. Nothing is promoted
+implicitly where nothing but this package decides.
 """
 
 import functools
@@ -120,8 +121,17 @@ def _programs():
 PROGRAMS = _programs()
 
 
+# Optax's Adam raises a float to the power of an integer count.
+NOT_STRICT = (
+    *("reconstruction", "probed_contraction", "negative_elbo", "contrastive_divergence"),
+    *("rnn", "bag_of_embeddings", "cnn", "row_sparse_learner"),
+)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_lowers_for_every_platform(name):
+def test_lowers_for_every_platform(name, request):
+    if name not in NOT_STRICT:
+        request.getfixturevalue("strict")
     function, *arguments = PROGRAMS[name]
     exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
     assert exported.platforms == PLATFORMS

@@ -11,6 +11,7 @@ from flax import linen, nnx
 
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
+from tests.contracts.generator import quick_key
 from tests.contracts.registry import HEADS
 from tests.contracts.registry_over_time import OVER_TIME
 
@@ -52,7 +53,7 @@ NETWORKS = {
 }
 
 # One key twice, and another one.
-KEYS = jax.random.split(jax.random.key(20))[np.array([0, 0, 1])]
+KEYS = jax.random.split(quick_key(20))[np.array([0, 0, 1])]
 
 
 class Computed(NamedTuple):

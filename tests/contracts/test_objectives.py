@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 import jaxnet as jn
+from tests.contracts.generator import quick_key
 from tests.contracts.registry import DIM, OBJECTIVES, N, example_data, example_params
 
 # Their gradient at a batch without weight is that of the penalty.
 PENALTIES = {"l1", "l2"}
 
 
+@pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_weight_zero_masks_and_randomness_comes_from_the_key(name, key):
+def test_weight_zero_masks_and_randomness_comes_from_the_key(name):
+    key = quick_key(20)
     objective, init, shapes = OBJECTIVES[name]
     batch = example_data(shapes)
     batch["weight"][5:] = 0.0
