@@ -7,11 +7,13 @@ import optax
 import pytest
 
 import jaxnet as jn
+from tests.contracts.generator import quick_key
 
 # An optimizer writes its operations for each array: two are fewer than those of hidden layers.
 NETWORK = jn.mlp([64, 10])
 # A program without a draw of parameters or a permutation compiles in half the time.
 BATCHES = jn.training.in_order(64)
+KEY = quick_key(20)
 
 
 def params_of(network):
@@ -46,14 +48,14 @@ def accuracy(params, data):
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", jn.optimizer_names())
-def test_trains_digits_at_its_default_rate_and_takes_a_traced_one(name, train, digits, key):
+def test_trains_digits_at_its_default_rate_and_takes_a_traced_one(name, train, digits):
     """Two runs of one program: at the default rate, and at a tenth of it."""
     rate = jn.optim.default_learning_rate(name)
 
     @jax.jit
     def fit(traced, data):
         learner = learner_of(name, None if rate is None else traced)
-        state, history = jn.fit(learner, key, data, batches=BATCHES, num_epochs=20)
+        state, history = jn.fit(learner, KEY, data, batches=BATCHES, num_epochs=20)
         return jn.evaluation_params(state), history["loss"]
 
     params, losses = fit(np.float32(rate or 0.0), train)
@@ -68,12 +70,12 @@ def test_trains_digits_at_its_default_rate_and_takes_a_traced_one(name, train, d
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.optim.takes_schedule(n)])
-def test_takes_a_schedule_weight_decay_and_clipping(name, train, key):
+def test_takes_a_schedule_weight_decay_and_clipping(name, train):
     """Traced, not run: whether Optax computes its schedules rightly is for Optax to test."""
     data = jax.tree.map(lambda leaf: leaf[:64], train)
     rate = jn.schedule("warmup_cosine", jn.optim.default_learning_rate(name) or 1.0, num_steps=6)
     learner = learner_of(name, rate, weight_decay=1e-4, clip_norm=1.0)
-    _, metrics = jax.eval_shape(lambda key: learner.step(learner.init(key), data), key)
+    _, metrics = jax.eval_shape(lambda key: learner.step(learner.init(key), data), KEY)
     assert metrics["loss"].shape == ()
 
 
@@ -131,14 +133,14 @@ BROUGHT = {
 
 
 @pytest.mark.parametrize("name", BROUGHT)
-def test_any_transformation_that_a_user_brings_trains(name, train, digits, key):
+def test_any_transformation_that_a_user_brings_trains(name, train, digits):
     learner = jn.gradient_learner(
         lambda key: params_of(NETWORK), jn.classification(NETWORK), BROUGHT[name]()
     )
 
     @jax.jit
     def fit(data):
-        state, _ = jn.fit(learner, key, data, batches=BATCHES, num_epochs=15)
+        state, _ = jn.fit(learner, KEY, data, batches=BATCHES, num_epochs=15)
         return jn.evaluation_params(state)
 
     assert accuracy(fit(train), digits["test"]) >= 0.90
