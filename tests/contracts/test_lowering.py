@@ -14,11 +14,14 @@ import pytest
 from jax import export
 
 import jaxnet as jn
+from tests.contracts.generator import quick_key
 from tests.contracts.registry import DIM, LEARNERS, OBJECTIVES, N
 from tests.contracts.registry_over_time import OVER_TIME
 
 PLATFORMS = ("cuda", "tpu", "cpu")
 KEY = jax.eval_shape(lambda: jax.random.key(0))
+# The generator of JAX takes most of the time of lowering; the other programs have it.
+QUICK_KEY = jax.eval_shape(lambda: quick_key(0))
 X = jax.ShapeDtypeStruct((2 * N, DIM), jnp.float32)
 
 
@@ -52,7 +55,7 @@ def _classifier(network):
 
 def _programs():
     programs = {
-        name: (functools.partial(_fit, learner, hooks), KEY, data)
+        name: (functools.partial(_fit, learner, hooks), QUICK_KEY, data)
         for name, (learner, data, hooks) in LEARNERS.items()
     }
     for name in ("reconstruction", "probed_contraction", "negative_elbo", "contrastive_divergence"):
