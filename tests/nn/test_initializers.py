@@ -6,6 +6,12 @@ import pytest
 
 import jaxnet as jn
 from jaxnet.nn import initializers
+from tests.contracts.generator import quick_key
+
+
+@pytest.fixture
+def key():
+    return quick_key(20)
 
 
 @pytest.mark.parametrize("name", ["lecun_normal", "he_normal"])
