@@ -115,9 +115,10 @@ def anomaly_likelihood(
     Raises:
         ValueError: a window out of range, or a deviation that is not positive.
 
-    >>> errors = jnp.zeros(60).at[:40:2].set(1.0).at[50:].set(1.0)
-    >>> likelihood = anomaly_likelihood(errors, long_window=40, short_window=4)
-    >>> [round(float(likelihood[t]), 2) for t in (39, 49, 59)]
+    >>> errors = jnp.array([1.0, 0.0] * 20 + [0.0] * 10 + [1.0] * 10)
+    >>> windows = {"long_window": 40, "short_window": 4}
+    >>> likelihood = jax.jit(lambda errors: anomaly_likelihood(errors, **windows))(errors)
+    >>> [round(likelihood.tolist()[t], 2) for t in (39, 49, 59)]
     [0.5, 0.22, 0.84]
 
     Source: Ahmad et al. (2017), "Unsupervised real-time anomaly detection for streaming data", eq.

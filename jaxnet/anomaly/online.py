@@ -50,7 +50,7 @@ def learn_online(
     >>> import jaxnet as jn, optax
     >>> network = jn.dense(1, 1)
     >>> learner = jn.gradient_learner(network.init, jn.regression(network), optax.sgd(0.2))
-    >>> states = jax.vmap(learner.init)(jax.random.split(jax.random.key(0), 2))
+    >>> states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
     >>> x = jnp.ones((2, 40, 1))
     >>> data = {"x": x, "y": 3 * x[..., 0], "weight": jnp.ones((2, 40)).at[1, 30:].set(0)}
     >>> states, scores = learn_online(learner, states, data)

@@ -75,7 +75,8 @@ def forecast_scores(
         ValueError: shapes do not match.
 
     >>> series = jnp.array([0.0, 1.0, 5.0])
-    >>> forecast_scores(jnp.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]), series).tolist()
+    >>> forecasts = jnp.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
+    >>> jax.jit(forecast_scores)(forecasts, series).tolist()
     [0.0, 0.0, 3.0]
 
     Source: Malhotra et al. (2015), "Long Short Term Memory Networks for Anomaly Detection in Time

@@ -141,7 +141,7 @@ def random_affine(
 
     >>> network = random_affine((8, 8, 1), max_shift=0.1, max_rotation=10.0, max_scale=0.1)
     >>> x = jnp.ones((5, 64))
-    >>> moved = network.apply({}, x, key=jax.random.key(0))
+    >>> moved = jax.jit(network.apply)({}, x, key=jax.random.key(0))
     >>> moved.shape, bool((moved == 1).all()), bool((network.apply({}, x) == 1).all())
     ((5, 64), False, True)
     """

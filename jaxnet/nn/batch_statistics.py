@@ -173,9 +173,10 @@ def batch_norm_mlp(
             inputs of another size.
 
     >>> network = batch_norm_mlp([3, 8, 2])
-    >>> params, key = network.init(jax.random.key(0)), jax.random.key(1)
-    >>> extra, x = network.init_extra(params, key), jax.random.normal(key, (5, 3))
-    >>> outputs, extra = network.apply(params, extra, x, key=key)
+    >>> key, x = jax.random.key(1), jnp.arange(15.0).reshape(5, 3)
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> extra = network.init_extra(params, key)
+    >>> outputs, extra = jax.jit(network.apply)(params, extra, x, key=key)
     >>> bool(abs(outputs.mean(axis=0)).max() < 1e-5), int(extra.count)
     (True, 1)
     """

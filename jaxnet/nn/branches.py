@@ -85,8 +85,8 @@ def heads(trunk: Network, branches: Mapping[str, Any]) -> Heads:
     >>> import jaxnet as jn, jax.numpy as jnp
     >>> trunk = jn.chain(jn.dense(4, 8), jn.activation(jax.nn.relu))
     >>> network = heads(trunk, {"digit": jn.dense(8, 10), "angle": jn.dense(8, 1)})
-    >>> params = network.init(jax.random.key(0))
-    >>> outputs = network.apply(params, jnp.ones((5, 4)))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> outputs = jax.jit(network.apply)(params, jnp.ones((5, 4)))
     >>> sorted(params), outputs["digit"].shape, outputs["angle"].shape
     (['angle', 'digit', 'trunk'], (5, 10), (5, 1))
     """

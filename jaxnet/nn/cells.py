@@ -232,8 +232,8 @@ def elman(
         ValueError: a size below 1; (of the cell) an input of another size.
 
     >>> cell = elman(3, 8)
-    >>> params = cell.init(jax.random.key(0))
-    >>> cell.step(params, cell.start(params, ()), jnp.ones(3))[1].shape
+    >>> params = jax.jit(cell.init)(jax.random.key(0))
+    >>> jax.jit(cell.step)(params, cell.start(params, ()), jnp.ones(3))[1].shape
     (8,)
     """
     require_positive("elman", in_dim=in_dim, hidden_dim=hidden_dim)

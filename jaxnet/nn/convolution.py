@@ -75,12 +75,13 @@ def conv(
             input of other axes or channels, or smaller than the kernel with padding "VALID".
 
     >>> network = conv(1, 8, 5)
-    >>> params = network.init(jax.random.key(0))
-    >>> network.apply(params, jnp.ones((5, 28, 28, 1))).shape
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> jax.jit(network.apply)(params, jnp.ones((5, 28, 28, 1))).shape
     (5, 28, 28, 8)
     >>> network = conv(3, 8, (9,), strides=2, padding="CAUSAL")
     >>> series = Sequences(jnp.ones((2, 50, 3)), jnp.array([50, 21]))
-    >>> y = network.apply(network.init(jax.random.key(0)), series)
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> y = jax.jit(network.apply)(params, series)
     >>> y.values.shape, y.length.tolist()
     ((2, 25, 8), [25, 11])
     """

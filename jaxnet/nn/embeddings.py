@@ -43,11 +43,11 @@ def embedding(num_tokens: int, dim: int, *, embedding_init: Initializer = _norma
         ValueError: a size below 1.
 
     >>> network = embedding(10, 4)
-    >>> params = network.init(jax.random.key(0))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
     >>> tokens = Sequences(jnp.array([[3, 1, 9], [2, 0, 0]]), jnp.array([3, 1]))
-    >>> network.apply(params, tokens).values.shape
+    >>> jax.jit(network.apply)(params, tokens).values.shape
     (2, 3, 4)
-    >>> network.apply(params, jnp.array([-1, 10])).any().item()
+    >>> jax.jit(network.apply)(params, jnp.array([-1, 10])).any().item()
     False
     """
     require_positive("embedding", num_tokens=num_tokens, dim=dim)
@@ -207,7 +207,7 @@ def token_dropout(rate: ArrayLike) -> Network:
         ValueError: a rate outside [0, 1).
 
     >>> tokens = Sequences(jnp.array([[5, 6, 7, 8, 0]]), jnp.array([4]))
-    >>> kept = token_dropout(0.5).apply({}, tokens, key=jax.random.key(1))
+    >>> kept = jax.jit(token_dropout(0.5).apply)({}, tokens, key=jax.random.key(1))
     >>> kept.values.tolist(), kept.length.tolist()
     ([[5, 7, 8, 0, 0]], [3])
     """

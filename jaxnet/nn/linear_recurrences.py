@@ -125,8 +125,8 @@ def min_gru(
         ValueError: a size below 1; (of the cell) an input of another size.
 
     >>> cell = min_gru(3, 8)
-    >>> params = cell.init(jax.random.key(0))
-    >>> cell.step(params, cell.start(params, (5,)), jnp.ones((5, 3)))[1].shape
+    >>> params = jax.jit(cell.init)(jax.random.key(0))
+    >>> jax.jit(cell.step)(params, cell.start(params, (5,)), jnp.ones((5, 3)))[1].shape
     (5, 8)
     """
     require_positive("min_gru", in_dim=in_dim, hidden_dim=hidden_dim)

@@ -141,10 +141,10 @@ def mean_pool(window: int | Sequence[int] = 2, *, padding: str = "VALID") -> Net
             sizes.
         ValueError: a size below 1 or an unknown padding; (of the network) an input of other axes.
 
-    >>> mean_pool().apply({}, jnp.arange(16.0).reshape(4, 4, 1))[..., 0].tolist()
+    >>> jax.jit(mean_pool().apply)({}, jnp.arange(16.0).reshape(4, 4, 1))[..., 0].tolist()
     [[2.5, 4.5], [10.5, 12.5]]
     >>> series = Sequences(jnp.arange(6.0).reshape(1, 6, 1), jnp.array([3]))
-    >>> mean_pool((2,), padding="SAME").apply({}, series).values[..., 0].tolist()
+    >>> jax.jit(mean_pool((2,), padding="SAME").apply)({}, series).values[..., 0].tolist()
     [[0.5, 2.0, 0.0]]
     """
     window = window_sizes("mean_pool", "window", window)

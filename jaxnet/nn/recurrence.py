@@ -175,7 +175,7 @@ def scan_cell(
 
     >>> import jaxnet as jn
     >>> cell = jn.nn.gru(3, 4)
-    >>> params, x = cell.init(jax.random.key(0)), jnp.ones((2, 6, 3))
+    >>> params, x = jax.jit(cell.init)(jax.random.key(0)), jnp.ones((2, 6, 3))
     >>> carry, whole = scan_cell(cell, params, cell.start(params, (2,)), x)
     >>> carry, first = scan_cell(cell, params, cell.start(params, (2,)), x[:, :4])
     >>> carry, second = scan_cell(cell, params, carry, x[:, 4:])
@@ -243,8 +243,9 @@ def recurrent(cell: Cell, *, reverse: bool = False) -> Network:
 
     >>> import jaxnet as jn
     >>> network = recurrent(jn.nn.gru(3, 8))
-    >>> params = network.init(jax.random.key(0))
-    >>> outputs = network.apply(params, Sequences(jnp.ones((2, 5, 3)), jnp.array([5, 2])))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> sequences = Sequences(jnp.ones((2, 5, 3)), jnp.array([5, 2]))
+    >>> outputs = jax.jit(network.apply)(params, sequences)
     >>> outputs.values.shape, bool(outputs.values[1, 2:].any())
     ((2, 5, 8), False)
     """
@@ -273,8 +274,8 @@ def bidirectional(forward: Network, backward: Network) -> Network:
     >>> import jaxnet as jn
     >>> directions = [recurrent(jn.nn.gru(3, 4), reverse=reverse) for reverse in (False, True)]
     >>> network = bidirectional(*directions)
-    >>> params = network.init(jax.random.key(0))
-    >>> sorted(params), network.apply(params, jnp.ones((2, 5, 3))).shape
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> sorted(params), jax.jit(network.apply)(params, jnp.ones((2, 5, 3))).shape
     (['backward', 'forward'], (2, 5, 8))
     """
     network = parallel(forward, backward, names=("forward", "backward"))

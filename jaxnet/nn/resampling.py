@@ -28,7 +28,7 @@ def resample(num_steps: int) -> Network:
         ValueError: a number of steps below 1.
 
     >>> series = Sequences(jnp.array([[[0.0], [2.0], [jnp.nan]]]), jnp.array([2]))
-    >>> resample(4).apply({}, series)[0, :, 0].tolist()
+    >>> jax.jit(resample(4).apply)({}, series)[0, :, 0].tolist()
     [0.0, 0.5, 1.5, 2.0]
     """
     require_positive("resample", num_steps=num_steps)

@@ -48,8 +48,9 @@ def attention(
             another size.
 
     >>> network = attention(8, 2)
-    >>> params = network.init(jax.random.key(0))
-    >>> outputs = network.apply(params, Sequences(jnp.ones((3, 5, 8)), jnp.array([5, 2, 0])))
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> sequences = Sequences(jnp.ones((3, 5, 8)), jnp.array([5, 2, 0]))
+    >>> outputs = jax.jit(network.apply)(params, sequences)
     >>> outputs.values.shape, bool(outputs.values[1, 2:].any())
     ((3, 5, 8), False)
     """
@@ -129,7 +130,7 @@ def positional_encoding(dim: int) -> Network:
         TypeError: a size that is not an integer.
         ValueError: a size below 1.
 
-    >>> positional_encoding(2).apply({}, jnp.zeros((2, 2)))[0].tolist()
+    >>> jax.jit(positional_encoding(2).apply)({}, jnp.zeros((2, 2)))[0].tolist()
     [0.0, 1.0]
     """
     require_positive("positional_encoding", dim=dim)

@@ -108,7 +108,8 @@ def each_step(network: Network) -> Network:
     >>> import jaxnet as jn
     >>> network = each_step(jn.dense(3, 4))
     >>> sequences = Sequences(jnp.ones((2, 5, 3)), jnp.array([5, 2]))
-    >>> outputs = network.apply(network.init(jax.random.key(0)), sequences)
+    >>> params = jax.jit(network.init)(jax.random.key(0))
+    >>> outputs = jax.jit(network.apply)(params, sequences)
     >>> outputs.values.shape, bool(outputs.values[1, 2:].any())
     ((2, 5, 4), False)
     """

@@ -1,5 +1,6 @@
 """Windows, scores of steps and likelihoods, against loops over time."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,9 +18,7 @@ def series():
 
 @pytest.mark.parametrize("stride", [1, 2, 7])
 def test_windows_and_means_over_them_are_those_of_a_loop(series, stride):
-    cut = anomaly.windows(jnp.asarray(series), 5, stride)
     starts = range(0, 29 - 5 + 1, stride)
-    np.testing.assert_array_equal(cut, [series[s : s + 5] for s in starts])
     values = np.random.default_rng(1).normal(size=(len(starts), 5))
     means, last = [], []
     for step in range(29):
@@ -27,25 +26,40 @@ def test_windows_and_means_over_them_are_those_of_a_loop(series, stride):
         means.append(np.mean(inside) if inside else means[-1])
         ended = [i for i, s in enumerate(starts) if s + 4 <= step]
         last.append(values[max(ended, default=0), 0])
-    np.testing.assert_allclose(anomaly.overlap_mean(jnp.asarray(values), 29, stride), means)
-    scores = jnp.asarray(values[:, 0])
-    actual = anomaly.step_scores(scores, 29, length=5, stride=stride, reduce="last")
+
+    @jax.jit
+    def compute(series, values, repeated):
+        options = {"length": 5, "stride": stride}
+        return (
+            anomaly.windows(series, 5, stride),
+            anomaly.overlap_mean(values, 29, stride),
+            anomaly.step_scores(values[:, 0], 29, reduce="last", **options),
+            anomaly.step_scores(values[:, 0], 29, **options),
+            anomaly.overlap_mean(repeated, 29, stride),
+        )
+
+    repeated = np.repeat(values[:, :1], 5, axis=1)
+    cut, found, actual, mean, of_repeated = compute(series, values, repeated)
+    np.testing.assert_array_equal(cut, [series[s : s + 5] for s in starts])
+    np.testing.assert_allclose(found, means)
     np.testing.assert_array_equal(actual, last)
-    mean = anomaly.step_scores(scores, 29, length=5, stride=stride)
-    repeated = jnp.broadcast_to(scores[:, None], (len(starts), 5))
-    np.testing.assert_array_equal(mean, anomaly.overlap_mean(repeated, 29, stride))
+    np.testing.assert_array_equal(mean, of_repeated)
 
 
 def test_reconstruction_scores_are_mean_squared_errors(series):
-    cut = anomaly.windows(jnp.asarray(series), 4)
-    scores = anomaly.reconstruction_scores(cut, cut + jnp.array([1.0, 3.0]), 29)
+    @jax.jit
+    def compute(series, errors):
+        cut = anomaly.windows(series, 4)
+        return anomaly.reconstruction_scores(cut, cut + errors, 29)
+
+    scores = compute(series, np.array([[[1.0, 3.0]]]))
     np.testing.assert_allclose(scores, np.full(29, 5.0))
 
 
 def test_forecast_scores_are_those_of_a_loop():
     generator = np.random.default_rng(2)
     series, forecasts = generator.normal(size=(3, 12)), generator.normal(size=(3, 12, 4))
-    scores = anomaly.forecast_scores(jnp.asarray(forecasts), jnp.asarray(series))
+    scores = np.asarray(jax.jit(anomaly.forecast_scores)(forecasts, series))
     for row in range(3):
         for step in range(12):
             errors = [
@@ -71,26 +85,31 @@ def test_distance_scores_are_those_of_a_loop(series, normalize, causal, k):
         ]
         distances = np.sort([np.sqrt(np.mean((window - cut[j]) ** 2)) for j in apart])
         profile.append(distances[k - 1] if len(distances) >= k else 0.0)
-    actual = anomaly.distance_scores(
-        jnp.asarray(series), length, k=k, normalize=normalize, causal=causal, block_size=7
-    )
-    expected = anomaly.step_scores(
-        jnp.asarray(profile), 29, length=length, reduce="last" if causal else "mean"
-    )
+
+    @jax.jit
+    def compute(series, profile):
+        reduce = "last" if causal else "mean"
+        return (
+            anomaly.distance_scores(
+                series, length, k=k, normalize=normalize, causal=causal, block_size=7
+            ),
+            anomaly.step_scores(profile, 29, length=length, reduce=reduce),
+        )
+
+    actual, expected = compute(series, np.array(profile))
     np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-7)
 
 
 def test_causal_distances_do_not_depend_on_later_steps(series):
-    values = jnp.asarray(series[:, 0])
-    changed = values.at[20:].set(50.0)
-    full, cut = (
-        anomaly.distance_scores(v, 3, normalize=True, causal=True) for v in (values, changed)
-    )
+    values, changed = series[:, 0], series[:, 0].copy()
+    changed[20:] = 50.0
+    scores = jax.jit(lambda x: anomaly.distance_scores(x, 3, normalize=True, causal=True))
+    full, cut = jax.device_get((scores(values), scores(changed)))
     np.testing.assert_allclose(full[:20], cut[:20], atol=1e-7)
 
 
 def test_constant_windows_are_all_alike():
-    scores = anomaly.distance_scores(jnp.full(30, 0.1), 5)
+    scores = jax.jit(lambda x: anomaly.distance_scores(x, 5))(np.full(30, 0.1))
     np.testing.assert_array_equal(scores, np.zeros(30))
 
 
@@ -101,9 +120,8 @@ def test_rolling_moments_are_those_of_a_loop(window):
     values, weight = 1e6 + generator.normal(size=(2, 31)), generator.uniform(size=(2, 31))
     weight[:, 5:9] = 0
     hidden = np.where(weight > 0, values, np.nan)
-    number, mean, variance = anomaly.rolling_moments(
-        jnp.asarray(hidden), window, weight=jnp.asarray(weight)
-    )
+    moments = jax.jit(lambda x, weight: anomaly.rolling_moments(x, window, weight=weight))
+    number, mean, variance = jax.device_get(moments(hidden, weight))
     for row in range(2):
         for step in range(31):
             part = slice(max(step - window + 1, 0), step + 1)
@@ -119,9 +137,9 @@ def test_rolling_moments_are_those_of_a_loop(window):
 @pytest.mark.parametrize("log_scale", [False, True])
 def test_anomaly_likelihood_is_that_of_a_loop(log_scale):
     errors = np.random.default_rng(4).exponential(size=60)
-    actual = anomaly.anomaly_likelihood(
-        jnp.asarray(errors), long_window=20, short_window=3, log_scale=log_scale
-    )
+    options = {"long_window": 20, "short_window": 3, "log_scale": log_scale}
+    actual = jax.jit(lambda errors: anomaly.anomaly_likelihood(errors, **options))(errors)
+    actual = np.asarray(actual)
     for step in range(60):
         long, short = errors[max(step - 19, 0) : step + 1], errors[max(step - 2, 0) : step + 1]
         position = (short.mean() - long.mean()) / max(long.std(), 1e-6)

@@ -48,11 +48,9 @@ def _networks_over_time() -> dict[str, OverTime]:
         "token_dropout": OverTime(nn.token_dropout(0.4), (3,), is_random=True),
         "embedding": OverTime(nn.embedding(7, 3), (), 7),
         "embedding_bag": OverTime(nn.embedding_bag(7, 3), (), 7, True),
-        "rnn": OverTime(nn.rnn([3, 4, 4, 2], dropout=0.3), (3,), is_random=True),
+        "rnn": OverTime(nn.rnn([3, 4, 2], dropout=0.3), (3,), is_random=True),
         "random_convolutions": OverTime(nn.random_convolutions(3, 20, num_features=168), (3,)),
-        "conv1d": OverTime(
-            nn.conv1d([3, 4, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True
-        ),
+        "conv1d": OverTime(nn.conv1d([3, 4, 2], kernel_sizes=(3, 2), dropout=0.3), (3,), 0, True),
         "resample": OverTime(nn.resample(4), (3,)),
         "spec_augment": OverTime(
             jn.audio.spec_augment(max_time=2, max_frequency=2), (3,), is_random=True

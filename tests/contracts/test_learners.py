@@ -1,6 +1,7 @@
 """Laws that every learner obeys, and every source of batches."""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,12 @@ import optax
 import pytest
 
 import jaxnet as jn
+from tests.contracts.generator import quick_key
 from tests.contracts.registry import BATCHES, LEARNERS, N, example_data
 
-# A program without a permutation compiles in half the time.
-IN_ORDER = jn.training.in_order(2)
-STEPS = 4
+# A program without a permutation compiles in half the time. An epoch has two steps.
+IN_ORDER = {"batches": jn.training.in_order(4)}
+KEYS = jax.random.split(quick_key(20))
 
 
 def numbers(leaf):
@@ -59,38 +61,69 @@ def types(tree):
     return jax.tree.map(lambda leaf: (jnp.shape(leaf), leaf.dtype), tree)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_steps_keep_the_key_and_the_types_of_the_state(name, key):
-    learner, shapes, _ = LEARNERS[name]
-    data = example_data(shapes)
+def watched(learner):
+    """The learner with the number of its steps among its metrics, which `advance` would count."""
+
+    def step(state, batch):
+        new, metrics = learner.step(state, batch)
+        return new, metrics | {"steps": new.step}
+
+    return jn.Learner(learner.init, step)
+
+
+class Started(NamedTuple):
+    """A learner and its data, and where a run starts: one program serves all tests."""
+
+    learner: jn.Learner
+    data: Any
+    hooks: Any
+    state: jn.TrainState
+    metrics: Any
+
+
+@pytest.fixture(scope="module", params=LEARNERS)
+def started(request):
+    learner, shapes, hooks = LEARNERS[request.param]
+    learner, data = watched(learner), example_data(shapes)
+    state = learner.init(KEYS[1])
+    metrics = jn.training.begin_epoch(learner, state, data, **IN_ORDER)
+    return Started(learner, data, hooks, state, metrics)
+
+
+def test_steps_keep_the_key_and_the_types_of_the_state(started):
+    learner, data, _, state, none = started
     # A state may be donated: it has none of the caller's buffers, and none twice.
-    state = learner.init(key)
-    assert buffers(state).isdisjoint(buffers(key))
+    assert buffers(state).isdisjoint(buffers(KEYS[1]))
     assert len(buffers(state)) == len(jax.tree.leaves(state))
-    identical(state.key, key)
+    identical(state.key, KEYS[1])
     assert int(state.step) == 0
-    step = jax.jit(learner.step)
-    new, metrics = step(state, data)
+
+    def take(state, data, num_steps=2):
+        options = {"num_steps": num_steps} | IN_ORDER
+        return jn.training.advance(learner, state, none, data, **options)
+
+    new, metrics = take(state, data)
     assert types(new) == types(state)
     assert jax.tree.structure(new) == jax.tree.structure(state)
-    identical(new.key, key)
-    assert int(new.step) == 1
+    identical(new.key, KEYS[1])
+    assert int(new.step) == 2 and metrics["steps"].tolist() == [1, 2]
     assert "loss" in metrics
-    assert all(value.shape == () and jnp.isfinite(value) for value in metrics.values())
+    assert all(value.shape == (2,) and np.isfinite(value).all() for value in metrics.values())
     # What an example of weight 0 holds changes nothing, and a batch of them nothing but the step.
-    few = data | {"weight": data["weight"].at[5:].set(0.0)}
-    broken = few | {"x": few["x"].at[5:].set(jnp.nan)}
-    masked, metrics = step(new, broken)
-    close((masked, metrics), step(new, few))
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((masked.params, metrics)))
-    same, metrics = step(new, data | {"weight": jnp.zeros(N)})
-    identical(same, new._replace(step=new.step + 1))
-    assert all(jnp.isfinite(value) for value in metrics.values())
+    weight, x = data["weight"].copy(), data["x"].copy()
+    weight[5:], x[5:] = 0.0, np.nan
+    masked, metrics = take(new, data | {"weight": weight, "x": x})
+    close((masked, metrics), take(new, data | {"weight": weight}))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((masked.params, metrics)))
+    same, metrics = take(new, data | {"weight": np.zeros(N, np.float32)}, 1)
+    identical(same, new._replace(step=np.int32(3)))
+    assert all(np.isfinite(value[0]) for value in metrics.values())
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 def test_a_state_of_every_optimizer_may_be_donated(key):
-    params = {"dense": {"kernel": jnp.ones((4, 3)), "bias": jnp.zeros(3)}}
+    # Of one shape, for which an operation is compiled once.
+    params = {"first": jnp.ones((4, 3)), "second": jnp.zeros((4, 3))}
     for name in jn.optimizer_names():
         optimizer = optimizer_for(name)
         learner = jn.gradient_learner(lambda key: params, zero, optimizer)
@@ -116,30 +149,30 @@ def test_donation_leaves_the_key_and_the_parameters_of_the_caller(key):
     assert float(pretrained["dense"].sum()) == 3
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_pieces_are_the_whole_and_runs_of_a_batch_are_single_runs(name, key):
-    learner, shapes, hooks = LEARNERS[name]
-    data, keys = example_data(shapes), jax.random.split(key, 2)
+def test_pieces_are_the_whole_and_runs_of_a_batch_are_single_runs(started):
+    learner, data, hooks, state, none = started
 
-    def run(states, pieces):
-        options = {"data": data, "batches": IN_ORDER}
-        metrics = jn.training.begin_epoch(learner, states, **options)
-        for num_steps in pieces:
-            states, metrics = jn.training.advance(
-                learner, states, metrics, num_steps=num_steps, hooks=hooks, **options
-            )
-        return states, metrics
+    def run(state, none, pieces):
+        """Two epochs, each in pieces."""
+        options = {"data": data, "hooks": hooks} | IN_ORDER
+        for _ in range(2):
+            metrics = none
+            for num_steps in pieces:
+                state, metrics = jn.training.advance(
+                    learner, state, metrics, num_steps=num_steps, **options
+                )
+        return state, metrics
 
-    single = jax.jit(learner.init)(keys[1])
-    whole = run(single, [STEPS])
-    identical(whole, run(single, [2, 2]))
-    both = run(jax.jit(jax.vmap(learner.init))(keys), [STEPS])
-    close(jax.tree.map(lambda leaf: leaf[1], both), whole)
+    whole = run(state, none, [2])
+    identical(whole, run(state, none, [1, 1]))
+    states = jax.jit(jax.vmap(learner.init))(KEYS)
+    both = run(states, jn.training.begin_epoch(learner, states, data, **IN_ORDER), [2])
+    close(jax.tree.map(lambda leaf: numbers(leaf)[1], both), whole)
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_batches_are_a_function_of_data_key_and_step(name, key):
-    batches, shapes = BATCHES[name]
+def test_batches_are_a_function_of_data_key_and_step(name):
+    (batches, shapes), key = BATCHES[name], KEYS[0]
     data = example_data(shapes)
     num_steps = batches.num_steps(data)
     assert num_steps == batches.num_steps(shapes)
@@ -153,7 +186,7 @@ def test_batches_are_a_function_of_data_key_and_step(name, key):
     for epoch, index in ((0, 0), (0, num_steps - 1), (1, 0)):
         for leaf in jax.tree.leaves(traced(data, key, epoch, index)):
             assert known.issuperset(np.ravel(leaf).tolist())
-    others = [traced(data, jax.random.key(9), 0, 0), traced(data, key, 1, 0)]
+    others = [traced(data, KEYS[1], 0, 0), traced(data, key, 1, 0)]
     x = jax.tree.leaves(first)[0]
     changed = [bool((jax.tree.leaves(other)[0] != x).any()) for other in others]
     assert changed == [name != "in_order"] * 2

@@ -11,6 +11,7 @@ from flax import linen, nnx
 
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
+from tests.contracts.generator import quick_key
 from tests.contracts.registry import HEADS
 from tests.contracts.registry_over_time import OVER_TIME
 
@@ -29,7 +30,7 @@ NETWORKS = {
     "mean_pool": (jn.mean_pool((2, 3), padding="SAME"), (6, 5, 2)),
     "flatten": (jn.flatten(), (6, 5, 2)),
     "mlp": (jn.mlp([6, 8, 3], dropout=0.3, input_dropout=0.1), (6,)),
-    "cnn": (jn.cnn((8, 8, 2), [4, 4], [5, 3], dropout=0.3, convs_per_stage=2), (8, 8, 2)),
+    "cnn": (jn.cnn((4, 4, 2), [4], [5, 3], dropout=0.3, convs_per_stage=2), (4, 4, 2)),
     "heads": (HEADS, (6,)),
     "parallel": (jn.parallel(jn.dense(6, 3), jn.mlp([6, 4, 2])), (6,)),
     "slice": (jn.mlp([6, 8, 3])[:-1], (6,)),
@@ -50,6 +51,9 @@ NETWORKS = {
     "linen": (from_linen(linen.Dense(3), jnp.ones((1, 6))), (6,)),
     "nnx": (from_nnx(lambda rngs: nnx.Linear(6, 3, rngs=rngs)), (6,)),
 }
+
+# One key twice, and another one.
+KEYS = jax.random.split(quick_key(20))[np.array([0, 0, 1])]
 
 
 class Computed(NamedTuple):
@@ -75,10 +79,9 @@ def computed(request):
     net, shape = NETWORKS[request.param]
 
     @jax.jit
-    def compute(key):
-        params = jax.vmap(net.init)(jnp.stack([key, key, jax.random.key(99)]))
+    def compute(keys, x):
+        params = jax.vmap(net.init)(keys)
         first = jax.tree.map(lambda leaf: leaf[0], params)
-        x = jax.random.normal(key, (4, 3, *shape))
         together = net.apply(first, x)
         alone = jax.lax.map(functools.partial(net.apply, first), x.reshape(12, *shape))
 
@@ -87,16 +90,17 @@ def computed(request):
 
         gradient = jax.grad(first_outputs)(x[:, 0])
         apply = jax.vmap(lambda params, key: net.apply(params, x[0], key=key))
-        stacked = apply(params, jax.random.split(key, 3))
+        stacked = apply(params, keys)
         return Computed(params, together, alone, gradient, stacked)
 
-    return compute(jax.random.key(20))
+    x = np.random.default_rng(0).normal(size=(4, 3, *shape)).astype(np.float32)
+    return compute(KEYS, x)
 
 
 def test_leading_axes_are_batch(computed):
     jax.tree.map(
         lambda alone, together: np.testing.assert_allclose(
-            np.reshape(alone, together.shape), together, rtol=1e-5, atol=1e-6
+            np.asarray(alone).reshape(together.shape), together, rtol=1e-5, atol=1e-6
         ),
         computed.alone,
         computed.together,

@@ -25,13 +25,13 @@ def forward(params, x, statistics=None):
 
 def random_params(network, key, generator):
     shapes = jax.eval_shape(network.init, key)
-    return jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape), "f4"), shapes)
+    return jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype("f4"), shapes)
 
 
 def test_training_and_evaluation_are_those_of_numpy(key):
     network, generator = jn.nn.batch_norm_mlp([4, 6, 5, 3], decay=0.7), np.random.default_rng(0)
     params = random_params(network, key, generator)
-    extra = network.init_extra(params, key)
+    extra = jax.jit(network.init_extra)(params, key)
     apply = jax.jit(network.apply)
     averages = None
     for count in range(1, 6):
@@ -50,24 +50,37 @@ def test_training_and_evaluation_are_those_of_numpy(key):
     for index, (mean, variance) in enumerate(averages):
         np.testing.assert_allclose(extra.mean[index], mean, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(extra.variance[index], variance, rtol=1e-4)
-    outputs, same = network.apply(params, extra, x)
-    assert same is extra
+    # In evaluation the state is given back as it is: `jit` would hide whether it is the same.
+    same = []
+
+    @jax.jit
+    def evaluate(params, extra, x):
+        outputs, after = network.apply(params, extra, x)
+        same.append(after is extra)
+        return outputs, network.evaluation.apply((params, extra), x)
+
+    outputs, evaluated = evaluate(params, extra, x)
+    assert same == [True]
     np.testing.assert_allclose(outputs, forward(params, x, averages)[0], rtol=1e-3, atol=1e-4)
-    evaluated = network.evaluation.apply((params, extra), x)
     np.testing.assert_array_equal(outputs, evaluated)
 
 
 def test_weighted_moments_are_those_of_repeated_examples():
     x, counts = np.random.default_rng(1).normal(size=(4, 3)), np.array([2, 0, 1, 3])
-    mean, variance = moments(jnp.asarray(x, "f4"), jnp.asarray(counts, "f4"))
+    mean, variance = jax.jit(moments)(x.astype("f4"), counts.astype("f4"))
     repeated = np.repeat(x, counts, axis=0)
     np.testing.assert_allclose(mean, repeated.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(variance, repeated.var(0), rtol=1e-5)
-    np.testing.assert_array_equal(moments(jnp.ones((2, 3)), jnp.zeros(2)), [[0] * 3, [1] * 3])
+    none = jax.jit(moments)(np.ones((4, 3), "f4"), np.zeros(4, "f4"))
+    np.testing.assert_array_equal(none, [[0] * 3, [1] * 3])
 
 
 def test_inputs_of_another_size_raise(key):
     network = jn.nn.batch_norm_mlp([4, 3])
-    params = network.init(key)
+
+    def apply(key):
+        params = network.init(key)
+        return network.apply(params, network.init_extra(params, key), jnp.ones((2, 5)))
+
     with pytest.raises(ValueError, match=r"shape \(2, 5\), expected 4"):
-        network.apply(params, network.init_extra(params, key), jnp.ones((2, 5)))
+        jax.eval_shape(apply, key)

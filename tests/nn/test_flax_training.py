@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -12,7 +11,8 @@ from flax import linen, nnx
 import jaxnet as jn
 from jaxnet.nn.flax import from_linen, from_nnx
 
-EXAMPLE = jnp.zeros((1, 64))
+EXAMPLE = np.zeros((1, 64), np.float32)
+BATCHES = jn.training.in_order(64)
 
 
 class Told(linen.Module):
@@ -45,11 +45,13 @@ class NormalizedNnx(nnx.Module):
 
 def plain_flax(module, key, data, num_steps):
     """The same network on the same batches, by Flax and Optax alone."""
-    init = jax.jit(functools.partial(module.init, train=False))
-    variables = init({"params": jax.random.fold_in(key, 0)}, EXAMPLE)
-    params, stats = variables["params"], variables.get("batch_stats", {})
     optimizer = optax.adam(1e-2)
-    state = optimizer.init(params)
+
+    @jax.jit
+    def init(key):
+        variables = module.init({"params": key}, EXAMPLE, train=False)
+        params = variables["params"]
+        return params, variables.get("batch_stats", {}), optimizer.init(params)
 
     def loss_fn(params, stats, batch, key):
         outputs, updated = module.apply(
@@ -62,26 +64,22 @@ def plain_flax(module, key, data, num_steps):
         losses = optax.losses.softmax_cross_entropy_with_integer_labels(outputs, batch["y"])
         return losses.mean(), updated.get("batch_stats", {})
 
+    length = BATCHES.num_steps(data)
+
     @jax.jit
-    def step(params, stats, state, batch, key):
+    def step(params, stats, state, data, number):
+        batch = BATCHES.take(data, (), number % length)
+        noise = jax.random.fold_in(jax.random.fold_in(key, 2), number)
         (loss, stats), gradient = jax.value_and_grad(loss_fn, has_aux=True)(
-            params, stats, batch, key
+            params, stats, batch, noise
         )
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), stats, state, loss
 
-    source, losses = jn.training.shuffled(64), []
-    length = source.num_steps(data)
-
-    @jax.jit
-    def inputs(data, number):
-        plan = source.plan(data, key, number // length)
-        noise = jax.random.fold_in(jax.random.fold_in(key, 2), number)
-        return source.take(data, plan, number % length), noise
-
+    params, stats, state = init(jax.random.fold_in(key, 0))
+    losses = []
     for number in range(num_steps):
-        batch, noise = inputs(data, number)
-        params, stats, state, loss = step(params, stats, state, batch, noise)
+        params, stats, state, loss = step(params, stats, state, data, number)
         losses.append(float(loss))
     return {"params": params, "batch_stats": stats}, np.array(losses)
 
@@ -94,10 +92,10 @@ def test_training_is_that_of_plain_flax_and_optax(module, key, digits):
     num_steps = 5 * (len(data["y"]) // 64)
     variables, losses = plain_flax(module, key, data, num_steps)
     state, values = jax.jit(learner.init)(key), []
-    metrics = jn.training.begin_epoch(learner, state, data, batch_size=64)
+    metrics = jn.training.begin_epoch(learner, state, data, batches=BATCHES)
     for _ in range(5):
         state, metrics = jn.training.advance(
-            learner, state, metrics, data, batch_size=64, num_steps=num_steps // 5
+            learner, state, metrics, data, batches=BATCHES, num_steps=num_steps // 5
         )
         values.append(np.asarray(metrics["loss"]))
     np.testing.assert_allclose(np.concatenate(values)[:10], losses[:10], rtol=1e-5)
@@ -118,21 +116,32 @@ def test_batch_statistics_are_state(name, key, digits):
     network = from_linen(Normalized(), EXAMPLE) if name == "linen" else from_nnx(NormalizedNnx)
     learner = jn.gradient_learner(network.init, jn.classification(network), optax.adam(1e-2))
     keys = jax.random.split(key, 2)
-    run = jax.vmap(
-        lambda key, data: jn.fit(learner, key, data, batch_size=100, num_epochs=4), (0, None)
-    )
-    states, _ = jax.jit(run)(keys, digits["train"])
     x, y = digits["test"]["x"], digits["test"]["y"]
-    evaluate, apply = jax.jit(network.evaluation.apply), jax.jit(network.apply)
-    evaluate_all = jax.jit(jax.vmap(network.evaluation.apply, (0, None)))
-    outputs = np.asarray(evaluate_all((states.params, states.extra), x))
+
+    @jax.jit
+    def run(keys, data, x):
+        def fit(key, data):
+            return jn.fit(learner, key, data, batches=BATCHES, num_epochs=4)[0]
+
+        states = jax.vmap(fit, (0, None))(keys, data)
+        variables = states.params, states.extra
+        return variables, jax.vmap(network.evaluation.apply, (0, None))(variables, x)
+
+    variables, outputs = jax.device_get(run(keys, digits["train"], x))
     assert ((outputs.argmax(-1) == np.asarray(y)).mean(axis=-1) > 0.85).all()
     # Evaluation looks at no other example, and leaves the statistics as they are.
-    one = jax.tree.map(lambda leaf: leaf[0], jax.device_get((states.params, states.extra)))
-    first = np.asarray(x)[:1]
-    np.testing.assert_allclose(evaluate(one, first), outputs[0][:1], rtol=1e-4, atol=1e-5)
-    _, extra = apply(*one, x)
-    jax.tree.map(np.testing.assert_array_equal, extra, one[1])
-    _, extra = jax.device_get(apply(*one, x, key=key))
-    changed = jax.tree.map(lambda a, b: bool((a != b).any()), extra, one[1])
+    one = jax.tree.map(lambda leaf: leaf[0], variables)
+
+    @jax.jit
+    def modes(one, x, key):
+        return (
+            network.evaluation.apply(one, x[:1]),
+            network.apply(*one, x)[1],
+            network.apply(*one, x, key=key)[1],
+        )
+
+    first, kept, updated = jax.device_get(modes(one, x, key))
+    np.testing.assert_allclose(first, outputs[0][:1], rtol=1e-4, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, kept, one[1])
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), updated, one[1])
     assert all(jax.tree.leaves(changed))

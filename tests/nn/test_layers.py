@@ -25,35 +25,40 @@ IMAGES = (3, 9, 8, 2)
     ],
 )
 def test_layer_equals_flax(layer, module, shape, key):
-    x = jax.random.normal(key, shape)
-    params = jax.tree.map(lambda leaf: leaf + 0.1, layer.init(key))
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, module.init(key, x)["params"])
-    np.testing.assert_allclose(
-        layer.apply(params, x), module.apply({"params": params}, x), rtol=1e-5, atol=1e-5
-    )
+    random, shapes = np.random.default_rng(0), jax.eval_shape(layer.init, key)
+    x = random.normal(size=shape).astype(np.float32)
+    params = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+    assert shapes == jax.eval_shape(module.init, key, x)["params"]
+    ours, theirs = jax.jit(
+        lambda params, x: (layer.apply(params, x), module.apply({"params": params}, x))
+    )(params, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize("window", [(2, 2), (3, 2)])
-def test_pools_equal_flax(padding, window, key):
-    x = jax.random.normal(key, IMAGES)
-    np.testing.assert_array_equal(
-        jn.max_pool(window, padding=padding).apply({}, x),
-        linen.max_pool(x, window, strides=window, padding=padding),
-    )
-    np.testing.assert_allclose(
-        jn.mean_pool(window, padding=padding).apply({}, x),
-        linen.avg_pool(x, window, strides=window, padding=padding, count_include_pad=False),
-        rtol=1e-5,
-        atol=1e-6,
-    )
+def test_pools_equal_flax(padding, window):
+    options = {"strides": window, "padding": padding}
+
+    @jax.jit
+    def pools(x):
+        largest = jn.max_pool(window, padding=padding).apply({}, x)
+        means = jn.mean_pool(window, padding=padding).apply({}, x)
+        theirs = linen.avg_pool(x, window, count_include_pad=False, **options)
+        return (largest, linen.max_pool(x, window, **options)), (means, theirs)
+
+    x = np.random.default_rng(0).normal(size=IMAGES).astype(np.float32)
+    largest, means = pools(x)
+    np.testing.assert_array_equal(*largest)
+    np.testing.assert_allclose(*means, rtol=1e-5, atol=1e-6)
 
 
 def test_dropout_keeps_the_mean_and_takes_a_traced_rate(key):
     def dropped(rate):
         return jn.dropout(rate).apply({}, jnp.ones(20_000), key=key)
 
-    for rate, values in zip((0.2, 0.7), jax.vmap(dropped)(jnp.array([0.2, 0.7])), strict=True):
+    rates = np.array([0.2, 0.7], np.float32)
+    for rate, values in zip(rates, np.asarray(jax.jit(jax.vmap(dropped))(rates)), strict=True):
         assert abs(float((values == 0).mean()) - rate) < 0.02
         assert abs(float(values.mean()) - 1) < 0.05
 

@@ -14,29 +14,35 @@ def test_a_chain_stays_a_chain_and_parameters_keep_their_type(key):
     half = jn.compute_in(network, jnp.bfloat16)
     assert isinstance(half, jn.Chain) and half.names == network.names
     assert half[:-1] == half[:-1] and half[:-1] != network[:-1]
-    params, x = half.init(key), jax.random.normal(key, (16, 4))
-    jax.tree.map(np.testing.assert_array_equal, params, network.init(key))
-    for part, other in ((half, network), (half[:-1], network[:-1]), (half[0], network[0])):
-        outputs, expected = (
-            jax.jit(lambda params, x, key, network=network: network.apply(params, x, key=key))(
-                params, x, key
-            )
-            for network in (part, other)
-        )
+    x = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    pairs = ((half, network), (half[:-1], network[:-1]), (half[0], network[0]))
+
+    @jax.jit
+    def compute(key, x):
+        params = half.init(key)
+        outputs = [[each.apply(params, x, key=key) for each in pair] for pair in pairs]
+        return params, network.init(key), outputs
+
+    params, others, results = jax.device_get(compute(key, x))
+    jax.tree.map(np.testing.assert_array_equal, params, others)
+    for outputs, expected in results:
         assert outputs.dtype == jnp.bfloat16
         np.testing.assert_allclose(np.asarray(outputs, np.float32), expected, atol=0.1)
     objective = jn.classification(half)
     learner = jn.gradient_learner(half.init, objective, optax.adam(1e-2))
-    data = {"x": x, "y": jnp.arange(16) % 3}
-    state, history = jn.fit(learner, key, data, batch_size=8, num_epochs=1)
+    data = {"x": x, "y": np.arange(16) % 3}
+    state, history = jax.eval_shape(
+        lambda data: jn.fit(learner, key, data, batch_size=8, num_epochs=1), data
+    )
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, history))} == {jnp.dtype("f4")}
 
 
 def test_accuracy_counts_exactly_where_outputs_are_in_bfloat16():
-    outputs = jnp.zeros((1000, 10), jnp.bfloat16).at[:, 0].set(1)
-    network = jn.Network(lambda key: {}, lambda params, x, *, key=None: outputs)
-    batch = {"x": jnp.zeros(1000), "y": (jnp.arange(1000) >= 123).astype(int)}
-    loss, metrics = jn.classification(network)({}, batch, None)
+    outputs = np.zeros((1000, 10), jnp.bfloat16)
+    outputs[:, 0] = 1
+    network = jn.Network(lambda key: {}, lambda params, x, *, key=None: x)
+    batch = {"x": outputs, "y": (np.arange(1000) >= 123).astype(int)}
+    loss, metrics = jax.jit(jn.classification(network))({}, batch, None)
     assert loss.dtype == metrics["accuracy"].dtype == jnp.float32
     assert float(metrics["accuracy"]) == pytest.approx(0.123, abs=1e-6)
 

@@ -1,5 +1,7 @@
 """Convolution and pooling over time against Flax, and against the same sequences cut."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +12,14 @@ import jaxnet as jn
 from jaxnet import nn
 
 TIME, CHANNELS, LENGTHS = 11, 2, (11, 8, 5, 2, 7)
+LENGTH = np.array(LENGTHS, np.int32)
+VALUES = np.random.default_rng(0).normal(size=(len(LENGTHS), TIME, CHANNELS))
+BEYOND = np.arange(TIME)[:, None] >= LENGTH[:, None, None]
 
 
 @pytest.fixture
 def sequences():
-    values = np.random.default_rng(0).normal(size=(len(LENGTHS), TIME, CHANNELS))
-    return jax.device_put(jn.Sequences(values.astype(np.float32), np.array(LENGTHS, np.int32)))
+    return jax.device_put(jn.Sequences(VALUES.astype(np.float32), LENGTH))
 
 
 # The law of sequences holds for each of them; lengths by the definition of a convolution.
@@ -35,61 +39,70 @@ LAYERS = {
 }
 
 
-@pytest.fixture(params=LAYERS)
-def layer(request):
-    return LAYERS[request.param]
+class Computed(NamedTuple):
+    """What a layer computes in float64, in one program.
+
+    Attributes:
+        outputs: of the sequences.
+        gradients: of the squared outputs, with respect to parameters and values.
+        cut: outputs of each sequence alone, without what is beyond its length.
+        full: outputs of sequences of full length.
+        arrays: outputs of the same as arrays.
+    """
+
+    outputs: Any
+    gradients: Any
+    cut: Any
+    full: Any
+    arrays: Any
 
 
-def test_sequences_are_convolved_as_if_cut(layer, sequences, key, x64):
-    sequences = jn.Sequences(np.float64(sequences.values), sequences.length)
-
-    @jax.jit
-    def together_and_one_by_one(key, sequences):
-        params = layer.init(key)
-        rows = zip(sequences.values, LENGTHS, strict=True)
-        cut = [layer.apply(params, values[:length]) for values, length in rows]
-        return layer.apply(params, sequences), cut
-
-    outputs, cut = jax.device_get(together_and_one_by_one(key, jax.device_put(sequences)))
-    for row, expected in enumerate(cut):
-        assert outputs.length[row] == len(expected)
-        np.testing.assert_allclose(
-            outputs.values[row, : len(expected)], expected, rtol=1e-12, atol=1e-12
-        )
-        assert not outputs.values[row, len(expected) :].any()
-
-
-def test_steps_beyond_the_length_change_nothing(layer, sequences, key):
-    beyond = np.arange(TIME)[:, None] >= np.array(LENGTHS)[:, None, None]
+@pytest.fixture(scope="module", params=LAYERS)
+def computed(request):
+    """With NaN beyond the lengths, and with 7."""
+    layer, random = LAYERS[request.param], np.random.default_rng(1)
+    shapes = jax.eval_shape(layer.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: random.normal(size=leaf.shape), shapes)
 
     @jax.jit
-    def results(values):
-        params = layer.init(key)
-
+    def compute(params, values, length):
         def loss(params, values):
-            outputs = layer.apply(params, jn.Sequences(values, sequences.length))
+            outputs = layer.apply(params, jn.Sequences(values, length))
             return (outputs.values**2).sum(), outputs
 
-        return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, values)
+        gradients, outputs = jax.grad(loss, (0, 1), has_aux=True)(params, values)
+        rows = zip(values, LENGTHS, strict=True)
+        cut = [layer.apply(params, row[:number]) for row, number in rows]
+        full = layer.apply(params, nn.as_sequences(values))
+        return Computed(outputs, gradients, cut, full, layer.apply(params, values))
 
-    values = np.asarray(sequences.values)
-    dirty, clean = (
-        jax.device_get(results(np.where(beyond, np.float32(number), values)))
-        for number in (np.nan, 7)
-    )
+    with jax.enable_x64(True):
+        return [
+            jax.device_get(compute(params, np.where(BEYOND, number, VALUES), LENGTH))
+            for number in (np.nan, 7.0)
+        ]
+
+
+def test_sequences_are_convolved_as_if_cut(computed):
+    for outputs, _, cut, _, _ in computed:
+        for row, expected in enumerate(cut):
+            assert outputs.length[row] == len(expected)
+            np.testing.assert_allclose(
+                outputs.values[row, : len(expected)], expected, rtol=1e-12, atol=1e-12
+            )
+            assert not outputs.values[row, len(expected) :].any()
+
+
+def test_steps_beyond_the_length_change_nothing(computed):
+    dirty, clean = (each[:2] for each in computed)
     jax.tree.map(np.testing.assert_array_equal, dirty, clean)
-    assert not np.where(beyond, dirty[1][1], 0).any()
+    assert not np.where(BEYOND, dirty[1][1], 0).any()
 
 
-def test_sequences_of_full_length_are_arrays(layer, sequences, key):
-    @jax.jit
-    def both(key, values):
-        params = layer.init(key)
-        return layer.apply(params, nn.as_sequences(values)), layer.apply(params, values)
-
-    outputs, expected = jax.device_get(both(key, sequences.values))
-    np.testing.assert_array_equal(outputs.values, expected)
-    assert (outputs.length == outputs.values.shape[-2]).all()
+def test_sequences_of_full_length_are_arrays(computed):
+    _, clean = computed
+    np.testing.assert_array_equal(clean.full.values, clean.arrays)
+    assert (clean.full.length == clean.arrays.shape[-2]).all()
 
 
 def test_a_sequence_shorter_than_the_kernel_has_no_valid_output(sequences, key):
@@ -112,7 +125,7 @@ def test_convolutions_of_series_are_those_of_flax(padding, strides, dilation, se
     np.testing.assert_allclose(*both(key, sequences.values), rtol=1e-5, atol=1e-6)
 
 
-def test_a_causal_output_depends_on_no_later_step(sequences, key):
+def test_a_causal_output_depends_on_no_later_step(key):
     layer = jn.conv(CHANNELS, 1, (3,), dilation=2, padding="CAUSAL")
 
     @jax.jit
@@ -120,7 +133,7 @@ def test_a_causal_output_depends_on_no_later_step(sequences, key):
         params = layer.init(key)
         return jax.jacobian(lambda x: layer.apply(params, x)[:, 0])(values)
 
-    depends = np.abs(jacobian(key, sequences.values[0])).sum(-1) > 0
+    depends = np.abs(jacobian(key, VALUES[0].astype(np.float32))).sum(-1) > 0
     assert not np.triu(depends, 1).any() and depends.diagonal().all()
 
 
@@ -136,11 +149,11 @@ def test_pools_of_series_are_those_of_flax(pool, padding, sequences):
 
 
 def test_a_pool_of_integers_ignores_padding():
-    sequences = jn.Sequences(jnp.full((1, 4, 1), -5, jnp.int8), jnp.array([3]))
+    sequences = jn.Sequences(np.full((1, 4, 1), -5, np.int8), np.array([3]))
     pools = [build((2,), padding="SAME") for build in (jn.max_pool, jn.mean_pool)]
     largest, means = jax.jit(lambda x: [pool.apply({}, x).values for pool in pools])(sequences)
-    assert largest.dtype == jnp.int8 and largest.ravel().tolist() == [-5, -5]
-    assert means.ravel().tolist() == [-5.0, -5.0]
+    assert largest.dtype == jnp.int8 and np.ravel(largest).tolist() == [-5, -5]
+    assert np.ravel(means).tolist() == [-5.0, -5.0]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +186,7 @@ def test_wrong_sequences_are_rejected(layer, shape, error, message, key, as_user
     with pytest.raises(error, match=message):
         jax.eval_shape(
             lambda key: layer.apply(
-                layer.init(key), jn.Sequences(jnp.ones(shape), jnp.array([5, 3]))
+                layer.init(key), jn.Sequences(jnp.ones(shape), jnp.zeros(2, int))
             ),
             key,
         )

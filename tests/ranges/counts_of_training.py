@@ -21,6 +21,8 @@ from tests.ranges.calls import (
     zero,
 )
 
+LOSS = jnp.zeros(())
+
 # (function, argument) -> (call, a number inside the range, a number outside).
 COUNTS = {
     (objectives.with_loss_scale, "growth_interval"): (
@@ -201,7 +203,7 @@ COUNTS = {
         0,
     ),
     (training.permute_indices, "length"): (
-        lambda value: training.permute_indices(KEY, jnp.zeros(1, jnp.int32), value),
+        traced(training.permute_indices, "length", KEY, LABELS),
         2,
         0,
     ),
@@ -216,17 +218,17 @@ COUNTS = {
     (training.device_mesh, "run"): (spread(training.device_mesh, "run"), 1, 0),
     (training.device_mesh, "data"): (spread(training.device_mesh, "data"), 1, 0),
     (training.keep_best, "epoch"): (
-        lambda value: training.keep_best(BEST, {}, jnp.zeros(()), value, patience=1),
+        traced(training.keep_best, "epoch", BEST, {}, LOSS, patience=1),
         2,
         0,
     ),
     (training.keep_best, "patience"): (
-        spread(training.keep_best, "patience", BEST, {}, jnp.zeros(()), 1),
+        traced(training.keep_best, "patience", BEST, {}, LOSS, 1),
         2,
         0,
     ),
     (training.out_of_patience, "epoch"): (
-        spread(training.out_of_patience, "epoch", BEST, patience=1),
+        traced(training.out_of_patience, "epoch", BEST, patience=1),
         2,
         -1,
     ),

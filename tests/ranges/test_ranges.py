@@ -80,6 +80,15 @@ KINDS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def whole_tracebacks():
+    """JAX takes longer to shorten the traceback of an error than this package to raise it."""
+    before = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", "off")
+    yield
+    jax.config.update("jax_traceback_filtering", before)
+
+
 pytestmark = pytest.mark.usefixtures("as_users_run")
 
 
