@@ -151,6 +151,20 @@ def test_a_single_run_is_trained_as_fit_trains_it(digits, directory):
     np.testing.assert_allclose(result.history["loss"]["train"], history["loss"], rtol=1e-5)
 
 
+def test_the_first_epoch_has_the_program_of_the_others():
+    """The initial state of L-BFGS has the types of the later ones, weak or not."""
+    learner = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.lbfgs())
+    state = jax.eval_shape(learner.init, jax.eval_shape(lambda: jax.random.key(0)))
+    batch = {"x": np.zeros((3, 64), np.float32), "y": np.zeros(3, np.int32)}
+    after, _ = jax.eval_shape(learner.step, state, batch)
+    before, after = (
+        [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
+        for tree in (state, after)
+    )
+    assert before == after
+    assert not any(weak for *_, weak in before)
+
+
 def test_early_stopping_without_a_validation_loss_is_rejected(digits, directory):
     options = TrainOptions(num_epochs=2, patience=1)
     with pytest.raises(ValueError, match="patience 1 needs the validation loss"):
