@@ -116,11 +116,13 @@ def sources_of_data() -> dict[str, str]:
     for path in sorted((ROOT / "jaxnet").rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, following in itertools.pairwise(body):
-            targets = getattr(node, "targets", [getattr(node, "target", None)])
             is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            for name in (getattr(target, "id", None) for target in targets if is_text):
-                if name is not None:
-                    found.setdefault(name, inspect.cleandoc(str(following.value.value)))
+            if not is_text:
+                continue
+            text = inspect.cleandoc(str(following.value.value))
+            for target in getattr(node, "targets", [getattr(node, "target", None)]):
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, text)
     return found
 
 
