@@ -109,16 +109,26 @@ def is_signature_target(target: str) -> bool:
     return not namespace or (target.startswith("jaxnet.") and target not in homes())
 
 
-def source_of_data(name: str) -> str:
-    """The string that follows the assignment of a constant or an alias, wherever it is."""
+@functools.cache
+def sources_of_data() -> dict[str, str]:
+    """Name of a constant or an alias -> the string that follows its assignment, wherever it is."""
+    found: dict[str, str] = {}
     for path in sorted((ROOT / "jaxnet").rglob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node, following in itertools.pairwise(body):
-            targets = getattr(node, "targets", [getattr(node, "target", None)])
             is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            if is_text and any(getattr(target, "id", None) == name for target in targets):
-                return inspect.cleandoc(str(following.value.value))
-    return ""
+            if not is_text:
+                continue
+            text = inspect.cleandoc(str(following.value.value))
+            for target in getattr(node, "targets", [getattr(node, "target", None)]):
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, text)
+    return found
+
+
+def source_of_data(name: str) -> str:
+    """The string of `sources_of_data`, or none."""
+    return sources_of_data().get(name, "")
 
 
 def first_line(documentation: str | None) -> str:

@@ -32,7 +32,8 @@ def test_the_blocks_of_the_readme_about_early_stopping_and_rates_run():
     best = int(names["state"].extra.best.epoch)
     lowest = names["history"]["validation_loss"][best - 1]
     assert abs(float(names["scores"]["loss"] - lowest)) < 1e-5
-    states, start = names["states"], names["jax"].vmap(names["learner"].init)(names["states"].key)
+    states, jax = names["states"], names["jax"]
+    start = jax.jit(jax.vmap(names["learner"].init))(states.key)
     for part, frozen in names["frozen"].items():
         same = states.params[part]["kernel"] == start.params[part]["kernel"]
         assert bool(same.all()) == (frozen == "frozen")

@@ -1,6 +1,7 @@
 """The requirements that pyproject.toml declares are those that the package imports."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -39,8 +40,13 @@ def modules(requirements):
     return found
 
 
+def last_name(node):
+    """The name of `name` and of `module.name`."""
+    return getattr(node, "id", None) or getattr(node, "attr", None)
+
+
 def is_type_checking(node):
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    return isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
 
 
 def third_party(tree, *, lazy):
@@ -56,7 +62,7 @@ def third_party(tree, *, lazy):
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, "relative import"
                 names.append(node.module)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            elif isinstance(node, ast.Call) and last_name(node.func) == "import_module":
                 names.extend(
                     argument.value
                     for argument in node.args
@@ -71,11 +77,18 @@ def third_party(tree, *, lazy):
     return {name.split(".")[0] for name in names} - local
 
 
+@functools.cache
+def imports_of(file):
+    """Third-party modules of a file: those of its import, and the lazy ones."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return third_party(tree, lazy=False), third_party(tree, lazy=True)
+
+
 def imports(files, *, lazy=False):
     return {
         (module, file.relative_to(ROOT).as_posix())
         for file in files
-        for module in third_party(ast.parse(file.read_text(encoding="utf-8")), lazy=lazy)
+        for module in imports_of(file)[lazy]
     }
 
 

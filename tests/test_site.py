@@ -123,7 +123,7 @@ def test_links_lead_to_pages_and_names(site, language):
 
 
 def test_the_reference_has_every_public_name(site):
-    written = site["reference"].reference_pages()
+    written, homes = site["reference"].reference_pages(), site["reference"].homes()
     text = "\n".join(written.values())
     directives = set(re.findall(r"^\.\. (?:auto(?:class|function)|py:data):: (\S+)", text, re.M))
     for path in sorted((DOCS.parent / "jaxnet").rglob("__init__.py")):
@@ -133,7 +133,7 @@ def test_the_reference_has_every_public_name(site):
             if "._" in namespace or namespace == "jaxnet.hosts.processes":
                 continue
             assert f":py:obj:`{name} <" in written[f"{namespace}.rst"], f"{namespace}.{name}"
-            home = site["reference"].homes()[f"{namespace}.{name}"]
+            home = homes[f"{namespace}.{name}"]
             assert home in directives
             holder, _, attribute = home.rpartition(".")
             assert getattr(importlib.import_module(holder), attribute) is getattr(module, name)

@@ -78,7 +78,7 @@ def gradient_learner(
         params = init(jax.random.fold_in(key, INIT))
         extra = init_extra(params, fold_in_name(key, "extra"))
         params, optimizer_state = init_optimizer(transformation(key), params)
-        return initial_state(params, extra, optimizer_state, key)
+        return initial_state(params, extra, jax.tree.map(_strongly_typed, optimizer_state), key)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         noise = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
@@ -111,6 +111,12 @@ def gradient_learner(
         return skip_masked(batch, state, new), metrics | {"loss": value}
 
     return Learner(init_state, step)
+
+
+def _strongly_typed(leaf: Any) -> Any:
+    """As a step leaves it: of a weak type, as in L-BFGS, the step would be compiled twice."""
+    is_weak = getattr(leaf, "weak_type", False)
+    return jax.lax.convert_element_type(leaf, leaf.dtype) if is_weak else leaf
 
 
 def _per_example_gradients(

@@ -12,7 +12,7 @@ from experiments.classification.experiment import run
 from experiments.command import main
 from experiments.protocol import configure
 
-QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "16"]
+QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "16", "--dropout", "0"]
 
 
 @pytest.fixture(scope="module")

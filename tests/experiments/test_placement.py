@@ -1,8 +1,11 @@
 """Commands on several devices: options, the numbers of one device, resuming on another mesh."""
 
+import contextlib
+import io
 import json
 import os
 import re
+import shutil
 
 import jax
 import numpy as np
@@ -17,6 +20,7 @@ from experiments.command import main
 from experiments.placement import num_devices, place, start_devices
 
 QUICK = ["linear", "--num-seeds", "2", "--dataset", "iris", "--batch-size", "32"]
+QUICK += ["--num-epochs", "1"]
 needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
@@ -32,10 +36,28 @@ def params_of(out):
 def finished(tmp_path_factory):
     """The directory of a finished run on one device."""
     out = tmp_path_factory.mktemp("placement") / "run"
-    assert run(*QUICK, "--num-epochs", 2, "--out", out) == 0
+    assert run(*QUICK, "--out", out) == 0
     config = json.loads((out / "config.json").read_text())
     assert (config["num_devices"], config["mesh"], config["shard_params"]) == (None, None, False)
     return out
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory):
+    """The directory of a finished run of two networks on two devices, and what it printed."""
+    out = tmp_path_factory.mktemp("placement") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(*QUICK, "--num-devices", 2, "--out", out) == 0
+    return out, printed.getvalue()
+
+
+def require_equal(out, text, mesh, finished):
+    """The run was placed on a mesh of two devices, and its networks are those of one device."""
+    assert f"2 devices, mesh {mesh}\n" in text
+    config = json.loads((out / "config.json").read_text())
+    assert (config["num_devices"], config["mesh"]) == (2, mesh)
+    for found, expected in zip(params_of(out), params_of(finished), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,28 +96,21 @@ def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
 
 
 @needs_two_devices
-@pytest.mark.parametrize(
-    ("options", "mesh"),
-    [
-        (["--num-devices", "2"], "run=2,data=1"),
-        (["--mesh", "data=2"], "run=1,data=2"),
-        (["--mesh", "data=2", "--shard-params"], "run=1,data=2"),
-    ],
-)
-def test_two_devices_train_the_networks_of_one(options, mesh, finished, tmp_path, capsys):
-    out = tmp_path / "run"
-    assert run(*QUICK, *options, "--num-epochs", 2, "--out", out) == 0
-    assert f"2 devices, mesh {mesh}\n" in capsys.readouterr().out
-    config = json.loads((out / "config.json").read_text())
-    assert (config["num_devices"], config["mesh"]) == (2, mesh)
-    for found, expected in zip(params_of(out), params_of(finished), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+def test_two_devices_train_the_networks_of_one(finished, spread):
+    require_equal(*spread, "run=2,data=1", finished)
 
 
 @needs_two_devices
-def test_a_run_is_replayed_on_its_mesh_and_continued_on_another(tmp_path, capsys):
+@pytest.mark.parametrize("options", [[], ["--shard-params"]])
+def test_two_devices_share_the_batches_of_one(options, finished, tmp_path, capsys):
     out = tmp_path / "run"
-    assert run(*QUICK, "--num-devices", 2, "--num-epochs", 1, "--out", out) == 0
+    assert run(*QUICK, "--mesh", "data=2", *options, "--out", out) == 0
+    require_equal(out, capsys.readouterr().out, "run=1,data=2", finished)
+
+
+@needs_two_devices
+def test_a_run_is_replayed_on_its_mesh_and_continued_on_another(spread, tmp_path, capsys):
+    out = shutil.copytree(spread[0], tmp_path / "run")
     assert run(out, experiment=replay) == 0
     assert "identical" in capsys.readouterr().out
     # Nothing is left to compute, wherever it would be.
@@ -151,7 +166,7 @@ def test_devices_are_simulated_in_a_new_process(command, finished, tmp_path):
         (["--mesh", "run=2,data=4", "--shard-params"], "run=2,data=4"),
     ):
         out = tmp_path / mesh
-        text = command("classification", *QUICK, *options, "--num-epochs", 2, "--out", out)
+        text = command("classification", *QUICK, *options, "--out", out)
         assert f"devices, mesh {mesh}\n" in text
         for found, expected in zip(params_of(out), params_of(finished), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -182,6 +182,7 @@ def test_a_run_in_float16_predicts_in_float16(call, tmp_path):
     table.write_csv(tmp_path / "rows.csv")
     out = tmp_path / "run"
     options = ["--num-epochs", "20", "--num-seeds", "2", "--hidden-dims", "8", "--batch-size", "16"]
+    options += ["--dropout", "0", "--learning-rate", "0.02"]
     options += ["--data", tmp_path / "rows.csv", "--label", "c", "--precision", "float16"]
     call("classification", *options, "--out", out)
     assert json.loads((out / "config.json").read_text())["precision"] == "float16"

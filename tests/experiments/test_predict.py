@@ -51,6 +51,7 @@ def trained(tmp_path_factory):
         num_epochs=20,
         num_seeds=3,
         hidden_dims=(16,),
+        dropout=0.0,
     )
     summary = classification.run(config)
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
@@ -241,7 +242,7 @@ def test_named_tables_and_images_predict_too(tmp_path):
     assert (table["class"].to_numpy() == labels).mean() > 0.85
 
     digits = load("digits")
-    options = {"num_seeds": 2, "hidden_dims": (), "channels": (4,)}
+    options = {"num_seeds": 2, "hidden_dims": (), "channels": (4,), "dropout": 0.0}
     options |= {"num_epochs": 6, "learning_rate": 2e-2}
     config = configure(classification, "cnn", out=tmp_path / "cnn", **options)
     assert classification.run(config)["metrics"]["accuracy"]["mean"] > 0.7
@@ -283,8 +284,8 @@ def test_mistakes_in_the_options_of_a_table(options, message, tmp_path):
 @pytest.mark.parametrize("rows", [12_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_tables_of_many_rows_train(rows, tmp_path):
     flowers(rows).write_csv(tmp_path / "large.csv")
-    options = ["--label", "species", "--num-epochs", "4", "--num-seeds", "1"]
-    options += ["--batch-size", "256", "--learning-rate", "1e-2", "--hidden-dims", "16"]
+    options = ["linear", "--label", "species", "--num-epochs", "4", "--num-seeds", "1"]
+    options += ["--batch-size", "256", "--learning-rate", "5e-2"]
     options += ["--data", str(tmp_path / "large.csv"), "--out", str(tmp_path / "run")]
     assert main(classification, options) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

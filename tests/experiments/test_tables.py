@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -12,7 +13,7 @@ from experiments.command import main
 from experiments.data import split
 from experiments.facts import Facts
 from experiments.tables import experiment as tables
-from experiments.tables.classifiers import divide, score_peer
+from experiments.tables.classifiers import PEERS, divide, score_peer
 from experiments.tables.config import Config
 from experiments.tables.inputs import TABLES, load_tables
 from jaxnet.runs import verify_run
@@ -52,6 +53,9 @@ def test_the_command_compares_on_each_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NPROC", "1")
     network = Network(model=Linear(), label_smoothing=0.0, num_epochs=1, batch_size=16)
     monkeypatch.setattr(tables, "default_network", lambda dataset: network)
+    # A few trees: the threads of 300 small ones wait for each other on busy cores.
+    boosting = HistGradientBoostingClassifier(max_iter=3, random_state=0)
+    monkeypatch.setitem(PEERS, "HistGradientBoosting", lambda seed: boosting)
     out = tmp_path / "run"
     options = ["--tables", "iris", "--num-seeds", "1", "--num-threads", "1", "--out", str(out)]
     assert main(tables, options) == 0

@@ -28,7 +28,7 @@ def live_bytes():
 
 def dec_run(path, x):
     """A watched run of DEC with soft resets, all of whose hooks see the whole data set."""
-    network = jn.autoencoders.mlp_autoencoder([x.shape[1], 16, 4])
+    network = jn.autoencoders.mlp_autoencoder([x.shape[1], 4])
 
     def init(key):
         return {"autoencoder": network.init(key), "centers": jax.random.normal(key, (3, 4))}
@@ -60,7 +60,8 @@ def test_dec_compiles_no_data_and_frees_them(tmp_path, monkeypatch):
         function = compiled_for(owner, build, **options)
 
         def run(*arguments):
-            programs[build.__name__] = function.lower(*arguments).as_text()
+            if build.__name__ not in programs:
+                programs[build.__name__] = function.lower(*arguments).as_text()
             return function(*arguments)
 
         return run
@@ -75,9 +76,14 @@ def test_dec_compiles_no_data_and_frees_them(tmp_path, monkeypatch):
     assert live_bytes() - before < MEGABYTE
 
 
-def learner_of(rate=0.1):
-    network = jn.mlp([3, 4, 1])
-    return jn.gradient_learner(network.init, jn.regression(network), optax.adam(rate))
+NETWORK = jn.mlp([3, 4, 1])
+LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1, momentum=0.5))
+init_one, init_two = jax.jit(LEARNER.init), jax.jit(jax.vmap(LEARNER.init))
+
+
+@pytest.fixture
+def keys():
+    return jax.random.split(jax.random.key(0), 2)
 
 
 def host_batches(step):
@@ -88,17 +94,14 @@ def host_batches(step):
 
 
 @pytest.mark.parametrize("num_runs", [None, 2])
-def test_host_data_resume_at_their_step(num_runs, tmp_path):
-    learner, key = learner_of(), jax.random.key(0)
+def test_host_data_resume_at_their_step(num_runs, keys, tmp_path):
     options = TrainOptions(num_epochs=3, checkpoint_every=4)
 
     def run(path, iterate):
-        states = learner.init(key)
-        if num_runs is not None:
-            states = jax.jit(jax.vmap(learner.init))(jax.random.split(key, num_runs))
+        states = init_one(keys[0]) if num_runs is None else init_two(keys)
         with open_directory(path) as directory:
             data = HostData(iterate, steps_per_epoch=5)
-            return train(directory, learner, states, data, batches=None, options=options)
+            return train(directory, LEARNER, states, data, batches=None, options=options)
 
     def broken(step):
         for index, batch in zip(itertools.count(step), host_batches(step), strict=False):
@@ -114,22 +117,21 @@ def test_host_data_resume_at_their_step(num_runs, tmp_path):
     assert resumed.history["loss"]["train"].shape[0] == 3
 
 
-def test_each_run_trains_on_its_own_data(tmp_path):
-    learner, keys = learner_of(), jax.random.split(jax.random.key(0), 2)
+def test_each_run_trains_on_its_own_data(keys, tmp_path):
     x = np.random.default_rng(0).normal(size=(2, 40, 3)).astype(np.float32)
     data, options = {"x": x, "y": x.sum(axis=2)}, TrainOptions(num_epochs=2)
     with open_directory(tmp_path / "both") as directory:
-        states, batches = jax.jit(jax.vmap(learner.init))(keys), jn.training.per_run(10)
-        both = train(directory, learner, states, data, batches=batches, options=options)
+        states, batches = init_two(keys), jn.training.per_run(10)
+        both = train(directory, LEARNER, states, data, batches=batches, options=options)
     with open_directory(tmp_path / "second") as directory:
         second_data = jax.tree.map(lambda leaf: leaf[1], data)
         second = train(
-            directory, learner, learner.init(keys[1]), second_data, batches=10, options=options
+            directory, LEARNER, init_one(keys[1]), second_data, batches=10, options=options
         )
     for batch, single in zip(
         jax.tree.leaves(both.params), jax.tree.leaves(second.params), strict=True
     ):
-        np.testing.assert_allclose(batch[1], single, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(batch)[1], single, rtol=1e-4, atol=1e-6)
 
 
 def test_extra_state_is_that_of_the_parameters(tmp_path):
@@ -147,6 +149,7 @@ def test_extra_state_is_that_of_the_parameters(tmp_path):
         optax.sgd(1.0),
     )
 
+    @jax.jit
     def evaluate(params, extra):
         return {"loss": jnp.abs(extra - 6).astype(jnp.float32)}
 
@@ -154,8 +157,8 @@ def test_extra_state_is_that_of_the_parameters(tmp_path):
         result = train(
             directory,
             learner,
-            learner.init(jax.random.key(0)),
-            {"x": jnp.zeros(9)},
+            jax.jit(learner.init)(jax.random.key(0)),
+            {"x": np.zeros(9, np.float32)},
             batches=3,
             options=TrainOptions(num_epochs=9, patience=2),
             evaluate=evaluate,

@@ -85,9 +85,14 @@ def test_an_unfinished_run_is_not_continued_for_more_epochs(run_script):
     run_script(SHORT)
 
 
-def learner_of(rate=0.1, init=None):
-    network = jn.mlp([3, 4, 1])
-    return jn.gradient_learner(init or network.init, jn.regression(network), optax.sgd(rate))
+NETWORK = jn.mlp([3, 4, 1])
+
+
+def learner_of(rate=0.1, init=NETWORK.init):
+    return jn.gradient_learner(init, jn.regression(NETWORK), optax.sgd(rate))
+
+
+LEARNER = learner_of()
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ def test_a_batch_of_runs_equals_its_runs(data, tmp_path):
     results = []
     for name, key in (("both", keys), ("second", keys[1])):
         with open_run(tmp_path / name, config={}, data=data) as run:
-            results.append(run.train(learner_of(), key, data, num_epochs=3, batches=20))
+            results.append(run.train(LEARNER, key, data, num_epochs=3, batches=20))
             run.finish(loss=results[-1].history["loss"]["train"][-1])
     both, second = results
     assert both.history["loss"]["train"].shape == (3, 2)
@@ -111,7 +116,7 @@ def test_a_batch_of_runs_equals_its_runs(data, tmp_path):
     for batch, single in zip(
         jax.tree.leaves(both.params), jax.tree.leaves(second.params), strict=True
     ):
-        np.testing.assert_allclose(batch[1], single, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(batch)[1], single, rtol=1e-5, atol=1e-6)
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert len(summary["metrics"]["loss"]) == 2
 
@@ -121,7 +126,7 @@ def test_a_finished_stage_is_restored_and_not_trained_again(data, tmp_path, caps
     def script(stop_before_tuning=False):
         with open_run(tmp_path / "run", config={"rate": 0.1}, data=data) as run:
             options = {"num_epochs": 2, "batches": 20}
-            first = run.train(learner_of(), jax.random.key(0), data, name="first", **options)
+            first = run.train(LEARNER, jax.random.key(0), data, name="first", **options)
             if stop_before_tuning:
                 raise KeyboardInterrupt
             learner = learner_of(init=lambda key: first.params)
@@ -142,10 +147,11 @@ def test_a_finished_stage_is_restored_and_not_trained_again(data, tmp_path, caps
         pytest.raises(ValueError, match="'first' already"),
     ):
         for _ in range(2):
-            run.train(learner_of(), jax.random.key(0), data, name="first", num_epochs=2, batches=20)
+            run.train(LEARNER, jax.random.key(0), data, name="first", num_epochs=2, batches=20)
 
 
 def test_early_stopping_and_evaluation(data, tmp_path):
+    @jax.jit
     def evaluate(params, extra):
         return {"loss": jnp.abs(params["dense_1"]["bias"][0])}
 
@@ -163,6 +169,4 @@ def test_a_metric_of_another_shape_is_rejected(data, tmp_path):
         pytest.raises(ValueError, match=re.escape("'error' has shape (3,), expected ()")),
     ):
         evaluate = lambda params, extra: {"error": jnp.zeros(3)}  # noqa: E731
-        run.train(
-            learner_of(), jax.random.key(0), data, num_epochs=1, batches=20, evaluate=evaluate
-        )
+        run.train(LEARNER, jax.random.key(0), data, num_epochs=1, batches=20, evaluate=evaluate)

@@ -19,7 +19,7 @@ def stage_of(index):
     learner = jn.gradient_learner(
         network.init,
         jn.with_noise(jn.autoencoders.reconstruction(network), jn.nn.gaussian_noise(0.1)),
-        optax.sgd(0.05, momentum=0.5),
+        optax.sgd(0.05),
     )
 
     def codes(previous, data):
@@ -39,27 +39,42 @@ BATCHES = jn.training.in_order(10)
 @pytest.fixture(scope="module")
 def data():
     x = np.random.default_rng(0).random((40, 8)) < 0.3
-    return {"x": jnp.asarray(x, jnp.float32)}
+    return {"x": x.astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return jax.random.split(jax.random.key(0), 2)
 
 
 def open_directory(path):
     return RunDirectory.open(path, name="test", config={}, data_sha256="abc", resume=None)
 
 
-@pytest.mark.parametrize("num_runs", [None, 2])
-def test_watched_stages_equal_the_pure_ones(num_runs, data, tmp_path):
-    key = jax.random.key(0)
-    keys = key if num_runs is None else jax.random.split(key, num_runs)
+def watched(path, keys, data, stages=STAGES):
+    """The results of both stages in a directory."""
+    options = TrainOptions(num_epochs=3)
+    with open_directory(path) as directory:
+        return train_stages(directory, stages, keys, data, batches=BATCHES, options=options)
+
+
+@pytest.fixture(scope="module")
+def pure(keys, data):
+    """Parameters and histories of two pure trainings."""
 
     def fit(key, data):
         return fit_stages(STAGES, key, data, num_epochs=3, batches=BATCHES)
 
-    pure = fit if num_runs is None else jax.vmap(fit, (0, None))
-    params, histories = jax.jit(pure)(keys, data)
-    with open_directory(tmp_path / "run") as directory:
-        results = train_stages(
-            directory, STAGES, keys, data, batches=BATCHES, options=TrainOptions(num_epochs=3)
-        )
+    return jax.device_get(jax.jit(jax.vmap(fit, (0, None)))(keys, data))
+
+
+@pytest.fixture(scope="module")
+def both(keys, data, tmp_path_factory):
+    """The watched training of two runs."""
+    return watched(tmp_path_factory.mktemp("stages") / "run", keys, data)
+
+
+def require_equal(results, params, histories):
     for stage, history, result in zip(params, histories, results, strict=True):
         for expected, leaf in zip(
             jax.tree.leaves(stage), jax.tree.leaves(result.params), strict=True
@@ -72,28 +87,31 @@ def test_watched_stages_equal_the_pure_ones(num_runs, data, tmp_path):
         )
 
 
-def test_interrupted_stages_continue_and_finished_ones_are_restored(data, tmp_path, capsys):
-    keys = jax.random.split(jax.random.key(1), 2)
-    options = TrainOptions(num_epochs=2)
+def test_watched_stages_of_two_runs_equal_the_pure_ones(both, pure):
+    require_equal(both, *pure)
 
-    def train(path, stages=STAGES):
-        with open_directory(path) as directory:
-            return train_stages(directory, stages, keys, data, batches=BATCHES, options=options)
 
+def test_watched_stages_of_one_run_equal_the_pure_ones(pure, keys, data, tmp_path):
+    results = watched(tmp_path / "run", keys[0], data)
+    require_equal(results, *jax.tree.map(lambda leaf: leaf[0], pure))
+
+
+def test_interrupted_stages_continue_and_finished_ones_are_restored(
+    both, keys, data, tmp_path, capsys
+):
     def stop(previous, data):
         raise KeyboardInterrupt
 
-    whole = train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "run", [STAGES[0], STAGES[1]._replace(data=stop)])
+        watched(tmp_path / "run", keys, data, [STAGES[0], STAGES[1]._replace(data=stop)])
     capsys.readouterr()
-    results = train(tmp_path / "run")
+    results = watched(tmp_path / "run", keys, data)
     # Only the last stage takes steps.
-    assert capsys.readouterr().out.count("epoch 2/2") == 1
-    assert [result.state_sha256 for result in results] == [each.state_sha256 for each in whole]
+    assert capsys.readouterr().out.count("epoch 3/3") == 1
+    assert [result.state_sha256 for result in results] == [each.state_sha256 for each in both]
 
 
-def test_a_step_that_depends_on_the_stages_before_is_rejected(data, tmp_path):
+def test_a_step_that_depends_on_the_stages_before_is_rejected(keys, data, tmp_path):
     """It would be the step of one run for all runs of a batch."""
     network = jn.dense(8, 8)
 
@@ -108,14 +126,8 @@ def test_a_step_that_depends_on_the_stages_before_is_rejected(data, tmp_path):
         return jn.gradient_learner(network.init, objective, optax.sgd(0.1))
 
     stages = [Stage("first", first), Stage("second", second)]
-    keys, data = jax.random.split(jax.random.key(0), 2), data | {"y": data["x"]}
-    with (
-        open_directory(tmp_path / "run") as directory,
-        pytest.raises(ValueError, match="stage 'second': only init of the learner may depend"),
-    ):
-        train_stages(
-            directory, stages, keys, data, batches=BATCHES, options=TrainOptions(num_epochs=1)
-        )
+    with pytest.raises(ValueError, match="stage 'second': only init of the learner may depend"):
+        watched(tmp_path / "run", keys, data | {"y": data["x"]}, stages)
 
 
 def test_mistakes_are_named(data):

@@ -25,10 +25,30 @@ def directory(tmp_path):
         yield directory
 
 
-def gradient_states(optimizer, num_runs=2, init=NETWORK.init):
-    """A learner of a small network on the digits, and the initial states of a batch of runs."""
+def gradient_states(optimizer, init=NETWORK.init):
+    """A learner of a small network on the digits, and the initial states of two runs."""
     learner = jn.gradient_learner(init, jn.classification(NETWORK), optimizer)
-    return learner, jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), num_runs))
+    return learner, init_two(learner)
+
+
+def init_two(learner):
+    return jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
+
+
+LEARNER = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.sgd(0.1))
+
+
+def _spoiled(updates, state, params):
+    """From step 30 on: after two epochs of 14 steps, in the middle of the third."""
+    scale = jnp.where(state + 1 == 30, jnp.nan, 0.1)
+    return jax.tree.map(lambda leaf: -scale * leaf, updates), state + 1
+
+
+SPOILED = jn.gradient_learner(
+    NETWORK.init,
+    jn.classification(NETWORK),
+    optax.GradientTransformation(lambda params: jnp.zeros((), int), _spoiled),
+)
 
 
 def test_each_run_stops_by_itself_and_keeps_its_best(digits, directory):
@@ -39,14 +59,15 @@ def test_each_run_stops_by_itself_and_keeps_its_best(digits, directory):
         return params["bias"], {}
 
     learner = jn.gradient_learner(lambda key: {"bias": jnp.zeros(())}, objective, optax.sgd(1.0))
-    states = jax.jit(jax.vmap(learner.init))(jax.random.split(jax.random.key(0), 2))
-    curves = jnp.array(
+    states = init_two(learner)
+    curves = np.array(
         [[5.0, 4.0, 4.5, 4.5, 4.5, 1.0, 1.0, 1.0], [5.0, 4.0, 3.0, 3.0, 2.0, 2.5, 2.5, 2.5]]
     )
 
+    @jax.jit
     def evaluate(params, extra):
         epochs = (-params["bias"]).astype(int) // 2
-        return {"loss": curves[jnp.arange(2), epochs - 1]}
+        return {"loss": jnp.asarray(curves)[jnp.arange(2), epochs - 1]}
 
     options = TrainOptions(num_epochs=8, patience=2)
     result = train(
@@ -62,16 +83,8 @@ def test_each_run_stops_by_itself_and_keeps_its_best(digits, directory):
 
 @pytest.mark.parametrize("what", ["loss", "parameters"])
 def test_a_numerical_failure_ends_the_run(what, digits, directory):
-    """From step 30 on: after two epochs of 14 steps, in the middle of the third."""
-
-    def spoiled(updates, state, params):
-        scale = jnp.where(state + 1 == 30, jnp.nan, 0.1)
-        return jax.tree.map(lambda leaf: -scale * leaf, updates), state + 1
-
-    optimizer = optax.GradientTransformation(lambda params: jnp.zeros((), int), spoiled)
     interval = {"loss": 14, "parameters": 15}[what]
     options = TrainOptions(num_epochs=6, checkpoint_every=interval)
-    learner, states = gradient_states(optimizer)
     message = {
         "loss": r"loss of run 0 became nan in epoch 3 at step 31 \(the checkpoint of step 28 is"
         r" kept\); try a smaller",
@@ -80,12 +93,13 @@ def test_a_numerical_failure_ends_the_run(what, digits, directory):
         r"of step 15 is",
     }[what]
     with pytest.raises(FloatingPointError, match=message):
-        train(directory, learner, states, digits["train"], batches=100, options=options)
+        train(directory, SPOILED, init_two(SPOILED), digits["train"], batches=100, options=options)
     last = Checkpoints(directory.path / "checkpoints").steps()[-1]
     assert last == {"loss": 28, "parameters": 15}[what]
 
 
 def test_the_best_checkpoint_by_validation_loss_is_kept(digits, directory):
+    @jax.jit
     def evaluate(params, extra):
         # Best after the second of six epochs.
         kernel = params["dense_0"]["kernel"]
@@ -111,11 +125,9 @@ def test_the_best_checkpoint_by_validation_loss_is_kept(digits, directory):
 
 @pytest.mark.parametrize("num_runs", [None, 2])
 def test_event_files_hold_the_metrics(num_runs, digits, directory):
-    learner, states = gradient_states(optax.adam(1e-3))
-    if num_runs is None:
-        states = learner.init(jax.random.key(0))
+    states = init_two(LEARNER) if num_runs else jax.jit(LEARNER.init)(jax.random.key(0))
     options = TrainOptions(num_epochs=2, tensorboard=True)
-    train(directory, learner, states, digits["train"], batches=100, options=options)
+    train(directory, LEARNER, states, digits["train"], batches=100, options=options)
     (file,) = (directory.path / "tensorboard").iterdir()
     lines = (directory.path / "metrics.jsonl").read_text().splitlines()
     expected = [np.mean(json.loads(line)["train"]["loss"]) for line in lines]
@@ -125,13 +137,12 @@ def test_event_files_hold_the_metrics(num_runs, digits, directory):
 
 
 def test_a_single_run_is_trained_as_fit_trains_it(digits, directory):
-    learner, _ = gradient_states(optax.adam(1e-3))
-    state = learner.init(jax.random.key(0))
+    state = jax.jit(LEARNER.init)(jax.random.key(0))
     result = train(
-        directory, learner, state, digits["train"], batches=100, options=TrainOptions(num_epochs=2)
+        directory, LEARNER, state, digits["train"], batches=100, options=TrainOptions(num_epochs=2)
     )
     pure, history = jax.jit(
-        lambda key, data: jn.fit(learner, key, data, batch_size=100, num_epochs=2)
+        lambda key, data: jn.fit(LEARNER, key, data, batch_size=100, num_epochs=2)
     )(jax.random.key(0), digits["train"])
     for trained, expected in zip(
         jax.tree.leaves(result.params), jax.tree.leaves(pure.params), strict=True
@@ -140,11 +151,24 @@ def test_a_single_run_is_trained_as_fit_trains_it(digits, directory):
     np.testing.assert_allclose(result.history["loss"]["train"], history["loss"], rtol=1e-5)
 
 
+def test_the_first_epoch_has_the_program_of_the_others():
+    """The initial state of L-BFGS has the types of the later ones, weak or not."""
+    learner = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.lbfgs())
+    state = jax.eval_shape(learner.init, jax.eval_shape(lambda: jax.random.key(0)))
+    batch = {"x": np.zeros((3, 64), np.float32), "y": np.zeros(3, np.int32)}
+    after, _ = jax.eval_shape(learner.step, state, batch)
+    before, after = (
+        [(leaf.shape, leaf.dtype, leaf.weak_type) for leaf in jax.tree.leaves(tree)]
+        for tree in (state, after)
+    )
+    assert before == after
+    assert not any(weak for *_, weak in before)
+
+
 def test_early_stopping_without_a_validation_loss_is_rejected(digits, directory):
-    learner, states = gradient_states(optax.sgd(0.1))
     options = TrainOptions(num_epochs=2, patience=1)
     with pytest.raises(ValueError, match="patience 1 needs the validation loss"):
-        train(directory, learner, states, digits["train"], batches=100, options=options)
+        train(directory, LEARNER, init_two(LEARNER), digits["train"], batches=100, options=options)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def arrays():
     return {"x": x, "y": generator.integers(0, 3, 103).astype(np.int32)}
 
 
-LEARNER = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.adam(1e-2))
+LEARNER = jn.gradient_learner(
+    NETWORK.init, jn.classification(NETWORK), optax.sgd(0.1, momentum=0.5)
+)
+init_one, init_two = jax.jit(LEARNER.init), jax.jit(jax.vmap(LEARNER.init))
 
 
 def same(a, b):
@@ -70,7 +73,7 @@ def folder(tmp_path):
     [("examples", 1), ("examples", None), ("blocks", 5), ("row_groups", 1)],
 )
 def test_the_bits_are_those_of_memory(name, steps_per_item, folder, key):
-    batches, start = ORDERS[name], LEARNER.init(key)
+    batches, start = ORDERS[name], init_one(key)
     in_memory = jn.epochs(LEARNER, start, arrays(), batches=batches)
     source = npy_source(folder)
     data = stream(source, batches, key, steps_per_item=steps_per_item)
@@ -101,7 +104,7 @@ def test_a_run_resumes_to_the_bit(folder, tmp_path, key):
     options = TrainOptions(num_epochs=3, checkpoint_every=5)
 
     def run(path, source, previous=None):
-        states = jax.jit(jax.vmap(LEARNER.init))(jax.random.split(key, 2))
+        states = init_two(jax.random.split(key, 2))
         data = stream(source, ORDERS["blocks"], key, steps_per_item=3)
         open_run = functools.partial(RunDirectory.open, name="test", config={}, data_sha256="a")
         with open_run(path, resume=previous) as directory:
@@ -128,7 +131,7 @@ def test_a_run_resumes_to_the_bit(folder, tmp_path, key):
         with RunDirectory.open(
             tmp_path / "run", name="test", config={}, data_sha256="a", resume=None
         ) as directory:
-            states = jax.jit(jax.vmap(LEARNER.init))(jax.random.split(key, 2))
+            states = init_two(jax.random.split(key, 2))
             train(directory, LEARNER, states, other, batches=None, options=options)
 
 
@@ -238,7 +241,7 @@ def test_a_data_set_of_grain_begins_at_any_step(key):
     def opened():
         return HostData(lambda step: iter(dataset[step:]), steps_per_epoch=12, prefetch=2)
 
-    start, whole = LEARNER.init(key), opened()
+    start, whole = init_one(key), opened()
     metrics = jn.training.begin_epoch(LEARNER, start, whole)
     expected, _ = jn.training.advance(LEARNER, start, metrics, whole, num_steps=12)
     whole.close()
