@@ -8,6 +8,9 @@ import tempfile
 
 # Each program that is read from the cache would be a long warning.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The threads of scikit-learn's boosting wait for each other in loops, where other processes use the
+# cores: four small fits took 42 s.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import jaxlib
