@@ -5,8 +5,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from jaxnet import estimators
 
-# The checks train on tables of many shapes, each with programs of its own: one epoch of one batch at
-# a constant rate, which is also what `partial_fit` trains, and linear networks make them small.
+# The checks train on tables of many shapes, each with programs of its own: linear networks, and one
+# epoch of one batch at a constant rate, which is also what `partial_fit` trains, make them small.
 OPTIONS = {"num_epochs": 1, "batch_size": 512, "optimizer": "sgd", "schedule": "constant"}
 # Weights are those of repeated rows where all rows are one batch and nothing is drawn for a row; in
 # float64 rounding stays below the tolerance of that check.
