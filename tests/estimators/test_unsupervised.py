@@ -22,7 +22,7 @@ LINEAR = WHOLE | {"hidden_dims": (), "code_dim": 2, "optimizer": "sgd", "dtype":
 
 
 def test_a_linear_autoencoder_finds_the_principal_subspace():
-    model = estimators.AutoencoderTransformer(**LINEAR, num_epochs=3000, learning_rate=0.3).fit(X)
+    model = estimators.AutoencoderTransformer(**LINEAR, num_epochs=3000, learning_rate=0.1).fit(X)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
     pca = PCA(2).fit(scaled)
     projected = pca.inverse_transform(pca.transform(scaled))
