@@ -64,9 +64,10 @@ def debiased_calibration_error(
         ValueError: `num_bins` is below 1; an unknown binning; shapes do not match.
 
     >>> probabilities = jnp.array([[0.75, 0.25]] * 8)
-    >>> float(debiased_calibration_error(probabilities, jnp.array([0, 0, 0, 0, 0, 1, 0, 1])))
+    >>> error = jax.jit(debiased_calibration_error)
+    >>> float(error(probabilities, jnp.array([0, 0, 0, 0, 0, 1, 0, 1])))
     0.0
-    >>> float(debiased_calibration_error(probabilities, jnp.zeros(8, int)))
+    >>> float(error(probabilities, jnp.zeros(8, int)))
     0.25
 
     Source: Kumar, Liang and Ma (2019), "Verified Uncertainty Calibration", section 5, definition
@@ -113,7 +114,7 @@ def calibration_error_floor(
         ValueError: a count below 1; shapes do not match.
 
     >>> probabilities = jnp.full((10, 2), 0.5)
-    >>> bool(calibration_error_floor(probabilities, jax.random.key(0)) > 0.1)
+    >>> bool(jax.jit(calibration_error_floor)(probabilities, jax.random.key(0)) > 0.1)
     True
 
     Source: Bröcker and Smith (2007), "Increasing the Reliability of Reliability Diagrams", section

@@ -153,7 +153,8 @@ def mean_teacher(
     >>> learner = jn.gradient_learner(network.init, objective, optax.sgd(0.1))
     >>> x = jnp.ones((3, 2))
     >>> batch = {"labeled": {"x": x, "y": jnp.zeros(3, int)}, "unlabeled": {"x": x}}
-    >>> state, _ = learner.step(learner.init(jax.random.key(0)), batch)
+    >>> first_step = jax.jit(lambda key: learner.step(learner.init(key), batch))
+    >>> state, _ = first_step(jax.random.key(0))
     >>> jn.evaluation_params(state) is state.extra.params, int(state.extra.count)
     (True, 1)
     """
