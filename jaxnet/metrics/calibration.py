@@ -164,9 +164,8 @@ def reliability_diagram(
     Raises:
         ValueError: a number out of range; an unknown binning; shapes do not match.
 
-    >>> diagram = reliability_diagram(
-    ...     jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]), num_bins=2
-    ... )
+    >>> run = jax.jit(reliability_diagram, static_argnames="num_bins")
+    >>> diagram = run(jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]), num_bins=2)
     >>> diagram.accuracy.tolist(), diagram.weight.tolist()
     ([nan, 0.75], [0.0, 4.0])
 
