@@ -61,7 +61,7 @@ def fit_temperature(
         ValueError: a pseudocount out of range; shapes do not match.
 
     >>> logits, labels = jnp.array([[4.0, 0.0]] * 4), jnp.array([0, 0, 0, 1])
-    >>> scaled = logits / fit_temperature(logits, labels)
+    >>> scaled = logits / jax.jit(fit_temperature)(logits, labels)
     >>> bool(abs(jax.nn.softmax(scaled[0])[0] - 0.75) < 1e-5)
     True
 
@@ -125,7 +125,7 @@ def fit_vector_scaling(
         ValueError: a pseudocount out of range; shapes do not match.
 
     >>> logits, labels = jnp.array([[4.0, 0.0]] * 4), jnp.array([0, 0, 0, 1])
-    >>> scaled = scale_logits(logits, fit_vector_scaling(logits, labels))
+    >>> scaled = scale_logits(logits, jax.jit(fit_vector_scaling)(logits, labels))
     >>> bool(abs(jax.nn.softmax(scaled[0])[0] - 0.75) < 1e-5)
     True
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -84,14 +83,22 @@ def _outcome(design: Design, state: TrainState, history: Any, data: Any) -> Any:
     params = evaluation_params(state)
     if isinstance(state.extra, EarlyStopped):
         state = state._replace(extra=state.extra.extra)
+    history = _over_present(history, _step_ratio(design, data))
+    return params, state._replace(key=jax.random.key_data(state.key)), history
+
+
+def _step_ratio(design: Design, data: Any) -> Array:
+    """Steps of an epoch for each that changes something."""
     batches = PresentRows(design.batch_size)
-    # Means are over all steps of an epoch, and those that change nothing have metrics of 0.
-    factor = batches.num_steps(data) / batches.num_present_steps(data)
-    history = {
-        name: values if name.startswith("validation_") else values * factor
+    return batches.num_steps(data) / batches.num_present_steps(data)
+
+
+def _over_present(history: dict[str, Any], ratio: Any) -> dict[str, Any]:
+    """Means over the steps that change something; all others have metrics of 0."""
+    return {
+        name: values if name.startswith("validation_") else values * ratio
         for name, values in history.items()
     }
-    return params, state._replace(key=jax.random.key_data(state.key)), history
 
 
 @functools.lru_cache(LIMIT)
@@ -186,15 +193,19 @@ def _watched(
     report: Callable[[int, dict[str, float]], None],
 ) -> Any:
     """The same training epoch by epoch, which reports each; it compiles at each call."""
-    arrays = jax.device_put(data)
-    init = (lambda key: params) if len(start) > 1 else None
-    states = []
-    for index in range(design.num_networks):
-        params = jax.tree.map(lambda leaf, i=index: leaf[i], start[-1])
-        key = jax.random.wrap_key_data(start[0][index])
-        states.append(_learner(design, settings, arrays, init).init(key))
-    alone = design.num_networks == 1
-    state = states[0] if alone else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    arrays, alone = jax.device_put(data), design.num_networks == 1
+
+    def begin(first: Any, data: Any) -> TrainState:
+        init = (lambda key: first[1]) if len(first) > 1 else None
+        return _learner(design, settings, data, init).init(jax.random.wrap_key_data(first[0]))
+
+    def end(state: TrainState, data: Any) -> Any:
+        params, state, _ = _outcome(design, state, {}, data)
+        return params, state
+
+    if alone:
+        start = jax.tree.map(lambda leaf: leaf[0], start)
+    state = jax.jit(begin if alone else jax.vmap(begin, (0, None)))(start, arrays)
     run = epochs(
         _learner(design, settings, arrays),
         state,
@@ -202,15 +213,17 @@ def _watched(
         batches=PresentRows(design.batch_size),
         validation=_validation(design, settings, validation),
     )
+    ratio = float(jax.jit(functools.partial(_step_ratio, design))(arrays))
     rows = []
-    for (state, metrics), epoch in zip(run, range(design.num_epochs), strict=False):
-        _, _, row = _outcome(design, state, metrics, arrays)
-        rows.append(jax.tree.map(np.asarray, row))
+    for (current, metrics), epoch in zip(run, range(design.num_epochs), strict=False):
+        state = current
+        row = _over_present(jax.tree.map(np.asarray, metrics), ratio)
+        rows.append(row)
         report(epoch + 1, {name: float(np.mean(values)) for name, values in row.items()})
     history = jax.tree.map(lambda *values: np.stack(values, axis=-1), *rows)
-    params, state, _ = jax.vmap(lambda state: _outcome(design, state, {}, arrays))(
-        jax.tree.map(lambda leaf: leaf[None], state) if alone else state
-    )
+    params, state = jax.jit(end if alone else jax.vmap(end, (0, None)))(state, arrays)
+    if alone:
+        params, state = jax.tree.map(lambda leaf: leaf[None], jax.device_get((params, state)))
     return params, state, {name: np.atleast_2d(values) for name, values in history.items()}
 
 

@@ -84,10 +84,17 @@ class PresentRows:
 
     def num_present_steps(self, data: Any) -> Array:
         """Steps of an epoch that change something."""
+        if num_examples(data) <= self.batch_size:
+            return jnp.int32(1)
         return jnp.maximum(1, _num_present(data) // self.batch_size)
 
     def plan(self, data: Any, key: Array, epoch: Array | int) -> tuple[Array, Array]:
-        """The rows in random order, those of weight 0 last, and the steps that change something."""
+        """The rows in random order, those of weight 0 last, and the steps that change something.
+
+        One batch of all rows has them in their own order, and nothing is drawn.
+        """
+        if num_examples(data) <= self.batch_size:
+            return jnp.arange(num_examples(data)), self.num_present_steps(data)
         epoch_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
         draws = jax.random.bits(epoch_key, (num_examples(data),)) >> 1
         last = jnp.full_like(draws, 2**31)

@@ -65,7 +65,8 @@ class DeepClusterer(
 
     >>> from sklearn.datasets import load_wine
     >>> x, _ = load_wine(return_X_y=True)
-    >>> model = DeepClusterer(n_clusters=3, code_dim=2, pretrain_epochs=5, random_state=0)
+    >>> options = {"hidden_dims": (64,), "code_dim": 2, "pretrain_epochs": 5}
+    >>> model = DeepClusterer(n_clusters=3, **options, random_state=0)
     >>> model.fit_predict(x).shape, model.transform(x).shape
     ((178,), (178, 2))
     """

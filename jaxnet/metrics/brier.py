@@ -94,7 +94,8 @@ def brier_decomposition(
     Raises:
         ValueError: `num_bins` is below 1; shapes do not match.
 
-    >>> parts = brier_decomposition(jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]))
+    >>> probabilities, labels = jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1])
+    >>> parts = jax.jit(brier_decomposition)(probabilities, labels)
     >>> [float(part) for part in parts]
     [0.375, 0.0, 0.0, 0.375, 0.0]
 

@@ -65,9 +65,10 @@ def debiased_calibration_error(
         ValueError: `num_bins` is below 1; an unknown binning; shapes do not match.
 
     >>> probabilities = jnp.array([[0.75, 0.25]] * 8)
-    >>> float(debiased_calibration_error(probabilities, jnp.array([0, 0, 0, 0, 0, 1, 0, 1])))
+    >>> error = jax.jit(debiased_calibration_error)
+    >>> float(error(probabilities, jnp.array([0, 0, 0, 0, 0, 1, 0, 1])))
     0.0
-    >>> float(debiased_calibration_error(probabilities, jnp.zeros(8, int)))
+    >>> float(error(probabilities, jnp.zeros(8, int)))
     0.25
 
     Source: Kumar, Liang and Ma (2019), "Verified Uncertainty Calibration", section 5, definition
@@ -114,7 +115,7 @@ def calibration_error_floor(
         ValueError: a count below 1; shapes do not match.
 
     >>> probabilities = jnp.full((10, 2), 0.5)
-    >>> bool(calibration_error_floor(probabilities, jax.random.key(0)) > 0.1)
+    >>> bool(jax.jit(calibration_error_floor)(probabilities, jax.random.key(0)) > 0.1)
     True
 
     Source: Bröcker and Smith (2007), "Increasing the Reliability of Reliability Diagrams", section
@@ -164,9 +165,8 @@ def reliability_diagram(
     Raises:
         ValueError: a number out of range; an unknown binning; shapes do not match.
 
-    >>> diagram = reliability_diagram(
-    ...     jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]), num_bins=2
-    ... )
+    >>> run = jax.jit(reliability_diagram, static_argnames="num_bins")
+    >>> diagram = run(jnp.array([[0.75, 0.25]] * 4), jnp.array([0, 0, 0, 1]), num_bins=2)
     >>> diagram.accuracy.tolist(), diagram.weight.tolist()
     ([nan, 0.75], [0.0, 4.0])
 

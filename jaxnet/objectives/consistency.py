@@ -73,9 +73,9 @@ def pi_model(
 
     >>> import jaxnet as jn
     >>> network = jn.mlp([2, 8, 2], dropout=0.5)
-    >>> params, x = network.init(jax.random.key(0)), jnp.ones((3, 2))
+    >>> params, x = jax.jit(network.init)(jax.random.key(0)), jnp.ones((3, 2))
     >>> batch = {"labeled": {"x": x, "y": jnp.zeros(3, int)}, "unlabeled": {"x": x}}
-    >>> objective = pi_model(network, unlabeled_weight=1.0)
+    >>> objective = jax.jit(pi_model(network, unlabeled_weight=1.0))
     >>> bool(objective(params, batch, jax.random.key(1))[1]["unsupervised_loss"] > 0)
     True
     """
@@ -153,7 +153,8 @@ def mean_teacher(
     >>> learner = jn.gradient_learner(network.init, objective, optax.sgd(0.1))
     >>> x = jnp.ones((3, 2))
     >>> batch = {"labeled": {"x": x, "y": jnp.zeros(3, int)}, "unlabeled": {"x": x}}
-    >>> state, _ = learner.step(learner.init(jax.random.key(0)), batch)
+    >>> first_step = jax.jit(lambda key: learner.step(learner.init(key), batch))
+    >>> state, _ = first_step(jax.random.key(0))
     >>> jn.evaluation_params(state) is state.extra.params, int(state.extra.count)
     (True, 1)
     """

@@ -23,16 +23,16 @@ TIED = small(tied=True)
 def initial(network, key):
     """Parameters, compiled at once, of the precision that holds in the test."""
     params = jax.jit(network.init)(key)
-    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float), params)
+    return jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf, float), params))
 
 
 def uniform(*shape):
     """NumPy draws the data: nothing is compiled for it."""
-    return jnp.asarray(np.random.default_rng(0).uniform(size=shape), float)
+    return jax.device_put(np.random.default_rng(0).uniform(size=shape))
 
 
 def bits(*shape):
-    return jnp.asarray(np.random.default_rng(0).integers(0, 2, shape), float)
+    return jax.device_put(np.random.default_rng(0).integers(0, 2, shape).astype(float))
 
 
 def check_gradient(objective, params, batch, key):
@@ -59,11 +59,11 @@ def check_gradient(objective, params, batch, key):
 
 def check_mask(run, params, batch, key):
     """What examples of weight 0 hold changes neither the loss nor a metric nor the gradient."""
-    masked = batch["weight"] == 0
+    masked = np.asarray(batch["weight"]) == 0
     assert masked.any()
     expected = run(params, batch, key)
-    for garbage in (0.9, jnp.nan):
-        other = jnp.where(masked[:, None], garbage, batch["x"])
+    for garbage in (0.9, np.nan):
+        other = np.where(masked[:, None], garbage, batch["x"])
         outcome = run(params, batch | {"x": other}, key)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), outcome, expected)
     return expected

@@ -9,6 +9,12 @@ from scipy import special
 import jaxnet as jn
 from tests.autoencoders.common import SIGMOID, identity, initial, uniform
 
+PENALTIES = {
+    "l1": jn.autoencoders.with_l1_sparsity,
+    "kl": jn.autoencoders.with_kl_sparsity,
+    "contraction": jn.autoencoders.with_contraction,
+}
+
 
 @pytest.fixture
 def batch():
@@ -69,35 +75,28 @@ def test_silent_units_keep_a_gradient_and_codes_outside_are_loud(batch):
     network = jn.autoencoders.autoencoder(jn.activation(identity), jn.activation(identity))
     penalty = jn.autoencoders.with_kl_sparsity(zero, network, 1.0)
 
+    @jax.jit
+    @jax.value_and_grad
     def loss(x):
         return penalty({"encoder": {}, "decoder": {}}, {"x": x}, None)[0]
 
-    for silent in (jnp.zeros((4, 2)), jnp.ones((4, 2))):
-        value, gradient = jax.jit(jax.value_and_grad(loss))(silent)
-        assert jnp.isfinite(value) and jnp.isfinite(gradient).all() and (gradient != 0).all()
-    assert jnp.isnan(loss(jnp.full((4, 2), 1.5)))
+    for silent in (0, 1):
+        value, gradient = map(np.asarray, loss(np.full((4, 2), silent, np.float32)))
+        assert np.isfinite(value) and np.isfinite(gradient).all() and (gradient != 0).all()
+    assert np.isnan(loss(np.full((4, 2), 1.5, np.float32))[0])
 
 
 def test_strengths_may_be_traced(key, batch):
     params = initial(SIGMOID, key)
-    for penalty in (
-        jn.autoencoders.with_l1_sparsity,
-        jn.autoencoders.with_kl_sparsity,
-        jn.autoencoders.with_contraction,
-    ):
 
-        def loss(strength, penalty=penalty):
-            return penalty(zero, SIGMOID, strength)(params, batch, None)[0]
+    @jax.jit
+    @jax.vmap
+    def losses(strength):
+        penalized = [penalty(zero, SIGMOID, strength) for penalty in PENALTIES.values()]
+        return [objective(params, batch, None)[0] for objective in penalized]
 
-        one, two = jax.jit(jax.vmap(loss))(jnp.array([1.0, 2.0]))
+    for one, two in losses(np.float32([1, 2])):
         assert float(two) == pytest.approx(2 * float(one), rel=1e-5)
-
-
-PENALTIES = {
-    "l1": jn.autoencoders.with_l1_sparsity,
-    "kl": jn.autoencoders.with_kl_sparsity,
-    "contraction": jn.autoencoders.with_contraction,
-}
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -109,7 +108,7 @@ def test_penalties_keep_the_state_of_an_objective(key, batch, name):
     stateful = jn.typing.StatefulObjective(lambda params, key: jnp.zeros(()), apply)
     penalized = PENALTIES[name](stateful, SIGMOID, 0.3)
     assert float(penalized.init(params, key)) == 0
-    loss, (extra, metrics) = jax.jit(penalized.apply)(params, jnp.float32(3), batch, key)
+    loss, (extra, metrics) = jax.jit(penalized.apply)(params, np.float32(3), batch, key)
     penalty, expected = jax.jit(PENALTIES[name](zero, SIGMOID, 0.3))(params, batch, key)
     assert float(loss) == pytest.approx(6 + float(penalty), rel=1e-6)
     assert float(extra) == 4 and metrics == expected | {"value": 3}
@@ -117,9 +116,9 @@ def test_penalties_keep_the_state_of_an_objective(key, batch, name):
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_weights_of_elements_count_as_their_mean(key, batch, name):
-    params, weight = initial(SIGMOID, key), jnp.arange(8.0)
+    params, weight = initial(SIGMOID, key), np.arange(8, dtype=np.float32)
     penalized = jax.jit(PENALTIES[name](zero, SIGMOID, 0.3))
-    halves = weight[:, None] * jnp.array([[2.0, 0.0, 2.0, 0.0, 2.0, 0.0]])
+    halves = weight[:, None] * np.float32([[2, 0, 2, 0, 2, 0]])
     loss = penalized(params, batch | {"weight": halves}, None)[0]
     expected = penalized(params, batch | {"weight": weight}, None)[0]
     assert float(loss) == pytest.approx(float(expected), rel=1e-6)

@@ -4,7 +4,6 @@ import itertools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,8 +40,7 @@ def _random_params(rbm, key, scale=1.0):
         "hidden_bias": (rbm.num_hidden,),
     }
     return {
-        name: jnp.asarray(scale * random.normal(size=shape), float)
-        for name, shape in shapes.items()
+        name: jax.device_put(scale * random.normal(size=shape)) for name, shape in shapes.items()
     }
 
 
@@ -50,13 +48,13 @@ def _random_params(rbm, key, scale=1.0):
 def bits():
     """`bits(num_rows, num_columns)`: examples of bits, drawn by NumPy."""
     random = np.random.default_rng(1)
-    return lambda *shape: jnp.asarray(random.random(shape) < 0.4, float)
+    return lambda *shape: jax.device_put((random.random(shape) < 0.4).astype(float))
 
 
 @pytest.fixture
 def states():
     """`states(n)`: all states of n Bernoulli units, `(2^n, n)`."""
-    return lambda num_units: jnp.asarray(_states(num_units))
+    return lambda num_units: jax.device_put(_states(num_units))
 
 
 @pytest.fixture
@@ -86,4 +84,4 @@ def bars():
     """Bars and stripes: the 30 images of 4x4 with constant rows or constant columns."""
     rows = {tuple(np.repeat(bits, 4)) for bits in _states(4)}
     columns = {tuple(np.tile(bits, 4)) for bits in _states(4)}
-    return jnp.array(sorted(rows | columns), jnp.float32)
+    return jax.device_put(np.array(sorted(rows | columns), np.float32))

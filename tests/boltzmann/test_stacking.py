@@ -16,7 +16,7 @@ DIMS = [64, 24, 4]
 
 @pytest.fixture(scope="module")
 def x():
-    return jnp.asarray(load_digits().data[:400] / 16, jnp.float32)
+    return jax.device_put(np.float32(load_digits().data[:400] / 16))
 
 
 @pytest.fixture(scope="module", params=[BERNOULLI, GAUSSIAN], ids=lambda unit: unit.name)
@@ -35,47 +35,84 @@ def trained(request, x):
     return rbms, *fit(jax.random.key(20), x)
 
 
+@pytest.fixture(scope="module")
+def codes(trained, x):
+    """Of the first machine and of the stack."""
+    rbms, params, _ = trained
+
+    def encode(params, x):
+        return boltzmann.encode(rbms[:1], params[:1], x), boltzmann.encode(rbms, params, x)
+
+    return jax.device_get(jax.jit(encode)(params, x))
+
+
 def decode(decoder, code):
     network = jn.mlp(DIMS[::-1], activation=jax.nn.sigmoid)
     return jax.nn.sigmoid(network.apply(decoder, code))
 
 
+def two_steps(learner, key, batch):
+    """The first state of a learner and the metrics of two steps on a batch."""
+    start = learner.init(key)
+    _, metrics = jax.lax.scan(lambda state, _: learner.step(state, batch), start, length=2)
+    return start, metrics
+
+
 def test_each_machine_learns_from_the_one_before(trained, x):
     rbms, params, histories = trained
-    for rbm, own, history in zip(rbms, params, histories, strict=True):
+
+    @jax.jit
+    def errors_of_machines(params, x):
+        found = []
+        for rbm, own in zip(rbms, params, strict=True):
+            found.append(((x - rbm.reconstruct(own, x)) ** 2).sum(axis=1).mean())
+            x = rbm.hidden_mean(own, x)
+        return found
+
+    found = errors_of_machines(params, x)
+    for error, history in zip(found, jax.device_get(histories), strict=True):
         errors = history["squared_reconstruction_error"]
         assert errors.shape == (10,) and errors[-1] < 0.9 * errors[0]
-        found = ((x - rbm.reconstruct(own, x)) ** 2).sum(axis=1).mean()
         # The machine was trained on these very features.
-        assert float(found) == pytest.approx(float(errors[-1]), rel=0.1)
-        x = rbm.hidden_mean(own, x)
-    assert boltzmann.encode(rbms, params, jnp.ones((2, 64))).shape == (2, 4)
+        assert float(error) == pytest.approx(float(errors[-1]), rel=0.1)
+    codes = jax.eval_shape(lambda params, x: boltzmann.encode(rbms, params, x), params, x[:2])
+    assert codes.shape == (2, 4)
 
 
-def test_the_unrolled_encoder_computes_the_hidden_probabilities(trained, x):
+def test_the_unrolled_encoder_computes_the_hidden_probabilities(trained, codes, x):
     rbms, params, _ = trained
-    unrolled = boltzmann.unroll(params)
     network = jn.mlp(DIMS, activation=jax.nn.sigmoid)
-    found = network[:2].apply(unrolled["encoder"], x)
-    expected = boltzmann.encode(rbms[:1], params[:1], x)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    found = rbms[-1].hidden.mean(network.apply(unrolled["encoder"], x))
-    np.testing.assert_allclose(found, boltzmann.encode(rbms, params, x), rtol=1e-5, atol=1e-6)
-    shapes = jax.tree.map(jnp.shape, network.init(jax.random.key(0)))
-    assert jax.tree.map(jnp.shape, unrolled["encoder"]) == shapes
+
+    @jax.jit
+    def of_network(params, x):
+        encoder = boltzmann.unroll(params)["encoder"]
+        outputs = network.apply(encoder, x)
+        return encoder, network[:2].apply(encoder, x), rbms[-1].hidden.mean(outputs)
+
+    encoder, *found = of_network(params, x)
+    for values, expected in zip(found, codes, strict=True):
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
+    shapes = jax.tree.map(jnp.shape, jax.eval_shape(network.init, jax.random.key(0)))
+    assert jax.tree.map(jnp.shape, encoder) == shapes
 
 
 def test_the_unrolled_decoder_goes_down_again(trained):
     rbms, params, _ = trained
-    decoder = boltzmann.unroll(params)["decoder"]
     network = jn.mlp(DIMS[::-1], activation=jax.nn.sigmoid)
-    shapes = jax.tree.map(jnp.shape, network.init(jax.random.key(0)))
+
+    @jax.jit
+    def both(params, code):
+        decoder = boltzmann.unroll(params)["decoder"]
+        outputs = decode(decoder, code)
+        for rbm, own in zip(rbms[::-1], params[::-1], strict=True):
+            code = rbm.visible_mean(own, code)
+        return decoder, outputs, code
+
+    code = np.random.default_rng(1).random((3, 4), np.float32)
+    decoder, outputs, expected = both(params, code)
+    shapes = jax.tree.map(jnp.shape, jax.eval_shape(network.init, jax.random.key(0)))
     assert jax.tree.map(jnp.shape, decoder) == shapes
-    code = jax.random.uniform(jax.random.key(1), (3, 4))
-    expected = code
-    for rbm, own in zip(rbms[::-1], params[::-1], strict=True):
-        expected = rbm.visible_mean(own, expected)
-    np.testing.assert_allclose(decode(decoder, code), expected, rtol=1e-5)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5)
 
 
 def test_fine_tuning_lowers_the_loss_from_a_better_start(trained, x, key):
@@ -88,24 +125,37 @@ def test_fine_tuning_lowers_the_loss_from_a_better_start(trained, x, key):
         return ((decode(params["decoder"], code) - batch["x"]) ** 2).sum(axis=1).mean(), {}
 
     learner = jn.gradient_learner(lambda key: boltzmann.unroll(params), objective, optax.sgd(0.01))
-    state, first = jax.jit(learner.step)(learner.init(key), {"x": x})
-    _, second = jax.jit(learner.step)(state, {"x": x})
-    assert second["loss"] < first["loss"]
-    random = {"encoder": encoder.init(key), "decoder": decoder.init(key)}
-    assert first["loss"] < 0.8 * objective(random, {"x": x}, None)[0]
+
+    @jax.jit
+    def losses(key, batch):
+        _, metrics = two_steps(learner, key, batch)
+        random = {"encoder": encoder.init(key), "decoder": decoder.init(key)}
+        return metrics["loss"], objective(random, batch, None)[0]
+
+    (first, second), at_random = jax.device_get(losses(key, {"x": x}))
+    assert second < first
+    assert first < 0.8 * at_random
 
 
-def test_the_encoder_begins_a_classifier(trained, x, key):
+def test_the_encoder_begins_a_classifier(trained, codes, x, key):
     rbms, params, _ = trained
     classifier = jn.mlp([*DIMS, 10], activation=jax.nn.sigmoid)
-    start = classifier.init(key) | boltzmann.unroll(params)["encoder"]
+
+    def init(key):
+        return classifier.init(key) | boltzmann.unroll(params)["encoder"]
+
+    learner = jn.gradient_learner(init, jn.classification(classifier), optax.sgd(0.1))
+
+    @jax.jit
+    def begin(key, batch):
+        start, metrics = two_steps(learner, key, batch)
+        return classifier[:-1].apply(start.params, batch["x"]), metrics["loss"]
+
+    batch = {"x": x, "y": load_digits().target[:400].astype(np.int32)}
+    found, (first, second) = jax.device_get(begin(key, batch))
     if rbms[-1].hidden is BERNOULLI:
-        found = classifier[:-1].apply(start, x)
-        np.testing.assert_allclose(found, boltzmann.encode(rbms, params, x), rtol=1e-5, atol=1e-6)
-    learner = jn.gradient_learner(lambda key: start, jn.classification(classifier), optax.sgd(0.1))
-    batch = {"x": x, "y": jnp.asarray(load_digits().target[:400], jnp.int32)}
-    state, first = jax.jit(learner.step)(learner.init(key), batch)
-    assert jax.jit(learner.step)(state, batch)[1]["loss"] < first["loss"]
+        np.testing.assert_allclose(found, codes[1], rtol=1e-5, atol=1e-6)
+    assert second < first
 
 
 def test_errors_name_the_argument():

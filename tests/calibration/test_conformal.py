@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 from jaxnet import calibration
@@ -30,6 +31,10 @@ QUANTILE = [
     [-1.1209736204757201, 2.008956419769058],
     [-1.8836295767854019, 1.1627492348036057],
 ]
+
+conformal_quantile = jax.jit(calibration.conformal_quantile)
+adaptive_scores = jax.jit(calibration.adaptive_scores)
+prediction_sets = jax.jit(calibration.prediction_sets)
 
 
 class Examples(NamedTuple):
@@ -56,26 +61,29 @@ def examples():
     return Examples(probabilities, labels, x, x - half, x + half, targets)
 
 
-def as_numbers(scores, quantile):
-    """The sets of the new examples, as numbers."""
-    return (np.asarray(calibration.prediction_sets(scores[60:], quantile)) @ (1, 2, 4, 8)).tolist()
+@jax.jit
+def of_new_examples(data):
+    """Sets by LAC and APS and intervals of residuals and of quantiles."""
+    old, new = (Examples(*(array[rows] for array in data)) for rows in np.s_[:60, 60:])
+    quantile = functools.partial(calibration.conformal_quantile, coverage=0.8)
+    scores = calibration.least_ambiguous_scores(data.probabilities)
+    true = quantile(calibration.true_class_scores(scores[:60], old.labels))
+    ranks = calibration.adaptive_scores(data.probabilities)[60:]
+    width = quantile(calibration.absolute_residuals(old.predictions, old.targets))
+    more = quantile(calibration.quantile_scores(old.lower, old.upper, old.targets))
+    return (
+        calibration.prediction_sets(scores[60:], true),
+        calibration.prediction_sets(ranks, jnp.array(APS_THRESHOLD)),
+        jnp.stack(calibration.residual_intervals(new.predictions, width), axis=1),
+        jnp.stack(calibration.quantile_intervals(new.lower, new.upper, more), axis=1),
+    )
 
 
 def test_sets_and_intervals_are_those_of_mapie(x64):
-    data = jax.tree.map(jnp.array, examples())
-    p, labels = data.probabilities, data.labels
-    quantile = functools.partial(calibration.conformal_quantile, coverage=0.8)
-    scores = calibration.least_ambiguous_scores(p)
-    true = calibration.true_class_scores(scores[:60], labels[:60])
-    assert as_numbers(scores, quantile(true)) == LAC
-    assert as_numbers(calibration.adaptive_scores(p), jnp.array(APS_THRESHOLD)) == APS
-    width = quantile(calibration.absolute_residuals(data.predictions[:60], data.targets[:60]))
-    intervals = calibration.residual_intervals(data.predictions[60:63], width)
-    np.testing.assert_allclose(np.stack(intervals, axis=1), RESIDUAL, rtol=1e-12)
-    ends = data.lower, data.upper
-    more = quantile(calibration.quantile_scores(*(e[:60] for e in ends), data.targets[:60]))
-    intervals = calibration.quantile_intervals(*(e[60:63] for e in ends), more)
-    np.testing.assert_allclose(np.stack(intervals, axis=1), QUANTILE, rtol=1e-12)
+    *sets, residual, quantile = jax.device_get(of_new_examples(examples()))
+    assert [(each @ (1, 2, 4, 8)).tolist() for each in sets] == [LAC, APS]
+    np.testing.assert_allclose(residual[:3], RESIDUAL, rtol=1e-12)
+    np.testing.assert_allclose(quantile[:3], QUANTILE, rtol=1e-12)
 
 
 def paper_set(p, u, threshold):
@@ -91,50 +99,50 @@ def paper_set(p, u, threshold):
 
 def test_randomized_sets_are_those_of_the_paper(x64, key):
     p = examples().probabilities
-    scores = calibration.adaptive_scores(jnp.array(p), key)
+    scores = adaptive_scores(p, key)
     uniform = np.asarray(jax.random.uniform(key, (len(p), 1), jnp.float64))[:, 0]
     for threshold in (0.05, 0.5, 0.8, 0.99):
-        sets = np.asarray(calibration.prediction_sets(scores, jnp.array(threshold)))
+        sets = np.asarray(prediction_sets(scores, np.array(threshold)))
         for row, u, chosen in zip(p, uniform, sets, strict=True):
             # The paper has 1 - u where the score here has u: both are uniform.
             assert set(np.flatnonzero(chosen)) == paper_set(row, 1 - u, threshold)
 
 
 def test_sets_without_randomization_hold_the_most_probable_class():
-    p = jnp.array(examples().probabilities, jnp.float32)
-    scores = calibration.adaptive_scores(p)
+    # The last row is tied.
+    p = np.float32([*examples().probabilities, np.full(4, 0.25)])
+    scores = np.asarray(adaptive_scores(p))
     assert (scores.min(axis=1) == 0).all()
-    sets = calibration.prediction_sets(scores, jnp.array(0.0))
+    sets = np.asarray(prediction_sets(scores, np.float32(0)))
     np.testing.assert_array_equal(sets.argmax(axis=1), p.argmax(axis=1))
-    ties = calibration.adaptive_scores(jnp.full((1, 4), 0.25))
-    np.testing.assert_allclose(ties, [[0, 0.25, 0.5, 0.75]])
+    np.testing.assert_allclose(scores[-1], [0, 0.25, 0.5, 0.75])
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
 def test_the_quantile_is_an_order_statistic_at_every_size(coverage):
     scores = np.random.default_rng(1).permutation(40).astype(np.float32)
-    run = jax.jit(functools.partial(calibration.conformal_quantile, jnp.array(scores)))
     for size in range(1, 41):
         # Exact arithmetic of tenths and twentieths.
         rank = -(-(size + 1) * round(coverage * 20) // 20)
         expected = np.sort(scores[:size])[rank - 1] if rank <= size else np.inf
-        weight = jnp.arange(40) < size
-        assert run(coverage=coverage, weight=weight) == expected
+        weight = np.arange(40) < size
+        assert conformal_quantile(scores, coverage=coverage, weight=weight) == expected
         assert (size >= calibration.min_calibration_size(coverage)) == np.isfinite(expected)
 
 
 def test_weights_are_relative_to_the_new_example_and_mask():
-    scores = jnp.array([3.0, 1.0, jnp.nan, 2.0])
-    weight = jnp.array([2.0, 3.0, 0.0, 4.0])
+    scores = np.float32([3, 1, np.nan, 2])
+    weight = np.float32([2, 3, 0, 4])
     for coverage, expected in ((0.3, 1.0), (0.31, 2.0), (0.7, 2.0), (0.9, 3.0), (0.91, np.inf)):
-        found = calibration.conformal_quantile(scores, coverage=coverage, weight=weight)
+        found = conformal_quantile(scores, coverage=coverage, weight=weight)
         assert found == expected
-    assert np.isnan(calibration.conformal_quantile(scores, coverage=0.5))
-    assert calibration.conformal_quantile(scores[:0], coverage=0.5) == np.inf
+    assert np.isnan(conformal_quantile(scores, coverage=0.5))
+    assert conformal_quantile(scores[:0], coverage=0.5) == np.inf
 
 
 def test_crossed_quantiles_give_a_point():
-    found = calibration.quantile_intervals(jnp.array([0.0]), jnp.array([1.0]), jnp.array(-2.0))
+    ends = np.float32([0]), np.float32([1])
+    found = jax.jit(calibration.quantile_intervals)(*ends, np.float32(-2))
     assert (found.lower.item(), found.upper.item()) == (0.5, 0.5)
 
 
@@ -145,13 +153,13 @@ def covered_classes(scores_of):
     """From a key to whether new examples are covered, for a random split of one set of examples."""
     generator = np.random.default_rng(2)
     logits = 2 * generator.normal(size=(NUM_CALIBRATION + NUM_NEW, 5))
-    labels = jnp.array((logits + generator.gumbel(size=logits.shape)).argmax(axis=1))
-    probabilities = jax.nn.softmax(jnp.array(logits, jnp.float32))
+    labels = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1).astype(np.int32)
+    probabilities = scipy.special.softmax(logits.astype(np.float32), axis=1)
 
     def covered(key):
         split, draw = jax.random.split(key)
         order = jax.random.permutation(split, len(labels))
-        scores, y = scores_of(probabilities, draw)[order], labels[order]
+        scores, y = scores_of(jnp.array(probabilities), draw)[order], jnp.array(labels)[order]
         true = calibration.true_class_scores(scores, y)
         quantile = calibration.conformal_quantile(true[:NUM_CALIBRATION], coverage=COVERAGE)
         sets = calibration.prediction_sets(scores[NUM_CALIBRATION:], quantile)
@@ -165,10 +173,10 @@ def covered_targets(fit, intervals):
     generator = np.random.default_rng(3)
     x = generator.normal(size=NUM_CALIBRATION + NUM_NEW)
     y = x + np.exp(x) * generator.normal(size=len(x))
-    data = jnp.array(np.stack([x - 1, x + 2, x, y]), jnp.float32)
+    data = np.stack([x - 1, x + 2, x, y]).astype(np.float32)
 
     def covered(key):
-        shuffled = data[:, jax.random.permutation(key, data.shape[1])]
+        shuffled = jnp.array(data)[:, jax.random.permutation(key, data.shape[1])]
         known, new = shuffled[:, :NUM_CALIBRATION], shuffled[:, NUM_CALIBRATION:]
         quantile = calibration.conformal_quantile(fit(known), coverage=COVERAGE)
         lower, upper = intervals(new, quantile)
@@ -194,8 +202,12 @@ LAWS = {
 @pytest.mark.parametrize("name", LAWS)
 def test_the_coverage_of_a_thousand_splits_follows_its_beta_distribution(name, key):
     """The number of covered examples of random splits is beta-binomial, whatever the examples."""
-    run = jax.jit(jax.vmap(lambda key: LAWS[name](key).sum()))
-    counts = np.asarray(run(jax.random.split(key, NUM_SPLITS)))
+
+    @jax.jit
+    def run(key):
+        return jax.vmap(lambda key: LAWS[name](key).sum())(jax.random.split(key, NUM_SPLITS))
+
+    counts = np.asarray(run(key))
     a, b = calibration.coverage_distribution(NUM_CALIBRATION, COVERAGE)
     assert (a, b) == (90, 10)
     law = scipy.stats.betabinom(NUM_NEW, a, b)

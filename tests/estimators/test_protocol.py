@@ -14,28 +14,36 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from jaxnet import estimators
+from tests.estimators.common import CLUSTERING
 
 ROOT = Path(__file__).resolve().parents[2]
 X, Y = load_iris(return_X_y=True)
-OPTIONS = {"hidden_dims": (6,), "num_epochs": 10, "random_state": 0, "learning_rate": 0.03}
+OPTIONS = {
+    "hidden_dims": (),
+    "num_epochs": 10,
+    "random_state": 0,
+    "learning_rate": 0.3,
+    "batch_size": 512,
+    "schedule": "constant",
+}
 
 
 def test_a_search_compiles_once(traces):
-    grid = {"learning_rate": [0.003, 0.03], "weight_decay": [0.1, 1.0]}
+    grid = {"learning_rate": [0.003, 0.3], "weight_decay": [0.1, 1.0]}
     search = GridSearchCV(estimators.NetworkClassifier(**OPTIONS), grid, cv=4).fit(X[:-3], Y[:-3])
     # Folds of 110 and 111 rows, and all rows of the last fit, in another size class.
     assert traces == {"build_learner": 2, "predict": 1}
-    assert search.best_score_ > 0.8 and search.best_params_["learning_rate"] == 0.03
+    assert search.best_score_ > 0.8 and search.best_params_["learning_rate"] == 0.3
 
 
 def test_a_pipeline_and_its_clone():
     pipeline = make_pipeline(
         MinMaxScaler(),
-        estimators.AutoencoderTransformer(**OPTIONS, code_dim=3),
+        estimators.AutoencoderTransformer(**OPTIONS, code_dim=4),
         estimators.NetworkClassifier(**OPTIONS),
     ).set_output(transform="default")
     names = pipeline[:-1].fit(X, Y).get_feature_names_out()
-    assert names.tolist() == [f"autoencodertransformer{index}" for index in range(3)]
+    assert names.tolist() == [f"autoencodertransformer{index}" for index in range(4)]
     assert clone(pipeline).fit(X, Y).score(X, Y) > 0.6
 
 
@@ -53,9 +61,9 @@ def fitted():
     return [
         estimators.NetworkClassifier(**OPTIONS).fit(X, Y),
         estimators.NetworkRegressor(**OPTIONS, early_stopping=True).fit(X, Y),
-        estimators.AutoencoderTransformer(**OPTIONS).fit(X),
-        estimators.RestrictedBoltzmannMachine(num_epochs=2, num_hidden=5).fit(X),
-        estimators.DeepClusterer(**OPTIONS, n_clusters=3, method="vade", pretrain_epochs=5).fit(X),
+        estimators.AutoencoderTransformer(**OPTIONS, code_dim=4).fit(X),
+        estimators.RestrictedBoltzmannMachine(num_epochs=2, num_hidden=5, batch_size=512).fit(X),
+        estimators.DeepClusterer(**CLUSTERING, method="vade").fit(X),
     ]
 
 

@@ -11,17 +11,18 @@ from sklearn.metrics import adjusted_rand_score
 
 from jaxnet import estimators
 from jaxnet.estimators import _clusters
+from tests.estimators.common import CLUSTERING
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(100, 3)) @ RNG.normal(size=(3, 5)) + RNG.normal(size=(100, 5)) / 5
 BLOBS, LABELS = make_blobs(150, 4, centers=3, cluster_std=0.5, random_state=0)
+# All rows are one batch.
+WHOLE = {"batch_size": 128, "schedule": "constant", "random_state": 0}
+LINEAR = WHOLE | {"hidden_dims": (), "code_dim": 2, "optimizer": "sgd", "dtype": "float64"}
 
 
 def test_a_linear_autoencoder_finds_the_principal_subspace():
-    options = {"optimizer": "lbfgs", "learning_rate": None, "dtype": "float64", "batch_size": 128}
-    model = estimators.AutoencoderTransformer(
-        hidden_dims=(), code_dim=2, num_epochs=100, random_state=0, **options
-    ).fit(X)
+    model = estimators.AutoencoderTransformer(**LINEAR, num_epochs=3000, learning_rate=0.1).fit(X)
     scaled = (X - X.mean(axis=0)) / X.std(axis=0)
     pca = PCA(2).fit(scaled)
     projected = pca.inverse_transform(pca.transform(scaled))
@@ -35,8 +36,7 @@ def test_a_linear_autoencoder_finds_the_principal_subspace():
 
 
 def test_noise_is_not_part_of_a_transform_and_training_goes_on():
-    options = {"hidden_dims": (8,), "num_epochs": 5, "random_state": 0, "noise": 0.3}
-    model = estimators.AutoencoderTransformer(**options).fit(X)
+    model = estimators.AutoencoderTransformer(**LINEAR, num_epochs=5, noise=0.3).fit(X)
     np.testing.assert_array_equal(model.transform(X), model.transform(X))
     loss = model.loss_curve_[-1]
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_noise_is_not_part_of_a_transform_and_training_goes_on():
 def test_features_and_energies_of_a_boltzmann_machine():
     x = (X > 0).astype(float)
     model = estimators.RestrictedBoltzmannMachine(
-        num_hidden=4, num_epochs=3, random_state=0, standardize=False, num_chains=10
+        **WHOLE, num_hidden=4, num_epochs=3, standardize=False, num_chains=10
     ).fit(x)
     kernel, hidden, visible = (
         model.params_[name][0].astype(np.float64)
@@ -68,16 +68,16 @@ def test_features_and_energies_of_a_boltzmann_machine():
 def test_a_boltzmann_machine_learns_and_goes_on():
     x = np.repeat([[1.0, 1, 0, 0], [0, 0, 1, 1]], 50, axis=0)
     model = estimators.RestrictedBoltzmannMachine(
-        num_hidden=8, num_epochs=60, batch_size=20, learning_rate=0.5, random_state=0
+        **WHOLE, num_hidden=8, num_epochs=300, learning_rate=0.5
     ).fit(x)
     errors = model.history_["squared_reconstruction_error"][0]
     assert errors[-1] < errors[0] / 2
     others = np.array([[1.0, 0, 1, 0], [1, 1, 1, 1]])
     assert model.score_samples(x).min() > model.score_samples(others).max() + 1
     model.partial_fit(x)
-    assert model.n_iter_ == 61
+    assert model.n_iter_ == 301
     gaussian = estimators.RestrictedBoltzmannMachine(
-        num_hidden=4, visible="gaussian", learning_rate=0.01, num_epochs=3, random_state=0
+        **WHOLE, num_hidden=4, visible="gaussian", learning_rate=0.01, num_epochs=3
     ).fit(X)
     assert gaussian.transform(X).shape == (100, 4)
 
@@ -87,17 +87,6 @@ def test_other_options_of_transformers_are_named():
         estimators.AutoencoderTransformer(code_dim=0).fit(X)
     with pytest.raises(ValueError, match="num_hidden is the number of hidden units"):
         estimators.RestrictedBoltzmannMachine(hidden_dims=(3,)).fit(X)
-
-
-CLUSTERING = {
-    "n_clusters": 3,
-    "hidden_dims": (16,),
-    "code_dim": 2,
-    "pretrain_epochs": 30,
-    "num_epochs": 5,
-    "num_restarts": 2,
-    "random_state": 0,
-}
 
 
 @pytest.mark.parametrize("method", ["kmeans", "dec", "idec", "dcn", "vade"])

@@ -1,10 +1,9 @@
-"""Compiled metrics, shared by all their tests, and data to measure on."""
+"""Compiled metrics, shared by all their tests, and data of NumPy to measure on."""
 
 import inspect
 import types
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -69,7 +68,7 @@ def multiclass_data():
         generator = np.random.default_rng(seed)
         logits = 2 * generator.normal(size=(n, NUM_CLASSES))
         noisy = (logits + 2 * generator.normal(size=logits.shape)).argmax(-1)
-        return jnp.array(logits), jnp.array(noisy), jnp.array(generator.uniform(0.1, 3, n))
+        return logits, noisy, generator.uniform(0.1, 3, n)
 
     return multiclass_data
 
@@ -84,7 +83,7 @@ def binary_data():
         labels[:2] = 0, 1
         scores = labels + generator.normal(size=n)
         scores = np.round(2 * scores) / 2 if ties else scores
-        return jnp.array(scores), jnp.array(labels), jnp.array(generator.uniform(0.1, 3, n))
+        return scores, labels, generator.uniform(0.1, 3, n)
 
     return binary_data
 
@@ -97,6 +96,6 @@ def regression_data():
         generator = np.random.default_rng(seed)
         targets = generator.normal(size=(n, 3)) * [1, 10, 100] + 5
         predictions = targets + generator.normal(size=(n, 3)) * [0.5, 8, 20]
-        return jnp.array(predictions), jnp.array(targets), jnp.array(generator.uniform(0.1, 3, n))
+        return predictions, targets, generator.uniform(0.1, 3, n)
 
     return regression_data

@@ -12,7 +12,7 @@ NUM_CLASSES = 5
 @pytest.mark.parametrize("weighted", [False, True])
 def test_multiclass_metrics_equal_scikit_learn(compiled, multiclass_data, assert_close, weighted):
     logits, labels, weight = multiclass_data(1)
-    weight = weight if weighted else jnp.ones_like(weight)
+    weight = weight if weighted else np.ones_like(weight)
     predictions, probabilities = logits.argmax(-1), softmax(logits, axis=-1)
     assert_close(
         compiled.accuracy(logits, labels, weight=weight),
@@ -38,20 +38,18 @@ def test_top_k_of_all_classes_is_one_and_of_equal_logits_the_first_classes_count
 ):
     logits, labels, _ = multiclass_data(2)
     assert compiled.top_k_accuracy(logits, labels, k=NUM_CLASSES) == 1
-    equal = jnp.zeros((4, 4))
-    assert compiled.top_k_accuracy(equal, jnp.arange(4), k=2) == 0.5
-    assert compiled.top_k_accuracy(equal, jnp.arange(4), k=1) == compiled.accuracy(
-        equal, jnp.arange(4)
-    )
+    equal, labels = np.zeros((4, 4)), np.arange(4)
+    assert compiled.top_k_accuracy(equal, labels, k=2) == 0.5
+    assert compiled.top_k_accuracy(equal, labels, k=1) == compiled.accuracy(equal, labels)
 
 
 def test_labels_of_any_integer_type_and_logits_of_low_precision(compiled, assert_close):
-    logits = jnp.zeros((1000, 2), jnp.bfloat16)
-    labels = (jnp.arange(1000) % 4 == 0).astype(jnp.uint8)
+    logits = np.zeros((1000, 2), jnp.bfloat16)
+    labels = (np.arange(1000) % 4 == 0).astype(np.uint8)
     assert compiled.accuracy(logits, labels) == 0.75
     assert_close(compiled.log_loss(logits, labels), np.log(2))
     assert_close(compiled.binary_log_loss(logits[:, 0], labels == 1), np.log(2))
-    assert compiled.confusion_matrix(labels, labels, num_classes=2)[0, 0] == 750
+    assert np.asarray(compiled.confusion_matrix(labels, labels, num_classes=2))[0, 0] == 750
     assert compiled.roc_auc(logits[:, 0], labels) == 0.5
 
 
@@ -60,7 +58,7 @@ def test_labels_of_any_integer_type_and_logits_of_low_precision(compiled, assert
 def test_expected_calibration_error_is_the_sum_over_bins(
     compiled, multiclass_data, assert_close, num_bins, weighted
 ):
-    logits, labels, weight = map(np.asarray, multiclass_data(3))
+    logits, labels, weight = multiclass_data(3)
     weight = weight if weighted else np.ones(len(labels))
     probabilities = softmax(logits, axis=-1)
     confidences, hits = probabilities.max(-1), probabilities.argmax(-1) == labels
@@ -73,11 +71,11 @@ def test_expected_calibration_error_is_the_sum_over_bins(
             confidence = np.average(confidences[members], weights=weight[members])
             expected += fraction * abs(hit_rate - confidence)
     actual = compiled.expected_calibration_error(
-        jnp.array(probabilities), jnp.array(labels), num_bins=num_bins, weight=jnp.array(weight)
+        probabilities, labels, num_bins=num_bins, weight=weight
     )
     assert_close(actual, expected)
 
 
 def test_calibration_of_certain_predictions_is_their_error_rate(compiled):
-    certain = jnp.eye(3)[jnp.array([0, 1, 2, 2])]
-    assert compiled.expected_calibration_error(certain, jnp.array([0, 1, 2, 0])) == 0.25
+    certain = np.eye(3)[[0, 1, 2, 2]]
+    assert compiled.expected_calibration_error(certain, np.array([0, 1, 2, 0])) == 0.25

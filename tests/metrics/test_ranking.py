@@ -1,7 +1,6 @@
 """Metrics of rankings against scikit-learn and loops over users."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
@@ -38,31 +37,28 @@ def by_loops(scores, relevance, excluded, k):
 
 
 @pytest.mark.parametrize("k", [1, 4, ITEMS])
-def test_rankings_equal_loops_over_users(k):
+def test_rankings_equal_loops_over_users(compiled, k):
     scores, relevance, excluded = data()
     gains, recalls = by_loops(scores, relevance, excluded, k)
     weight = np.random.default_rng(1).uniform(0.5, 2, USERS).astype(np.float32)
-    for metric, expected in ((metrics.ndcg_at_k, gains), (metrics.recall_at_k, recalls)):
-        value = metric(jnp.array(scores), jnp.array(relevance), k=k, excluded=jnp.array(excluded))
+    for metric, expected in ((compiled.ndcg_at_k, gains), (compiled.recall_at_k, recalls)):
+        value = metric(scores, relevance, k=k, excluded=excluded)
         np.testing.assert_allclose(value, np.nanmean(expected), rtol=1e-5)
         known = ~np.isnan(expected)
-        value = metric(
-            jnp.array(scores), jnp.array(relevance), k=k, excluded=jnp.array(excluded),
-            weight=jnp.array(weight),
-        )  # fmt: skip
+        value = metric(scores, relevance, k=k, excluded=excluded, weight=weight)
         mean = np.average(expected[known], weights=weight[known])
         np.testing.assert_allclose(value, mean, rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 5, ITEMS])
-def test_ndcg_is_that_of_scikit_learn(k):
+def test_ndcg_is_that_of_scikit_learn(compiled, k):
     scores, relevance, _ = data(density=0.6)
     assert relevance.any(axis=1).all()
-    value = metrics.ndcg_at_k(jnp.array(scores), jnp.array(relevance), k=k)
+    value = compiled.ndcg_at_k(scores, relevance, k=k)
     np.testing.assert_allclose(value, ndcg_score(relevance, scores, k=k), rtol=1e-5)
 
 
-def test_users_that_are_masked_or_have_nothing_relevant_change_nothing():
+def test_users_that_are_masked_or_have_nothing_relevant_change_nothing(compiled):
     scores, relevance, excluded = data()
     relevance[3] = 0
     relevance[4, ~excluded[4]] = 0
@@ -72,31 +68,26 @@ def test_users_that_are_masked_or_have_nothing_relevant_change_nothing():
     spoiled = scores.copy()
     spoiled[7] = np.nan
     spoiled[excluded] = np.nan
-    for metric in (metrics.ndcg_at_k, metrics.recall_at_k):
-        expected = metric(
-            jnp.array(scores[kept]), jnp.array(relevance[kept]), k=4,
-            excluded=jnp.array(excluded[kept]),
-        )  # fmt: skip
-        value = metric(
-            jnp.array(spoiled), jnp.array(relevance), k=4, excluded=jnp.array(excluded),
-            weight=jnp.array(weight),
-        )  # fmt: skip
+    with_nan = scores.copy()
+    with_nan[0, excluded[0].argmin()] = np.nan
+    for metric in (compiled.ndcg_at_k, compiled.recall_at_k):
+        expected = metric(scores[kept], relevance[kept], k=4, excluded=excluded[kept])
+        value = metric(spoiled, relevance, k=4, excluded=excluded, weight=weight)
         np.testing.assert_allclose(value, expected, rtol=1e-6)
-        nothing = metric(jnp.array(scores), jnp.zeros_like(jnp.array(relevance)), k=4)
-        assert np.isnan(nothing)
-        scores_with_nan = jnp.array(scores).at[0, jnp.argmin(jnp.array(excluded[0]))].set(jnp.nan)
-        assert np.isnan(metric(scores_with_nan, jnp.array(relevance), k=4))
+        assert np.isnan(metric(scores, np.zeros_like(relevance), k=4))
+        assert np.isnan(metric(with_nan, relevance, k=4))
 
 
-def test_a_batch_of_runs_is_mapped_and_mistakes_are_named(as_users_run):
+def test_a_batch_of_runs_is_mapped_and_mistakes_are_named(compiled, as_users_run):
     cases = [data(seed) for seed in range(2)]
-    scores, relevance, excluded = (
-        jnp.stack(list(map(jnp.array, each))) for each in zip(*cases, strict=True)
-    )
-    for metric in (metrics.ndcg_at_k, metrics.recall_at_k):
+    scores, relevance, excluded = map(np.stack, zip(*cases, strict=True))
+    for metric, program in (
+        (metrics.ndcg_at_k, compiled.ndcg_at_k),
+        (metrics.recall_at_k, compiled.recall_at_k),
+    ):
 
-        def run(scores, relevance, excluded, metric=metric):
-            return metric(scores, relevance, k=3, excluded=excluded)
+        def run(scores, relevance, excluded, program=program):
+            return program(scores, relevance, k=4, excluded=excluded)
 
         values = jax.jit(jax.vmap(run))(scores, relevance, excluded)
         single = [run(*(each[index] for each in (scores, relevance, excluded))) for index in (0, 1)]

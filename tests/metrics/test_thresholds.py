@@ -31,7 +31,7 @@ def test_cost_threshold_is_the_best_of_all_thresholds(
     choose = compiled.cost_threshold
     for seed in range(4):
         scores, labels, weight = binary_data(seed, ties=ties)
-        weight = weight if weighted else jnp.ones(60)
+        weight = weight if weighted else np.ones(60)
         threshold, cost = choose(scores, labels, weight=weight, **costs)
         # Distinct decisions: each score, one above all of them, one below.
         candidates = np.concatenate([scores, [-np.inf, np.inf]])
@@ -61,8 +61,8 @@ def test_cost_threshold_choice(
     compiled, labels, false_positive_cost, false_negative_cost, expected
 ):
     actual = compiled.cost_threshold(
-        jnp.array([1.0, 2.0, 3.0, 4.0]),
-        jnp.array(labels),
+        np.array([1.0, 2.0, 3.0, 4.0]),
+        np.array(labels),
         false_positive_cost=false_positive_cost,
         false_negative_cost=false_negative_cost,
     )
@@ -82,8 +82,9 @@ def test_cost_threshold_choice(
 )
 def test_cost_threshold_separates_neighbours_at_the_limits_of_floats(compiled, low, high):
     with jax.enable_x64(False):
-        scores = jnp.array([low, high], jnp.float32)
-        threshold, cost = compiled.cost_threshold(scores, jnp.array([0, 1]), **COSTS)
+        scores = np.array([low, high], np.float32)
+        outcome = compiled.cost_threshold(scores, np.array([0, 1], np.int32), **COSTS)
+        threshold, cost = jax.device_get(outcome)
         assert cost == 0
         np.testing.assert_array_equal(scores >= threshold, [False, True])
 
@@ -108,27 +109,28 @@ def test_threshold_at_false_positive_rate_is_the_lowest_within_the_budget(
 def test_a_budget_that_is_a_possible_rate_is_used_up(compiled):
     num_negatives = 49  # float32(1 / 49) * 49 is less than 1
     with jax.enable_x64(False):
-        scores = jnp.arange(num_negatives + 1.0, 0, -1)
-        labels = jnp.array([0] * num_negatives + [1])
+        scores = np.arange(num_negatives + 1, 0, -1, dtype=np.float32)
+        labels = np.array([0] * num_negatives + [1], np.int32)
         budgets = [count / num_negatives for count in range(1, num_negatives)]
         choose = functools.partial(compiled.threshold_at_false_positive_rate, scores, labels)
-        thresholds = jax.vmap(lambda budget: choose(budget=budget))(jnp.array(budgets))
+        thresholds = jax.jit(jax.vmap(lambda budget: choose(budget=budget)))(np.float32(budgets))
         np.testing.assert_array_equal(thresholds, scores[: num_negatives - 1])
 
 
 def test_costs_and_budgets_may_be_swept(compiled, binary_data):
     scores, labels, _ = binary_data(12)
-    ratios = jnp.array([0.1, 1.0, 10.0])
-    thresholds, _ = jax.vmap(
-        lambda cost: compiled.cost_threshold(
-            scores, labels, false_positive_cost=cost, false_negative_cost=1.0
-        )
-    )(ratios)
+
+    def at_cost(cost):
+        costs = {"false_positive_cost": cost, "false_negative_cost": 1.0}
+        return compiled.cost_threshold(scores, labels, **costs)[0]
+
+    thresholds = jax.jit(jax.vmap(at_cost))(np.array([0.1, 1.0, 10.0]))
     assert np.all(np.diff(thresholds) >= 0)
-    budgets = jnp.array([0.0, 0.1, 0.5, 1.0])
-    thresholds = jax.vmap(
-        lambda budget: compiled.threshold_at_false_positive_rate(scores, labels, budget=budget)
-    )(budgets)
+
+    def at_rate(budget):
+        return compiled.threshold_at_false_positive_rate(scores, labels, budget=budget)
+
+    thresholds = np.asarray(jax.jit(jax.vmap(at_rate))(np.array([0.0, 0.1, 0.5, 1.0])))
     assert np.all(np.diff(thresholds) <= 0) and thresholds[-1] == scores.min()
 
 
