@@ -79,21 +79,27 @@ def test_estimators_hold_arrays_and_plain_values():
 
 @pytest.mark.crash
 def test_pickled_before_and_after_predict_into_another_process(tmp_path, user_flags):
-    for model in fitted():
+    np.save(tmp_path / "x.npy", X)
+    cases = []
+    for number, model in enumerate(fitted()):
         method = "predict" if hasattr(model, "predict") else "transform"
-        (tmp_path / "before.pickle").write_bytes(pickle.dumps(model))
-        np.save(tmp_path / "x.npy", X)
-        np.save(tmp_path / "expected.npy", getattr(model, method)(X))
-        (tmp_path / "after.pickle").write_bytes(pickle.dumps(model))
-        code = f"""
+        cases.append((number, method))
+        (tmp_path / f"{number}-before.pickle").write_bytes(pickle.dumps(model))
+        np.save(tmp_path / f"{number}-expected.npy", getattr(model, method)(X))
+        (tmp_path / f"{number}-after.pickle").write_bytes(pickle.dumps(model))
+    assert cases
+    code = f"""
 import pickle, numpy as np
-for name in ("before", "after"):
-    model = pickle.load(open(name + ".pickle", "rb"))
-    outputs = model.{method}(np.load("x.npy"))
-    np.testing.assert_allclose(outputs, np.load("expected.npy"), rtol=1e-4, atol=1e-4)
+x = np.load("x.npy")
+for number, method in {cases}:
+    expected = np.load(f"{{number}}-expected.npy")
+    for name in ("before", "after"):
+        model = pickle.load(open(f"{{number}}-{{name}}.pickle", "rb"))
+        outputs = getattr(model, method)(x)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4, err_msg=str(model))
 """
-        environment = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": user_flags, "PATH": ""}
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
+    environment = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": user_flags, "PATH": ""}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env=environment)
 
 
 @pytest.mark.crash

@@ -62,40 +62,64 @@ def test_kill_9_at_random_moments(whole, scripts, tmp_path):
     assert not hidden, "leftovers of the killed saves are gone"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_exits(number, status, whole, scripts, tmp_path):
-    process = scripts.start(SCRIPT, tmp_path)
-    process.wait_until(lambda: steps(tmp_path)[-1] > 0)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == status, process.output()
-    last = steps(tmp_path)[-1]
-    assert f"interrupted at step {last}; run the script again to continue" in process.output()
+def test_a_signal_saves_and_exits(whole, scripts, tmp_path):
+    """One after the other in one run, which then ends."""
+    last = 0
+    for number, status in [(signal.SIGINT, 130), (signal.SIGTERM, 143)]:
+        process = scripts.start(SCRIPT, tmp_path)
+        process.wait_until(lambda last=last: steps(tmp_path)[-1] > last)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == status, process.output()
+        assert not last or f"resuming at step {last}" in process.output()
+        last = steps(tmp_path)[-1]
+        assert f"interrupted at step {last}; run the script again to continue" in process.output()
     assert f"resuming at step {last}" in scripts(SCRIPT, tmp_path)
     assert compare_runs(whole, tmp_path / RUN) == ()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("context", ["deferred_interruption", "immediate_interruption"])
-def test_a_second_signal_exits_at_once(context, number, status):
-    code = f"""
-import signal, time
-from jaxnet.runs import Interrupted, {context}
-with {context}():
-    try:
-        signal.raise_signal({int(number)})
-    except Interrupted:
-        pass
-    print("saving", flush=True)
-    signal.raise_signal({int(number)})
-    print("not reached", flush=True)
+# Imports once, and each case has a child of its own.
+SIGNALS = """
+import os, signal
+from jaxnet.runs import Interrupted, deferred_interruption, immediate_interruption
+
+def signals(context, number):
+    with context():
+        try:
+            signal.raise_signal(number)
+        except Interrupted:
+            pass
+        print("saving", flush=True)
+        signal.raise_signal(number)
+        print("not reached", flush=True)
+
+for context in (deferred_interruption, immediate_interruption):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child = os.fork()
+        if child == 0:
+            signals(context, number)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(context.__name__, int(number), status, flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (status, "saving\n"), done.stderr
 
 
-def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, scripts, tmp_path):
+def test_a_second_signal_exits_at_once():
+    command = [sys.executable, "-W", "ignore", "-c", SIGNALS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    expected = [
+        f"saving\n{context} {number} {status}\n"
+        for context in ("deferred_interruption", "immediate_interruption")
+        for number, status in ((2, 130), (15, 143))
+    ]
+    assert (done.returncode, done.stdout) == (0, "".join(expected)), done.stderr
+
+
+def test_processes_do_not_share_a_run_and_a_corrupt_checkpoint_is_named(whole, scripts, tmp_path):
     process = scripts.start(SCRIPT, tmp_path)
     process.wait_until(lambda: len(steps(tmp_path)) > 1)
+    with pytest.raises(ValueError, match=f"is in use by process {process.pid}"):
+        RunDirectory.open(tmp_path / RUN, name="training", config={}, data_sha256="", resume=True)
+    # The lock of a dead process is taken over.
     process.end()
     newest = tmp_path / RUN / "checkpoints" / f"{steps(tmp_path)[-1]:08d}"
     file = max((path for path in newest.rglob("*") if path.is_file()), key=os.path.getsize)
@@ -105,17 +129,8 @@ def test_an_older_checkpoint_is_used_and_the_corrupt_one_named(whole, scripts, t
     output = scripts(SCRIPT, tmp_path)
     assert f"checkpoints/{newest.name} is corrupt" in output
     assert "an older one is used" in output
+    assert "resuming at step" in output
     assert compare_runs(whole, tmp_path / RUN) == ()
-
-
-def test_two_processes_do_not_share_a_run(scripts, tmp_path):
-    first = scripts.start(SCRIPT, tmp_path)
-    first.wait_until(lambda: steps(tmp_path)[-1] > 0)
-    with pytest.raises(ValueError, match=f"is in use by process {first.pid}"):
-        RunDirectory.open(tmp_path / RUN, name="training", config={}, data_sha256="", resume=True)
-    # The lock of a dead process is taken over.
-    first.end()
-    assert "resuming at step" in scripts(SCRIPT, tmp_path)
 
 
 FULL_DISK = """
@@ -136,14 +151,14 @@ Checkpoints.save = limited
 """
 
 
-@pytest.mark.parametrize("num_saves", [0, 5])
-def test_a_full_disk_costs_no_checkpoint(num_saves, whole, scripts, tmp_path):
-    full = FULL_DISK.replace("NUM_SAVES", str(num_saves))
-    output = scripts(
-        full + SCRIPT, tmp_path, status=1, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1e9"
-    )
-    assert "could not be written" in output
-    assert bool(steps(tmp_path)[-1]) == bool(num_saves)
+def test_a_full_disk_costs_no_checkpoint(whole, scripts, tmp_path):
+    for num_saves in (0, 5):
+        full = FULL_DISK.replace("NUM_SAVES", str(num_saves))
+        output = scripts(
+            full + SCRIPT, tmp_path, status=1, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="1e9"
+        )
+        assert "could not be written" in output
+        assert bool(steps(tmp_path)[-1]) == bool(num_saves)
     scripts(SCRIPT, tmp_path)
     assert compare_runs(whole, tmp_path / RUN) == ()
 

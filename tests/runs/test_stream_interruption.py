@@ -65,10 +65,10 @@ def whole(files, scripts):
 def test_kill_9_at_random_moments(files, whole, scripts):
     assert whole == state_line(scripts("SOURCE = 'memory'" + SCRIPT, files / "memory"))
     generator, folder, interrupted = random.Random(0), files / "killed", set()
-    for kill in range(10):
+    for kill in range(6):
         before = steps(folder)[-1]
         process = scripts.start(ON_DISK, folder)
-        if kill % 5 == 0:
+        if kill % 3 == 0:
             time.sleep(generator.uniform(0.0, 2.0))
         else:
             process.wait_until(lambda before=before: steps(folder)[-1] > before)
