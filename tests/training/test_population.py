@@ -98,7 +98,6 @@ def first(population, data):
 
 @pytest.fixture(scope="module")
 def trained(first, data):
-    """The population after two epochs, and its history."""
     population, history = fit_population(first[0], data, **ONE_EPOCH)
     return population, jax.tree.map(lambda *parts: np.concatenate(parts, 1), first[1], history)
 
@@ -233,7 +232,6 @@ def test_validation_stops_each_member_by_its_own_loss(data):
 
 
 def test_survivors_train_on_as_before(first, trained, data):
-    # Two of each group, as in the chunks above: their programs are compiled.
     indices = (1, 3, 4, 5)
     survivors, _ = fit_population(select_members(first[0], indices), data, **ONE_EPOCH)
     assert survivors.indices == indices
