@@ -127,6 +127,11 @@ def in_member_order(population: Population, results: Sequence[PyTree[Any]]) -> A
     [0, 1, 2]
     """
     order = np.argsort([index for group in population.groups for index in group.indices])
+    return _join_in_order(order, *results)
+
+
+@jax.jit
+def _join_in_order(order: Array, *results: PyTree[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[order], *results)
 
 
@@ -186,8 +191,12 @@ def take_members(states: PyTree[Any], places: Sequence[int] | np.ndarray) -> Any
     >>> take_members(jnp.arange(3), [2, 0]).tolist()
     [2, 0]
     """
-    chosen = np.asarray(places, np.int32)
-    return jax.tree.map(lambda leaf: leaf[chosen], states)
+    return _take(states, np.asarray(places, np.int32))
+
+
+@jax.jit
+def _take(states: PyTree[Any], places: Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[places], states)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,8 +126,7 @@ def _fit_group(
         state, history = run(chunk, position, data, *examples)
         states.append(state)
         histories.append(history)
-    join = functools.partial(_join, num_members)
-    return jax.tree.map(join, *states), jax.tree.map(join, *histories)
+    return _join(num_members, *zip(states, histories, strict=True))
 
 
 def _fit_members(
@@ -156,5 +155,6 @@ def _default_chunk_size(group: Group) -> int:
     return max(1, _CHUNK_BYTES // max(member_bytes, 1))
 
 
-def _join(num_members: int, *parts: Array) -> Array:
-    return jnp.concatenate(parts)[:num_members]
+@functools.partial(jax.jit, static_argnums=0)
+def _join(num_members: int, *parts: PyTree[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:num_members], *parts)

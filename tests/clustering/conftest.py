@@ -1,7 +1,7 @@
 """Data of the tests of deep clustering."""
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tests.clustering.small import N
@@ -10,4 +10,5 @@ from tests.clustering.small import N
 @pytest.fixture(scope="session")
 def data():
     """All examples, with their indices."""
-    return {"x": jax.random.uniform(jax.random.key(3), (N, 5)), "index": jnp.arange(N)}
+    x = np.random.default_rng(3).uniform(size=(N, 5)).astype(np.float32)
+    return jax.device_put({"x": x, "index": np.arange(N, dtype=np.int32)})

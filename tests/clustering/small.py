@@ -1,7 +1,6 @@
 """A small autoencoder, and formulas in NumPy, for the tests of deep clustering."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -18,12 +17,15 @@ def trained_params():
     """Parameters that stand for those of a trained autoencoder."""
     rng = np.random.default_rng(5)
     shapes = jax.eval_shape(NETWORK.init, jax.random.key(0))
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), shapes)
+    return jax.device_put(
+        jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+    )
 
 
 TRAINED = trained_params()
 
 
+@jax.jit
 def init(key):
     return {"autoencoder": TRAINED, "centers": jax.random.normal(key, (K, CODE))}
 

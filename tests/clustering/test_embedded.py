@@ -26,10 +26,12 @@ from tests.clustering.small import (
     numpy_q,
 )
 
+ENCODE = jax.jit(NETWORK.encode)
+
 
 def test_objectives_are_means_over_the_examples(data, key):
     params, x = init(key), data["x"]
-    q = numpy_q(NETWORK.encode(params["autoencoder"], x), params["centers"])
+    q = numpy_q(ENCODE(params["autoencoder"], x), params["centers"])
     p = np.roll(numpy_p(q), 1, axis=1)
     divergence = (p * np.log(p / q)).sum(axis=1)
     weight = (np.arange(N) < 9).astype(np.float32)
@@ -46,14 +48,14 @@ def test_objectives_are_means_over_the_examples(data, key):
 
 def test_targets_are_those_of_all_examples_and_last_t_steps(data, key):
     learner = embedded()
-    state, advance = learner.init(key), functools.partial(jn.training.advance, learner)
+    state, advance = jax.jit(learner.init)(key), functools.partial(jn.training.advance, learner)
     # One batch of all examples in each step, so that its order does not matter.
     metrics = jn.training.begin_epoch(learner, state, data, batch_size=N)
     for number in range(5):
         if number % 3 == 0:
-            codes = NETWORK.encode(state.params["autoencoder"], data["x"])
+            codes = ENCODE(state.params["autoencoder"], data["x"])
             targets = numpy_p(numpy_q(codes, state.params["centers"]))
-        codes = NETWORK.encode(state.params["autoencoder"], data["x"])
+        codes = ENCODE(state.params["autoencoder"], data["x"])
         q = numpy_q(codes, state.params["centers"])
         state, values = advance(state, metrics, data, batch_size=N, num_steps=1, hooks=HOOKS)
         np.testing.assert_allclose(state.extra, targets, rtol=1e-4)

@@ -3,12 +3,13 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxnet as jn
 from jaxnet.clustering import (
+    GaussianMixture,
+    em,
     expectation_maximization,
     fit_gaussian_mixture,
     fit_kmeans,
@@ -34,28 +35,43 @@ def blobs(num_examples):
     return x.astype(np.float32)
 
 
+def rough_mixture(x):
+    """Examples as means, from which EM has some way to go."""
+    covariances = np.broadcast_to(np.eye(DIM, dtype=np.float32), (K, DIM, DIM))
+    return jax.device_put(GaussianMixture(np.full(K, 1 / K, np.float32), x[:K], covariances))
+
+
 def check_clusters(num_devices):
     """k-means++, Lloyd's algorithm with empty clusters, and EM; even and uneven numbers."""
     key, mesh = jax.random.key(4), device_mesh(data=num_devices)
     for num_examples, place in ((160, shard_examples), (161, replicate)):
-        x = jnp.asarray(blobs(num_examples))
+        x = jax.device_put(blobs(num_examples))
         on_mesh = place(x, mesh)
         # The same random numbers choose the same examples.
         start = kmeans_plus_plus(key, x, K, num_candidates=3)
         found = kmeans_plus_plus(key, on_mesh, K, num_candidates=3)
         np.testing.assert_array_equal(found, start)
         # The last two clusters begin empty.
-        far = jnp.concatenate([start[:2], start[:2] + 1000])
+        far = jax.device_put(np.concatenate([start, np.asarray(start) + 1000])[[0, 1, K, K + 1]])
         model, expected = lloyd(on_mesh, far), lloyd(x, far)
         assert int(model.num_iterations) == int(expected.num_iterations)
         assert_close(model[:2], expected[:2])
-        mixture = fit_gaussian_mixture(key, x, K, max_iterations=5, tolerance=0.0)
-        other = fit_gaussian_mixture(key, on_mesh, K, max_iterations=5, tolerance=0.0)
+        # EM alone, and after k-means in one program.
+        if place is replicate:
+            rough = rough_mixture(blobs(num_examples))
+            options = {"max_iterations": 5, "tolerance": 0.0}
+            mixture = expectation_maximization(x, rough, **options)
+            other = expectation_maximization(on_mesh, rough, **options)
+            text = _expectation_maximization.lower(on_mesh, rough, 5, 0.0, 1e-6, mesh)
+        else:
+            mixture = fit_gaussian_mixture(key, x, K, max_iterations=5, tolerance=0.0)
+            other = fit_gaussian_mixture(key, on_mesh, K, max_iterations=5, tolerance=0.0)
+            text = em._restarts.lower(key, on_mesh, (K, "full", 1, mesh), 5, 0.0, 1e-6)
         assert_close(other, mixture, rtol=1e-4, atol=1e-4)
         texts = [
             _draw.lower(key, on_mesh, K, 3, mesh),
             _lloyd.lower(on_mesh, far, 300, 1e-4, mesh),
-            _expectation_maximization.lower(on_mesh, mixture.mixture, 5, 0.0, 1e-6, mesh),
+            text,
         ]
         for lowered in texts:
             moved = collectives(lowered.compile().as_text())
@@ -72,11 +88,11 @@ def test_two_devices_find_the_clusters_of_one():
 
 @needs_two_devices
 def test_restarts_share_the_devices():
-    x, mesh = jnp.asarray(blobs(60)), device_mesh(data=2)
+    x, mesh = jax.device_put(blobs(60)), device_mesh(data=2)
     expected = fit_kmeans(jax.random.key(0), x, K, num_restarts=3)
     model = fit_kmeans(jax.random.key(0), shard_examples(x, mesh), K, num_restarts=3)
     assert_close(model[:2], expected[:2])
-    start = fit_gaussian_mixture(jax.random.key(0), x, K, max_iterations=1).mixture
+    start = rough_mixture(blobs(60))
     with jax.set_mesh(mesh):
         # In a program of the caller.
         found = jax.jit(lambda x: expectation_maximization(x, start, max_iterations=3))(x)
@@ -86,9 +102,9 @@ def test_restarts_share_the_devices():
 @needs_two_devices
 def test_minibatch_kmeans_and_dec_on_two_devices_are_those_of_one(data, key):
     mesh = device_mesh(data=2)
-    centers = jnp.asarray(blobs(60)[:K])
+    centers = jax.device_put(blobs(60)[:K])
     learner = minibatch_kmeans_learner(lambda key: centers)
-    x = {"x": jnp.asarray(blobs(60))}
+    x = {"x": jax.device_put(blobs(60))}
     expected, _ = jn.fit(learner, key, x, batch_size=12, num_epochs=1)
     parallel = data_parallel(learner, mesh)
     state, _ = jn.fit(parallel, key, replicate(x, mesh), batch_size=12, num_epochs=1)

@@ -40,17 +40,18 @@ KEYS = jax.random.split(jax.random.key(0), 6)
 
 def test_the_worst_become_copies_of_the_best():
     scores = jnp.array([0.5, 0.1, 0.9, jnp.nan, 0.8, 0.7, 0.3, 0.2, 0.6, 0.4])
+    select = jax.jit(truncation_selection, static_argnames="fraction")
     seen = set()
     for seed in range(20):
-        sources = truncation_selection(scores, jax.random.key(seed), fraction=0.2).tolist()
+        sources = select(scores, jax.random.key(seed), fraction=0.2).tolist()
         # NaN and the smallest; copies of the two largest.
         assert [index for index, source in enumerate(sources) if source != index] == [1, 3]
         seen |= {sources[1], sources[3]}
     assert seen == {2, 4}
-    assert truncation_selection(scores, jax.random.key(0), fraction=0).tolist() == list(range(10))
+    assert select(scores, jax.random.key(0), fraction=0).tolist() == list(range(10))
     # All that failed are replaced, however many.
     failed = jnp.array([jnp.nan, 0.5, jnp.nan, jnp.nan])
-    assert truncation_selection(failed, jax.random.key(0), fraction=0.25).tolist() == [1] * 4
+    assert select(failed, jax.random.key(0), fraction=0.25).tolist() == [1] * 4
 
 
 def test_settings_are_multiplied_or_drawn_again_within_their_dimensions():
@@ -81,13 +82,14 @@ def test_copies_take_over_everything_but_the_key_and_the_step():
     states = group.states._replace(step=jnp.arange(4))
     scores = jnp.array([0.4, 0.3, 0.2, 0.1])
     options = {"space": {"rate": SPACE["rate"]}, "evolution": Evolution(0.25, (0.5,), 0.0)}
-    new, sources = exploit_and_explore(states, scores, jax.random.key(0), **options)
+    explore = jax.jit(lambda *arguments: exploit_and_explore(*arguments, **options))
+    new, sources = explore(states, scores, jax.random.key(0))
     assert sources.tolist() == [0, 1, 2, 0]
     for part in ("params", "optimizer_state"):
         for leaf, before in zip(
             jax.tree.leaves(getattr(new, part)), jax.tree.leaves(getattr(states, part)), strict=True
         ):
-            np.testing.assert_array_equal(leaf, before[sources])
+            np.testing.assert_array_equal(leaf, np.asarray(before)[np.asarray(sources)])
     np.testing.assert_allclose(new.extra.settings["rate"], [0.01, 0.02, 0.03, 0.005])
     assert bool((new.key == states.key).all())
     assert new.step.tolist() == [0, 1, 2, 3]
@@ -100,7 +102,7 @@ def score(states, data):
     def error(params):
         return jnp.mean((network.apply(params, jnp.asarray(data["x"]))[:, 0] - data["y"]) ** 2)
 
-    return -jax.vmap(error)(states.params)
+    return -jax.jit(jax.vmap(error))(states.params)
 
 
 def evolving(rates, fraction):

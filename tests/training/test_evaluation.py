@@ -15,6 +15,7 @@ import jaxnet as jn
 
 NETWORK = jn.mlp([3, 5, 4])
 OBJECTIVE = jn.classification(NETWORK)
+INIT = jax.jit(NETWORK.init)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def data():
 
 def by_hand(params, data, weight):
     """The weighted means over examples, in NumPy."""
+    params = jax.device_get(params)
     hidden = np.maximum(data["x"] @ params["dense_0"]["kernel"] + params["dense_0"]["bias"], 0)
     logits = hidden @ params["dense_1"]["kernel"] + params["dense_1"]["bias"]
     logits = np.asarray(logits, np.float64)
@@ -44,7 +46,7 @@ def by_hand(params, data, weight):
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 100])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equals_the_mean_over_examples(batch_size, weighted, data, key, x64):
-    params = NETWORK.init(key)
+    params = INIT(key)
     weight = data["weight"] if weighted else None
     inputs = data if weighted else {"x": data["x"], "y": data["y"]}
     found = jn.evaluate(OBJECTIVE, params, inputs, batch_size=batch_size)
@@ -55,7 +57,7 @@ def test_equals_the_mean_over_examples(batch_size, weighted, data, key, x64):
 
 
 def test_a_masked_example_may_be_nan_and_no_weight_gives_zero(data, key):
-    params = NETWORK.init(key)
+    params = INIT(key)
     hidden = np.where(data["weight"][:, None] > 0, data["x"], np.nan)
     expected = jn.evaluate(OBJECTIVE, params, data, batch_size=3)
     found = jn.evaluate(OBJECTIVE, params, data | {"x": hidden}, batch_size=3)
@@ -108,7 +110,7 @@ def test_a_batch_of_runs_under_jit(data, key):
 
     found = evaluate(params, arrays)
     for index, each in enumerate(keys):
-        expected = jn.evaluate(OBJECTIVE, NETWORK.init(each), data, batch_size=4)
+        expected = jn.evaluate(OBJECTIVE, INIT(each), data, batch_size=4)
         np.testing.assert_allclose(found["loss"][index], expected["loss"], rtol=1e-5)
 
 
@@ -117,7 +119,8 @@ def test_random_objectives_have_a_key_for_each_batch(key):
         return jax.random.normal(key), {}
 
     found = jn.evaluate(objective, {}, {"x": jnp.zeros(3)}, batch_size=2, key=key)
-    draws = [jax.random.normal(jax.random.fold_in(key, index)) for index in range(2)]
+    draw = jax.jit(lambda key, index: jax.random.normal(jax.random.fold_in(key, index)))
+    draws = [draw(key, index) for index in range(2)]
     np.testing.assert_allclose(found["loss"], (2 * draws[0] + draws[1]) / 3, rtol=1e-6)
 
 
@@ -137,7 +140,7 @@ def test_compiles_once_and_is_freed_with_the_objective(key):
 
 
 def test_what_cannot_be_evaluated_is_rejected(data, key):
-    params = NETWORK.init(key)
+    params = INIT(key)
     for inputs, message in (
         (data | {"y": data["y"][:5]}, "all arrays must have the same length"),
         ({"x": np.zeros((0, 3)), "y": np.zeros(0, int)}, "data holds no examples"),
@@ -159,7 +162,7 @@ def test_penalties_are_counted_once(key):
 
 def test_validation_after_each_epoch_is_evaluate(data, key):
     """`fit` and `epochs` evaluate the same parameters as a hand-written loop."""
-    learner = jn.gradient_learner(NETWORK.init, OBJECTIVE, optax.adam(0.05))
+    learner = jn.gradient_learner(INIT, OBJECTIVE, optax.adam(0.05))
     train = {"x": data["x"], "y": data["y"]}
     validation = jn.Validation(OBJECTIVE, data, batch_size=4)
     _, history = jn.fit(learner, key, train, batch_size=5, num_epochs=3, validation=validation)

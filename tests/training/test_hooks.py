@@ -12,12 +12,12 @@ import jaxnet as jn
 from jaxnet.training.hooks import ScheduledHook, apply_hook, common_period, schedule_hooks
 
 NETWORK = jn.dense(2, 1)
-LEARNER = jn.gradient_learner(NETWORK.init, jn.regression(NETWORK), optax.sgd(0.1))
+LEARNER = jn.gradient_learner(jax.jit(NETWORK.init), jn.regression(NETWORK), optax.sgd(0.1))
 
 
 @pytest.fixture
-def data(key):
-    x = jax.random.normal(key, (10, 2))
+def data():
+    x = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
     return {"x": x, "y": x[:, 0] + 1}
 
 
@@ -70,7 +70,7 @@ def test_hooks_are_applied_before_their_steps(name, data, key):
     close(states.params["kernel"][0], expected.params["kernel"])
     close(history["loss"][0], losses.reshape(3, 5).mean(axis=1))
     # The watched run, in pieces.
-    state = LEARNER.init(key)
+    state = jax.jit(LEARNER.init)(key)
     metrics = jn.training.begin_epoch(LEARNER, state, data, batch_size=2)
     for pieces in ([5], [1, 4], [4, 1]):
         for num_steps in pieces:
@@ -116,12 +116,12 @@ def test_hooks_cost_nothing_between_their_steps(data, key):
 def test_each_run_of_a_batch_may_have_its_own_data(data, key):
     keys = jax.random.split(key, 2)
     states = jax.jit(jax.vmap(LEARNER.init))(keys)
-    both = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), data)
+    both = jax.tree.map(lambda leaf: np.stack([leaf, 2 * leaf]), data)
     run = jn.epochs(LEARNER, states, both, batches=jn.training.per_run(5), hooks=((1, shrink),))
     state, _ = next(run)
     for index, own in enumerate((data, jax.tree.map(lambda leaf: 2 * leaf, data))):
         alone = jn.epochs(
-            LEARNER, LEARNER.init(keys[index]), own, batch_size=5, hooks=((1, shrink),)
+            LEARNER, jax.jit(LEARNER.init)(keys[index]), own, batch_size=5, hooks=((1, shrink),)
         )
         expected, _ = next(alone)
         kernel = expected.params["kernel"]

@@ -10,7 +10,8 @@ import pytest
 import jaxnet as jn
 
 NETWORK = jn.dense(2, 3)
-LEARNER = jn.gradient_learner(NETWORK.init, jn.classification(NETWORK), optax.sgd(0.1))
+APPLY = jax.jit(NETWORK.apply)
+LEARNER = jn.gradient_learner(jax.jit(NETWORK.init), jn.classification(NETWORK), optax.sgd(0.1))
 X = np.arange(16).reshape(8, 2)
 Y = np.arange(8) % 3
 
@@ -44,14 +45,14 @@ def test_every_kind_of_array_trains_predicts_and_is_checked(kind, key):
     else:
         x = X.astype(kind)
     expected = np.asarray(x).astype(np.float32)
-    reference = final_params({"x": jnp.asarray(expected), "y": jnp.asarray(Y)}, key)
+    reference = final_params({"x": expected, "y": Y.astype(np.int32)}, key)
     params = final_params({"x": x, "y": y}, key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), params, reference)
     if kind in ("frame", "uint8"):
         check_other_entries({"x": x, "y": y}, key, params)
     np.testing.assert_allclose(
         jn.predict(NETWORK.apply, params, x),
-        NETWORK.apply(params, jnp.asarray(expected)),
+        APPLY(params, expected),
         rtol=1e-5,
     )
     jn.check_data(x, y, num_classes=3)

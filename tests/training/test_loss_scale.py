@@ -12,6 +12,7 @@ from jaxnet.training import evaluation_extra, replace_extra
 from tests.contracts.registry import AUTOENCODER, CLUSTERS, CODE, example_data
 
 NETWORK = jn.mlp([6, 5, 4])
+DENSE = jn.dense(6, 4)
 BATCHES = jn.training.in_order(4)
 # One of each kind: momentum, a line search, a second gradient, a Hessian, gradients of each
 # example, averages. Pairs of parameters are below.
@@ -39,11 +40,11 @@ def data_of(num_classes=4):
     }
 
 
-def learner_of(objective, name):
+def learner_of(objective, name, network=NETWORK):
     def optimizer(key):
         return jn.optimizer(name, key=key)
 
-    return jn.gradient_learner(lambda key: params_of(NETWORK), objective, optimizer)
+    return jn.gradient_learner(lambda key: params_of(network), objective, optimizer)
 
 
 def identical(first, second):
@@ -58,7 +59,9 @@ def identical(first, second):
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
 @pytest.mark.parametrize("name", KINDS)
 def test_a_power_of_two_changes_no_bit_in_float32(name, key):
-    objective = jn.classification(NETWORK)
+    # Adam trains two layers; of the other optimizers one layer is compiled in half the time.
+    network = NETWORK if name == "adam" else DENSE
+    objective = jn.classification(network)
 
     def run(learner):
         state, history = jn.fit(learner, key, data_of(), batches=BATCHES, num_epochs=2)
@@ -66,9 +69,9 @@ def test_a_power_of_two_changes_no_bit_in_float32(name, key):
 
     @jax.jit
     def scaled(scale):
-        return run(learner_of(jn.with_loss_scale(objective, initial_scale=scale), name))
+        return run(learner_of(jn.with_loss_scale(objective, initial_scale=scale), name, network))
 
-    plain = jax.jit(lambda: run(learner_of(objective, name)))()
+    plain = jax.jit(lambda: run(learner_of(objective, name, network)))()
     assert np.isfinite(plain[-1]).all()
     for scale in (2.0**15, 2.0**-3):
         identical(scaled(scale), plain)

@@ -29,7 +29,7 @@ from jaxnet.training.sharding import (
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = jn.mlp([6, 16, 3], dropout=0.2)
 OBJECTIVE = jn.classification(NETWORK)
-LEARNER = jn.gradient_learner(NETWORK.init, OBJECTIVE, optax.adam(1e-2))
+LEARNER = jn.gradient_learner(jax.jit(NETWORK.init), OBJECTIVE, optax.adam(1e-2))
 COLLECTIVE = re.compile(
     r" = (.*?) (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)(-start)?\("
 )
@@ -57,25 +57,32 @@ def assert_close(found, expected, **tolerance):
         np.testing.assert_allclose(one, other, **({"rtol": 1e-5, "atol": 1e-5} | tolerance))
 
 
+BATCHES = jn.training.shuffled(BATCH_SIZE)
+
+
 def train_epoch(learner, states, data, pieces):
-    """States and metrics after an epoch in pieces, and the text of the program."""
-    batches = jn.training.shuffled(BATCH_SIZE)
-    metrics = jn.training.begin_epoch(learner, states, data, batches=batches)
-    places = shardings_of((states, metrics))
-    program = compiled_for(learner.step, take_steps_of_runs, batches=batches, shardings=places)
-    text = program.lower(states, metrics, data, (0, sum(pieces), 0)).compile().as_text()
+    """States and metrics after an epoch in pieces."""
+    metrics = jn.training.begin_epoch(learner, states, data, batches=BATCHES)
     for num_steps in pieces:
         states, metrics = jn.training.advance(
-            learner, states, metrics, data, num_steps=num_steps, batches=batches
+            learner, states, metrics, data, num_steps=num_steps, batches=BATCHES
         )
-    return states, metrics, text
+    return states, metrics
+
+
+def program_text(learner, states, metrics, data):
+    """The text of the program that takes the steps of an epoch."""
+    places = shardings_of((states, metrics))
+    program = compiled_for(learner.step, take_steps_of_runs, batches=BATCHES, shardings=places)
+    num_steps = metrics["loss"].shape[-1]
+    return program.lower(states, metrics, data, (0, num_steps, 0)).compile().as_text()
 
 
 @functools.cache
 def trained_alone():
     """States and metrics of a batch of runs after an epoch on one device."""
     states = jax.jit(jax.vmap(LEARNER.init))(jax.random.split(jax.random.key(1), NUM_RUNS))
-    return states, *train_epoch(LEARNER, states, jax.device_put(examples(48)), [6])[:2]
+    return states, *train_epoch(LEARNER, states, jax.device_put(examples(48)), [6])
 
 
 def check_runs_and_data(run, data, *, shard_params=False):
@@ -90,14 +97,14 @@ def check_runs_and_data(run, data, *, shard_params=False):
         # The 16 units, and not the 6 inputs, are split.
         assert kernel.addressable_shards[0].data.shape == (NUM_RUNS // run, 6, 16 // data)
     on_mesh = replicate(jax.device_put(examples(48)), mesh)
-    whole, metrics, text = train_epoch(learner, states, on_mesh, [6])
+    whole, metrics = train_epoch(learner, states, on_mesh, [6])
     for leaf, before in zip(jax.tree.leaves(whole), jax.tree.leaves(states), strict=True):
         assert leaf.sharding.is_equivalent_to(before.sharding, leaf.ndim)
-    pieces, _, _ = train_epoch(learner, states, on_mesh, [1, 3, 2])
+    pieces, _ = train_epoch(learner, states, on_mesh, [1, 3, 2])
     assert_close(whole.params, expected.params)
     assert_close(metrics, expected_metrics)
     jax.tree.map(np.testing.assert_array_equal, pieces.params, whole.params)
-    found = collectives(text)
+    found = collectives(program_text(learner, whole, metrics, on_mesh))
     # Gradients and metrics of the runs of a device, and nothing of the batch or of other runs.
     gradients = {leaf.size // run for leaf in jax.tree.leaves(start.params)} | {NUM_RUNS // run}
     assert {size(shape) for shapes in found.values() for shape in shapes} <= gradients
@@ -117,7 +124,7 @@ def check_predictions(run, data, num_examples, place):
     """`predict` and `evaluate` of one network and of a batch, with examples over `data`."""
     mesh, params = device_mesh(run=run, data=data), trained_alone()[1].params
     alone, on_mesh = examples(num_examples), place(examples(num_examples), mesh)
-    one = jax.tree.map(lambda leaf: leaf[0], params)
+    one = jax.tree.map(lambda leaf: leaf[0], jax.device_get(params))
     predict = functools.partial(jn.predict, NETWORK.apply, batch_size=16)
     evaluate = functools.partial(jn.evaluate, OBJECTIVE, batch_size=16)
     # Batches of the same size have the same bits, on whichever device.
@@ -133,11 +140,9 @@ def check_predictions(run, data, num_examples, place):
     assert_close(results, jax.vmap(evaluate, (0, None))(params, alone), rtol=1e-6, atol=1e-6)
     # Inside of a program of the caller the mesh is that of the context.
     with jax.set_mesh(mesh):
-        program = jax.jit(predict)
-        np.testing.assert_array_equal(program(one, on_mesh["x"]), predict(one, alone["x"]))
-        assert not collectives(program.lower(one, on_mesh["x"]).compile().as_text()) or (
-            num_examples % data
-        )
+        program = jax.jit(predict).lower(one, on_mesh["x"]).compile()
+    np.testing.assert_array_equal(program(one, on_mesh["x"]), predict(one, alone["x"]))
+    assert num_examples % data or not collectives(program.as_text())
 
 
 @needs_two_devices
