@@ -251,7 +251,7 @@ def summarize(
     ours = best_setting(peers, "jaxnet")
     assert ours is not None
     header = ("peer", "version", "threads", "first s", "median s", "min s", "result")
-    rows = [(*header, "times jaxnet")]
+    rows: list[tuple[str, ...]] = [(*header, "times jaxnet")]
     metrics: dict[str, Any] = {}
     for peer in peers:
         if peer.name == PEAK:
