@@ -1,6 +1,7 @@
 """Commands as a user runs them, in processes with a time limit; a small corpus of emails."""
 
 import bz2
+import contextlib
 import hashlib
 import io
 import itertools
@@ -21,6 +22,7 @@ from experiments.command import main
 from experiments.data.named import emails
 from experiments.protocol import find_experiment
 from experiments.report import drawing
+from experiments.report.drawing import render
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 900
@@ -89,11 +91,25 @@ def command(tmp_path_factory, user_flags):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_figures():
-    """Figures of runs are drawn in few pixels; `test_figures.py` looks at what they show."""
+def blank_figures():
+    """Figures of runs are made, but not rendered; `test_figures.py` looks at what they show."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "_DPI", 30)
+        patch.setattr(drawing, "render", lambda figure: b"\x89PNG\r\n\x1a\n")
         yield
+
+
+@pytest.fixture(scope="session")
+def rendered_figures():
+    """Makes a context in which figures of runs are rendered as users see them, in few pixels."""
+
+    @contextlib.contextmanager
+    def rendered():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawing, "render", render)
+            yield
+
+    return rendered
 
 
 @pytest.fixture

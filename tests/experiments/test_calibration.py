@@ -59,8 +59,9 @@ def classify(folder, name, **options):
 
 
 @pytest.fixture(scope="module")
-def calibrated(folder):
-    return classify(folder, "calibrated", calibrate="temperature", coverage=0.9)
+def calibrated(folder, rendered_figures):
+    with rendered_figures():
+        return classify(folder, "calibrated", calibrate="temperature", coverage=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def test_the_saved_calibration_is_that_of_the_calibration_examples_alone(folder,
 
 
 @pytest.mark.parametrize("interval", ["residual", "quantile"])
-def test_intervals_cover_new_rows(folder, interval):
+def test_intervals_cover_new_rows(folder, interval, rendered_figures):
     config = configure(
         regression,
         method="mlp",
@@ -188,7 +189,8 @@ def test_intervals_cover_new_rows(folder, interval):
         out=folder / interval,
         **COMMON,
     )
-    summary = regression.run(config)
+    with rendered_figures():
+        summary = regression.run(config)
     assert summary["num_examples"]["conformal"] == summary["num_examples"]["validation"] == 192
     metrics = {name: value["mean"] for name, value in summary["metrics"].items()}
     assert 0.7 < metrics["ensemble_coverage"] < 0.9

@@ -16,9 +16,10 @@ QUICK = ["--num-epochs", "2", "--num-seeds", "2", "--hidden-dims", "16", "--drop
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
+def first(tmp_path_factory, rendered_figures):
     out = tmp_path_factory.mktemp("classification") / "first"
-    assert main(classification, [*QUICK, "--out", str(out)]) == 0
+    with rendered_figures():
+        assert main(classification, [*QUICK, "--out", str(out)]) == 0
     return out, json.loads((out / "summary.json").read_text())
 
 
@@ -63,12 +64,13 @@ def test_cross_validation_trains_every_fold_of_every_repeat(tmp_path):
     assert summary["metrics"]["accuracy"]["mean"] > 0.85
 
 
-def test_two_classes_have_a_threshold_that_follows_the_costs(tmp_path):
+def test_two_classes_have_a_threshold_that_follows_the_costs(tmp_path, rendered_figures):
     options = {"dataset": "breast_cancer", "num_epochs": 20, "num_seeds": 2}
     config = configure(
         classification, "linear", out=tmp_path / "run", false_negative_cost=50.0, **options
     )
-    metrics = run(config)["metrics"]
+    with rendered_figures():
+        metrics = run(config)["metrics"]
     assert (tmp_path / "run" / "figures" / "threshold.png").exists()
     threshold = json.loads((tmp_path / "run" / "model.json").read_text())["threshold"]
     assert threshold == pytest.approx(metrics["threshold"]["mean"], rel=1e-5)

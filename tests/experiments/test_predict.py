@@ -205,7 +205,7 @@ def test_a_damaged_model_is_refused(trained, tmp_path, capsys):
         assert f"{run / name}" in capsys.readouterr().err
 
 
-def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
+def test_a_regression_predicts_numbers_in_their_unit(tmp_path, rendered_figures):
     generator = np.random.default_rng(0)
     area = generator.uniform(20, 200, size=200)
     price = 3000 * area + 50_000 + 1000 * generator.normal(size=200)
@@ -221,7 +221,8 @@ def test_a_regression_predicts_numbers_in_their_unit(tmp_path):
         num_epochs=150,
         out=tmp_path / "run",
     )
-    assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999
+    with rendered_figures():
+        assert regression.run(config)["metrics"]["r2"]["mean"] > 0.999
     assert (tmp_path / "run" / "figures" / "fit.png").exists(), "of the one feature"
     new = write(polars.DataFrame({"area": [50.0, 100.0]}), tmp_path / "new.csv")
     table = predicted(tmp_path / "run", new)

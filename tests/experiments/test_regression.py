@@ -14,8 +14,9 @@ from experiments.regression.experiment import run
 
 
 @pytest.mark.parametrize("dataset", ["crop_yield", pytest.param("line", marks=pytest.mark.slow)])
-def test_a_linear_model_finds_least_squares(dataset, tmp_path):
-    summary = run(configure(regression, dataset=dataset, num_seeds=3, out=tmp_path / "run"))
+def test_a_linear_model_finds_least_squares(dataset, tmp_path, rendered_figures):
+    with rendered_figures():
+        summary = run(configure(regression, dataset=dataset, num_seeds=3, out=tmp_path / "run"))
     data = load(dataset)
     rows = split(data, seed=0).train
     design = np.column_stack([data.x[rows], np.ones(len(rows))]).astype(np.float64)
@@ -31,9 +32,10 @@ def test_a_linear_model_finds_least_squares(dataset, tmp_path):
     assert (tmp_path / "run" / "figures" / "fit.png").exists() == (dataset == "line")
 
 
-def test_an_mlp_on_diabetes(tmp_path):
+def test_an_mlp_on_diabetes(tmp_path, rendered_figures):
     options = {"dataset": "diabetes", "num_epochs": 5, "num_seeds": 2}
-    summary = run(configure(regression, "mlp", out=tmp_path / "run", **options))
+    with rendered_figures():
+        summary = run(configure(regression, "mlp", out=tmp_path / "run", **options))
     assert "tables" not in summary
     assert np.isfinite(summary["metrics"]["r2"]["values"]).all()
     for name in ("learning_curves", "predictions"):

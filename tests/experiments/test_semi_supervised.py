@@ -152,14 +152,15 @@ def test_peers_do_not_see_labels_that_are_not_drawn():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, rendered_figures):
     """The directory of a finished run of two methods on digits, and its summary."""
     out = tmp_path_factory.mktemp("semi") / "run"
     methods = ("supervised", "mean_teacher")
     config = configure(
         semi_supervised, dataset="digits", methods=methods, num_seeds=2, out=out, **SMALL
     )
-    return out, semi_supervised.run(config)
+    with rendered_figures():
+        return out, semi_supervised.run(config)
 
 
 def test_the_run_directory_keeps_the_contract(finished):

@@ -43,11 +43,12 @@ def run(*arguments, experiment=sweep):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, rendered_figures):
     """The directory of a finished sweep by successive halving."""
     out = tmp_path_factory.mktemp("sweep") / "run"
     options = [*OVER, "--over", "l2_weight=uniform:0:0.01", "--budget", 9, "--min-epochs", 3]
-    assert run("classification", *QUICK, *options, "--out", out) == 0
+    with rendered_figures():
+        assert run("classification", *QUICK, *options, "--out", out) == 0
     return out
 
 
