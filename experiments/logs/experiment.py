@@ -152,7 +152,9 @@ def run(config: Config) -> dict[str, Any]:
         save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(trained.params)),
+            "num_parameters": sum(
+                leaf.size // len(leaf) for leaf in jax.tree.leaves(trained.params)
+            ),
             "num_examples": {"train": len(train.user), "test": len(tested.user)},
             "params_sha256": stacked_sha256(trained.params),
             "state_sha256": trained.state_sha256,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -79,7 +79,7 @@ def roc_and_cost(
     figure = Figure(figsize=(8.6, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for index, values in enumerate([bayes, *scores]):
-        curve = metrics.threshold_curve(jnp.asarray(values, jnp.float32), jnp.asarray(labels))
+        curve = jax.jit(metrics.threshold_curve)(values, labels)
         alarms, hits = np.asarray(curve.false_positive_rate), np.asarray(curve.recall)
         style: dict[str, Any] = {"color": BLUE, "alpha": 0.6, "lw": 1}
         if index == 0:

@@ -14,6 +14,7 @@ from experiments.logs.blocks import Blocks
 from experiments.logs.config import Config
 from experiments.precision import in_precision
 from jaxnet import anomaly
+from jaxnet._compiled import compiled_for
 
 # Of Maxion and Townsend (2002).
 PSEUDO_COUNT = 0.01
@@ -51,9 +52,13 @@ def network_scores(
     network: jn.Network, params: Any, tokens: Int[np.ndarray, "n block_size"], user: np.ndarray
 ) -> Float[np.ndarray, "seeds n"]:
     """Minus the logit of the user whose log a block is in, by each network."""
-    run = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
-    logits = np.asarray(run(params, jnp.asarray(tokens)))
+    logits = np.asarray(compiled_for(network, _logits)(params, tokens))
     return -logits[:, np.arange(len(user)), user]
+
+
+def _logits(network: jn.Network, params: Any, tokens: Array) -> Array:
+    predict = functools.partial(jn.predict, network.apply)
+    return jax.vmap(predict, (0, None))(params, tokens)
 
 
 def bayes_scores(

@@ -1,10 +1,13 @@
 """Errors of scores of blocks, and the choice of a threshold."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxnet import metrics
+
+_roc_auc = jax.jit(metrics.roc_auc)
 
 
 def score_metrics(
@@ -33,7 +36,7 @@ def score_metrics(
     best = chosen_threshold(scores, is_other, false_alarm_cost)
     hits, alarms = _rates(scores, is_other, best)
     values = {
-        "roc_auc": float(metrics.roc_auc(jnp.asarray(scores), jnp.asarray(is_other))),
+        "roc_auc": float(_roc_auc(scores, is_other)),
         "cost": 100 * (1 - hits + false_alarm_cost * alarms),
         "hit_rate": hits,
         "false_alarm_rate": alarms,

@@ -18,12 +18,13 @@ shoppers' purchasing intention", UCI Machine Learning Repository, data set 468, 
 """
 
 import dataclasses
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from matplotlib.figure import Figure
 
 import jaxnet as jn
@@ -45,6 +46,7 @@ from experiments.report.drawing import draw_figure
 from experiments.summary import describe_data
 from experiments.training import (
     config_optimizer,
+    network_at,
     network_keys,
     open_directory,
     train_options,
@@ -156,12 +158,11 @@ def run(config: Config) -> dict[str, Any]:
                 batches=jn.training.per_run(config.batch_size),
                 options=train_options(config),
             )
-            networks = jax.jit(jax.vmap(functools.partial(jn.predict, network.apply), (0, None)))
+            networks = _probabilities_by(network)
             ensembles, single = [], []
             for fold, test in enumerate(tests):
-                own = jax.tree.map(lambda leaf, fold=fold: leaf[repeated == fold], trained.params)
-                logits = networks(own, jnp.asarray(x[fold][test]))[..., 0]
-                probabilities = np.asarray(jax.nn.sigmoid(logits))
+                own = network_at(trained.params, np.flatnonzero(repeated == fold))
+                probabilities = np.asarray(networks(own, x[fold][test]))
                 single.append(probabilities)
                 ensembles.append(probabilities.mean(axis=0))
         plain = load_data(config, with_codes=True)
@@ -210,7 +211,9 @@ def run(config: Config) -> dict[str, Any]:
             "unit": f"folds ({config.num_folds}-fold cross-validation)",
             "data": describe_data(dataset),
             "num_examples": {"all": len(dataset.x)},
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(trained.params)),
+            "num_parameters": sum(
+                leaf.size // len(leaf) for leaf in jax.tree.leaves(trained.params)
+            ),
             "params_sha256": stacked_sha256(trained.params),
             "state_sha256": trained.state_sha256,
             "seconds": seconds,
@@ -218,6 +221,15 @@ def run(config: Config) -> dict[str, Any]:
             "notes": _notes(ensemble_scores, boosted_scores),
         }
         return finish(directory, config, summary, captions)
+
+
+def _probabilities_by(network: jn.Network) -> Callable[..., Array]:
+    """`(params, x) -> (networks, n)`: probabilities by networks whose parameters are stacked."""
+
+    def probabilities(params: Any, x: Array) -> Array:
+        return jax.nn.sigmoid(jn.predict(network.apply, params, x)[..., 0])
+
+    return jax.jit(jax.vmap(probabilities, (0, None)))
 
 
 def _boosting(dataset: Dataset, train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
@@ -236,19 +248,22 @@ def _scores(
     threshold = positive / (positive + negative)
 
     def of_part(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        scores, truth = jnp.asarray(p), jnp.asarray(y)
         expected = p >= threshold
         cost = positive * (expected & (y == 0)) + negative * (~expected & (y == 1))
-        both = jnp.stack([1 - scores, scores], axis=1)
-        return {
-            "average_precision": float(metrics.average_precision(scores, truth)),
-            "roc_auc": float(metrics.roc_auc(scores, truth)),
-            "cost": float(np.mean(cost)),
-            "calibration_error": float(metrics.expected_calibration_error(both, truth)),
-        }
+        values = {name: float(value) for name, value in _scores_without_costs(p, y).items()}
+        return values | {"cost": float(np.mean(cost))}
 
     parts = [of_part(p, y) for p, y in zip(probabilities, labels, strict=True)]
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
+@jax.jit
+def _scores_without_costs(p: Array, y: Array) -> dict[str, Array]:
+    return {
+        "average_precision": metrics.average_precision(p, y),
+        "roc_auc": metrics.roc_auc(p, y),
+        "calibration_error": metrics.expected_calibration_error(jnp.stack([1 - p, p], axis=1), y),
+    }
 
 
 def _table(scores: dict[str, dict[str, np.ndarray]]) -> list[tuple[str, ...]]:
@@ -285,7 +300,7 @@ def decisions(probabilities: dict[str, np.ndarray], labels: np.ndarray) -> Figur
     left, right = figure.subplots(1, 2)
     edges = np.linspace(0, 1, 11)
     for name, values in probabilities.items():
-        curve = metrics.threshold_curve(jnp.asarray(values), jnp.asarray(labels))
+        curve = jax.jit(metrics.threshold_curve)(values, labels)
         left.plot(np.asarray(curve.recall), np.asarray(curve.precision), lw=1, label=name)
         group = np.digitize(values, edges[1:-1])
         sizes = np.maximum(np.bincount(group, minlength=10), 1)

@@ -187,7 +187,7 @@ def run(config: Config) -> dict[str, Any]:
             "tables": {_heading(config, split): test_table(tested, name)},
             "data": _sizes(everything, interactions, is_ranking),
             "num_examples": {"all": len(interactions.pairs)},
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params)),
+            "num_parameters": sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(params)),
             "params_sha256": stacked_sha256(params) if params else [],
             "state_sha256": state_sha256,
             "seconds": seconds,

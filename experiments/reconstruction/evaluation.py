@@ -91,7 +91,7 @@ def on_test(
     reconstructions = apply_all(model.reconstruct, params, test)
     code_dim = config.model.code_dim
     linear = jn.autoencoders.fit_pca(train, min(code_dim, test.shape[1]))
-    by_pca = np.asarray(linear.reconstruct(linear.project(jax.device_put(test))))
+    by_pca = np.asarray(jax.jit(lambda x: linear.reconstruct(linear.project(x)))(test))
     errors = ((reconstructions - test) ** 2).sum(axis=-1)
     pca_errors = ((by_pca - test) ** 2).sum(axis=-1)
     squared, of_pca = errors.mean(axis=-1), pca_errors.mean()

@@ -111,8 +111,8 @@ def draw_codes(
     labels, captions, codes = dataset.y[test], {}, tested.codes[0]
     names = dataset.class_names
     if codes.shape[1] > 1:
-        plane = jn.autoencoders.fit_pca(jax.device_put(codes), 2)
-        points = np.asarray(plane.project(jax.device_put(codes)))[:_MAX_POINTS]
+        plane = jax.jit(lambda codes: jn.autoencoders.fit_pca(codes, 2).project(codes))
+        points = np.asarray(plane(codes))[:_MAX_POINTS]
         colored = ", colored by class" if names else ""
         captions |= draw_figure(
             directory,

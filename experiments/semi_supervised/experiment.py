@@ -138,7 +138,9 @@ def run(config: Config) -> dict[str, Any]:
         save_model(directory, SavedModel.of(dataset, inputs, saved))
         summary = _summarize(config, dataset, parts, scores, peers)
         summary |= {
-            "num_parameters": sum(leaf[0].size for leaf in jax.tree.leaves(params["supervised"])),
+            "num_parameters": sum(
+                leaf.size // len(leaf) for leaf in jax.tree.leaves(params["supervised"])
+            ),
             "params_sha256": {name: stacked_sha256(each) for name, each in params.items()},
             "state_sha256": training.hashes,
             "seconds": seconds,
