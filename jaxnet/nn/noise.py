@@ -45,6 +45,7 @@ def masking_noise(rate: ArrayLike) -> Network:
         TypeError: a rate that is not a number.
         ValueError: a rate outside [0, 1).
 
+    >>> import jax
     >>> x = masking_noise(0.5).apply({}, jnp.ones(40), key=jax.random.key(0))
     >>> sorted(set(x.tolist()))
     [0.0, 1.0]
@@ -73,6 +74,7 @@ def gaussian_noise(scale: ArrayLike) -> Network:
         TypeError: a scale that is not a number.
         ValueError: a scale that is negative or not finite.
 
+    >>> import jax
     >>> x = gaussian_noise(0.1).apply({}, jnp.zeros(1000), key=jax.random.key(0))
     >>> bool(0.08 < x.std() < 0.12)
     True
@@ -100,6 +102,7 @@ def salt_and_pepper_noise(rate: ArrayLike) -> Network:
         TypeError: a rate that is not a number.
         ValueError: a rate outside [0, 1).
 
+    >>> import jax
     >>> x = salt_and_pepper_noise(0.5).apply({}, jnp.full(40, 0.3), key=jax.random.key(0))
     >>> [round(value, 1) for value in sorted(set(x.tolist()))]
     [0.0, 0.3, 1.0]
@@ -123,6 +126,7 @@ def bernoulli_sampling() -> Network:
     Returns:
         A network that keeps shapes, on numbers in [0, 1].
 
+    >>> import jax
     >>> x = bernoulli_sampling().apply({}, jnp.full(1000, 0.3), key=jax.random.key(0))
     >>> sorted(set(x.tolist())), bool(0.25 < x.mean() < 0.35)
     ([0.0, 1.0], True)

@@ -54,7 +54,8 @@ def test_tied_weights_are_one_array_used_twice(key, batch):
         jax.jit(network.apply)(own, batch["x"])
         for network, own in ((TIED, params), (untied, copied))
     ]
-    np.testing.assert_allclose(*outputs, rtol=1e-6)
+    # Two programs, which round differently.
+    np.testing.assert_allclose(*outputs, rtol=1e-5)
 
     def gradient_of(network):
         objective = jn.autoencoders.bernoulli_reconstruction(network)
