@@ -38,7 +38,7 @@ if not any(flag.startswith(_DEVICES) for flag in _flags):
 os.environ["XLA_FLAGS"] = " ".join(_flags)
 
 # Many tests compile the same program, and so do the workers of pytest-xdist, which inherit the name
-# of the folder. Commands in other processes do not use it: one that is killed leaves half a file.
+# of the folder. Commands in other processes at most read it: one that is killed leaves half a file.
 # Whoever reads an entry that another worker is writing compiles the program, after a warning.
 _PROGRAMS = "JAXNET_TEST_PROGRAMS"
 if os.environ.get("JAXNET_TEST_PLAIN_FLAGS") != "1":

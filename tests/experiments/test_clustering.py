@@ -94,7 +94,8 @@ def test_the_run_directory_keeps_the_contract_and_predicts(method, tmp_path, ren
 
 @pytest.mark.crash
 def test_an_interrupted_run_ends_with_the_same_bits_and_replays(call, tmp_path):
-    options = ["dcn", "--hidden-dims", 8, "--code-dim", 3, "--num-seeds", 2]
+    options = ["dcn", "--dataset", "iris", "--batch-size", 16, "--num-seeds", 2]
+    options += ["--hidden-dims", 8, "--code-dim", 3]
     options += ["--pretrain-epochs", 2, "--num-epochs", 3, "--reset", "--reset-every", 1]
     whole = tmp_path / "whole"
     call("clustering", *options, "--checkpoint-every", 5, "--out", whole)

@@ -109,8 +109,10 @@ def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.streamed._BYTES_OF_A_BLOCK", 1)
     monkeypatch.setattr("experiments.streamed._BYTES_OF_A_WINDOW", 10_000)
     options = {"data": folder / "t", "num_seeds": 2, "num_epochs": 3, "batch_size": 64}
-    options["checkpoint_every"] = 10
-    summary = classification.run(configure(classification, **options, out=tmp_path / "whole"))
+    options |= {"checkpoint_every": 10, "learning_rate": 0.1}
+    summary = classification.run(
+        configure(classification, "linear", **options, out=tmp_path / "whole")
+    )
     assert summary["metrics"]["accuracy"]["mean"] > 0.9
     assert summary["num_examples"] == {"train": 1920, "validation": 480, "test": 600}
     assert summary["baseline"]["metrics"]["accuracy"] < 0.8
@@ -123,7 +125,7 @@ def test_a_run_resumes_replays_and_predicts(folder, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         patched.setattr(streams.ArrayRecordSource, "read_into", interrupted)
-        classification.run(configure(classification, **options, out=tmp_path / "run"))
+        classification.run(configure(classification, "linear", **options, out=tmp_path / "run"))
     assert not (tmp_path / "run" / "summary.json").exists()
     assert main(classification, ["--resume", str(tmp_path / "run")]) == 0
     assert compare_runs(tmp_path / "whole", tmp_path / "run") == ()

@@ -170,4 +170,4 @@ def test_devices_are_simulated_in_a_new_process(command, finished, tmp_path):
         assert f"devices, mesh {mesh}\n" in text
         for found, expected in zip(params_of(out), params_of(finished), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-        assert "identical: parameters" in command("replay", out)
+    assert "identical: parameters" in command("replay", out)

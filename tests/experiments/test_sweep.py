@@ -3,8 +3,11 @@
 import csv
 import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
+import time
 
 import jax
 import numpy as np
@@ -310,28 +313,38 @@ def test_mistakes_leave_nothing(arguments, message, capsys, tmp_path):
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("strategy", ["hyperband", "pbt"])
-def test_a_sweep_that_is_killed_ends_with_the_same_bits_and_replays(strategy, command, tmp_path):
-    rates = "learning_rate=log:1e-4:1e-1"
-    options = ["--dataset", "diabetes", "--num-epochs", 20, "--num-seeds", 2, "--budget", 8]
-    options += ["--over", rates, "--over", "dropout=uniform:0:0.3", "--strategy", strategy]
-    options += ["--batch-size", 32, "--checkpoint-every", 10]
+@pytest.mark.parametrize(
+    ("strategy", "more", "stage"),
+    [("hyperband", ["--num-epochs", 9, "--min-epochs", 3], -1), ("pbt", ["--interval", 3], 0)],
+    ids=["hyperband in its last stage", "pbt in its first stage"],
+)
+def test_a_sweep_that_is_killed_ends_with_the_same_bits_and_replays(
+    strategy, more, stage, command, tmp_path, capsys
+):
+    options = f"--strategy {strategy} --hidden-dims 8 --num-epochs 6 --budget 4".split()
+    options += ["--dataset", "diabetes", "--num-seeds", 2, "--checkpoint-every", 10]
+    options += ["--over", "learning_rate=log:1e-4:1e-1", "--over", "dropout=uniform:0:0.3", *more]
     whole, out = tmp_path / "whole", tmp_path / "run"
-    command("sweep", "regression", "mlp", *options, "--out", whole)
+    assert run("regression", "mlp", *options, "--out", whole) == 0
     stages = sorted(path.name for path in whole.iterdir() if (path / "checkpoints").is_dir())
-    for stage in (stages[0], stages[-1]):
-        start = ["--resume", out] if out.exists() else ["regression", "mlp", *options, "--out", out]
-        process = command.start("sweep", *start)
-        while process.poll() is None:
-            folder = out / stage / "checkpoints"
-            if folder.is_dir() and Checkpoints(folder).steps():
-                process.kill()
-                process.wait()
+    # The programs of this process, which are those of the one that is killed.
+    programs = jax.config.jax_compilation_cache_dir or ""
+    same = {"XLA_FLAGS": os.environ["XLA_FLAGS"], "JAX_COMPILATION_CACHE_DIR": programs}
+    process = command.start("sweep", "regression", "mlp", *options, "--out", out, **same)
+    folder = out / stages[stage] / "checkpoints"
+    while process.poll() is None:
+        if folder.is_dir() and Checkpoints(folder).steps():
+            process.kill()
+            process.wait()
+        time.sleep(0.001)
+    assert process.returncode == -signal.SIGKILL, process.output()
     assert not (out / "summary.json").exists()
-    command("sweep", "--resume", out)
+    assert run("--resume", out) == 0
     assert compare_runs(whole, out) == ()
     assert summary_of(whole)["winner"] == summary_of(out)["winner"]
-    assert "bit for bit" in command("replay", whole)
+    capsys.readouterr()
+    assert run(whole, experiment=replay) == 0
+    assert "bit for bit" in capsys.readouterr().out
 
 
 def test_regression_is_chosen_by_the_least_error():

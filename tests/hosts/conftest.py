@@ -80,14 +80,33 @@ def free_address():
     return address
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """The folder of compiled programs, which are kept between processes."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture
-def start(user_flags):
-    """`start(arguments, folder, ...)` starts a process for each list of arguments of Python."""
+def start(user_flags, compiled):
+    """`start(arguments, folder, ...)` starts a process for each list of arguments of Python.
+
+    Those that are `killed` only read compiled programs: JAX writes these in place. Of processes
+    that are connected it is the first that writes; another that reads meanwhile compiles as well.
+    """
     groups = []
 
-    def make(arguments, folder, **environment):
+    def make(arguments, folder, *, killed=False, **environment):
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        base = os.environ | {"PYTHONPATH": path, "XLA_FLAGS": user_flags, "NPROC": "1"}
+        base = os.environ | {
+            "PYTHONPATH": path,
+            "XLA_FLAGS": user_flags,
+            "NPROC": "1",
+            "JAX_COMPILATION_CACHE_DIR": str(compiled),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9" if killed else "0",
+            "PYTHONWARNINGS": "ignore:Error reading persistent compilation cache entry",
+            # Each program that is read from the cache would be a long warning.
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
         groups.append(Programs(arguments, folder, base | environment))
         return groups[-1]
 

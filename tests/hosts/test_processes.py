@@ -47,7 +47,7 @@ with hosts.connect(address, count, index):
 """
 
 
-def arguments(folder, address, count, *, axis="data", epochs=60):
+def arguments(folder, address, count, *, axis="data", epochs):
     script = SCRIPT.replace("EPOCHS", str(epochs)).replace("AXIS", axis)
     return [["-c", script, folder / "run", index, count, address] for index in range(count)]
 
@@ -56,21 +56,36 @@ def steps(folder):
     return Checkpoints(folder / "run" / "checkpoints").steps() or [0]
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143)])
+def test_a_signal_to_one_process_stops_all_at_the_same_step(
+    number, status, start, free_address, tmp_path
+):
+    group = start(arguments(tmp_path, free_address(), 2, epochs=600), tmp_path)
+    group.wait_until(lambda: steps(tmp_path)[-1] > 0)
+    group.processes[1].send_signal(number)
+    assert group.wait() == [status, status], group
+    found = [re.findall(r"interrupted at step (\d+)", "\n".join(group.output(i))) for i in (0, 1)]
+    assert found == [[str(steps(tmp_path)[-1])]] * 2, group
+
+
 @pytest.mark.parametrize(
-    ("axis", "num_kills"), [("data", NUM_KILLS), ("run", max(1, NUM_KILLS // 2))]
+    ("axis", "num_kills", "epochs"),
+    # Each step of `data` is a message of both: ten epochs are the steps until a kill, and more.
+    [("data", NUM_KILLS, 10 * NUM_KILLS), ("run", max(1, NUM_KILLS // 2), 60)],
+    ids=["data", "run"],
 )
 def test_two_processes_equal_one_with_two_devices_and_survive_kills(
-    axis, num_kills, start, free_address, tmp_path
+    axis, num_kills, epochs, start, free_address, tmp_path
 ):
     """Replicated over `data`, saved by process 0; split over `run`, saved by both together."""
     whole = tmp_path / "whole"
-    one = start(arguments(whole, free_address(), 1, axis=axis), whole)
+    one = start(arguments(whole, free_address(), 1, axis=axis, epochs=epochs), whole)
     assert one.wait() == [0], one
     generator = random.Random(1)
     for kill in range(num_kills):
         before = steps(tmp_path)[-1]
-        each = arguments(tmp_path, free_address(), 2, axis=axis)
-        group = start(each, tmp_path / f"kill-{kill}")
+        each = arguments(tmp_path, free_address(), 2, axis=axis, epochs=epochs)
+        group = start(each, tmp_path / f"kill-{kill}", killed=True)
         group.wait_until(lambda before=before: steps(tmp_path)[-1] > before)
         time.sleep(generator.uniform(0.0, 0.3))
         dead = kill % 2
@@ -91,23 +106,12 @@ def test_two_processes_equal_one_with_two_devices_and_survive_kills(
         assert len([*newest.glob("shards-*")]) == (2 if axis == "run" else 0)
     shutil.copytree(tmp_path / "run", tmp_path / "alone" / "run")
     for folder, count in ((tmp_path, 2), (tmp_path / "alone", 1)):
-        group = start(arguments(folder, free_address(), count, axis=axis), folder / "end")
+        each = arguments(folder, free_address(), count, axis=axis, epochs=epochs)
+        group = start(each, folder / "end")
         assert group.wait() == [0] * count, group
         assert any(line.startswith("resuming at step ") for line in group.output(0)), group
         assert all(not group.output(index) for index in range(1, count)), "only process 0 prints"
         assert compare_runs(whole / "run", folder / "run") == ()
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143)])
-def test_a_signal_to_one_process_stops_all_at_the_same_step(
-    number, status, start, free_address, tmp_path
-):
-    group = start(arguments(tmp_path, free_address(), 2, epochs=600), tmp_path)
-    group.wait_until(lambda: steps(tmp_path)[-1] > 0)
-    group.processes[1].send_signal(number)
-    assert group.wait() == [status, status], group
-    found = [re.findall(r"interrupted at step (\d+)", "\n".join(group.output(i))) for i in (0, 1)]
-    assert found == [[str(steps(tmp_path)[-1])]] * 2, group
 
 
 MISTAKES = """
