@@ -9,6 +9,7 @@ import tyro
 
 from experiments.config import (
     FractionBelowOne,
+    NonNegativeFloat,
     NonNegativeInt,
     Options,
     PositiveFloat,
@@ -16,11 +17,13 @@ from experiments.config import (
     RunOptions,
 )
 
+Ratios = Annotated[tuple[PositiveInt, ...], pydantic.Field(min_length=1)]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Online(Options):
-    """A network for each series that forecasts the next step and learns from it: no score depends
-    on a later step."""
+    """A network for each series that forecasts the next step and learns from it; scores are how new
+    its error and recent means are. No score depends on a later step."""
 
     name: Annotated[Literal["online"], tyro.conf.Suppress] = "online"
     lags: tuple[PositiveInt, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 36, 48)
@@ -31,12 +34,30 @@ class Online(Options):
     """Sizes of the hidden layers; none is a linear model."""
     optimizer: str = "adam"
     """Name of any Optax optimizer, such as adam or sgd."""
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: PositiveFloat = 5e-4
     """Learning rate."""
     scale_steps: PositiveInt = 2000
     """Steps over which mean and deviation of a series are averaged, exponentially."""
-    short_windows: tuple[PositiveInt, ...] = (1,)
-    """Numbers of recent errors whose means are compared with earlier ones; the scores are added."""
+    ratios: Ratios = (8,)
+    """Each number r compares the means of the last 1, r and r * r values, and the error of the
+    forecast, with those of earlier steps; the scores of several are averaged."""
+    error_weight: NonNegativeFloat = 0.5
+    """Weight of the error among the means; 0 leaves the network out."""
+    rest_steps: NonNegativeInt = 150
+    """An alarm is a score above those of this number of steps before it; 0 keeps every score."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Novelty(Options):
+    """Distance of the recent means of each step to the nearest of earlier steps, without a
+    network."""
+
+    name: Annotated[Literal["novelty"], tyro.conf.Suppress] = "novelty"
+    scale_steps: PositiveInt = 2000
+    """Steps over which mean and deviation of a series are averaged, exponentially."""
+    ratios: Ratios = (4, 6, 8, 10, 12)
+    """Each number r compares the means of the last 1, r and r * r values with those of earlier
+    steps; the scores of several are averaged."""
     rest_steps: NonNegativeInt = 150
     """An alarm is a score above those of this number of steps before it; 0 keeps every score."""
 
@@ -109,7 +130,7 @@ class Distance(_Windows):
     """Compare the shapes of windows: subtract the mean of each and divide by its deviation."""
 
 
-Method = Online | Level | Autoencoder | Pca | Distance
+Method = Online | Novelty | Level | Autoencoder | Pca | Distance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ _PIECE, _BURN_IN = 100, 50
 # A tail of few errors is taken for one of this many more, of this index.
 _PRIOR_SIZE, _PRIOR_INDEX = 8, 0.3
 # Added to errors, so that rounding errors of an exact forecast have no tail.
-_SMALL = 0.02
+NO_ERROR = 0.02
 # Where nothing is known yet: no alarm.
 NO_ALARM = -1e3
 
@@ -105,5 +105,5 @@ def online_scores(
     Returns:
         Scores; none depends on a later step.
     """
-    total = sum(tail_score(recent_mean(errors, window) + _SMALL) for window in short_windows)
+    total = sum(tail_score(recent_mean(errors, window) + NO_ERROR) for window in short_windows)
     return rested(np.asarray(total), rest_steps)

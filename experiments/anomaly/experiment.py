@@ -1,14 +1,16 @@
 """Anomalies in time series: scores of steps, alarms, and the records behind each alarm.
 
     python -m experiments.anomaly                                 # NAB, online networks
+    python -m experiments.anomaly novelty
     python -m experiments.anomaly pca
     python -m experiments.anomaly autoencoder
     python -m experiments.anomaly --data load.csv --time when
 
 `online` forecasts each step of each series by a network that has learned from the steps before, and
-scores it by how rare its error is among earlier ones: no score depends on a later step. `level`
-does the same with the values themselves, without a network. The other methods compare windows of
-the whole series. Labelled windows only evaluate. `alarms.csv` lists the alarms with the rows of the
+scores it by the distance of its error and of recent means to those of the nearest earlier step.
+`novelty` does the same without a network, `level` scores deviations of the values. No score of
+these depends on a later step. The other methods compare windows of the whole series. Labelled
+windows only evaluate. `alarms.csv` lists the alarms with the rows of the
 file that they were computed from, `scores.npz` holds all scores.
 
 For labelled series the threshold is the one of the highest NAB score over all series, as in that
@@ -27,10 +29,11 @@ import jax
 import numpy as np
 
 from experiments.anomaly import alarms, figures
-from experiments.anomaly.config import Autoencoder, Config, Level, Online
+from experiments.anomaly.config import Autoencoder, Config, Level, Novelty, Online
 from experiments.anomaly.detection import online_scores
 from experiments.anomaly.evaluation import nab_metrics, step_metrics
 from experiments.anomaly.features import forecast_data
+from experiments.anomaly.novelty import novelty_scores
 from experiments.anomaly.online_scores import learn_series
 from experiments.anomaly.recipes import recipe
 from experiments.anomaly.user_series import load_user_series
@@ -91,7 +94,7 @@ def check(config: Config, collection: SeriesCollection) -> None:
         ValueError: series that are too short for windows; several networks of a method without
             random numbers.
     """
-    if not isinstance(config.method, Online | Level):
+    if not isinstance(config.method, Online | Novelty | Level):
         check_windows(config.method, collection.series)
     if not isinstance(config.method, Online | Autoencoder):
         require_float32(config, f"method {config.method.name}")
@@ -177,15 +180,22 @@ def _score(
     method = config.method
     if isinstance(method, Level):
         return [[_level_scores(method, each) for each in collection.series]], [], None
+    if isinstance(method, Novelty):
+        values = [_standardized(method, each) for each in collection.series]
+        scores = novelty_scores(values, None, ratios=method.ratios, rest_steps=method.rest_steps)
+        return [scores], [], None
     if not isinstance(method, Online):
         result = score_windows(config, collection.series, directory, placement)
         return result.scores, result.params, result.state_sha256
     learned = learn_series(config, collection.series, directory, placement)
+    values = [_standardized(method, each) for each in collection.series]
     scores = [
-        [
-            online_scores(errors, short_windows=method.short_windows, rest_steps=method.rest_steps)
-            for errors in network
-        ]
+        novelty_scores(
+            values,
+            [method.error_weight * rows for rows in network],
+            ratios=method.ratios,
+            rest_steps=method.rest_steps,
+        )
         for network in learned.errors
     ]
     return scores, learned.params, learned.state_sha256
@@ -193,10 +203,16 @@ def _score(
 
 def _level_scores(method: Level, series: Series) -> np.ndarray:
     """Scores of the values themselves, standardized by those before."""
-    _, values = forecast_data(series, lags=(1,), seasonal=False, num_steps=method.scale_steps)
     return online_scores(
-        np.abs(values), short_windows=method.short_windows, rest_steps=method.rest_steps
+        np.abs(_standardized(method, series)),
+        short_windows=method.short_windows,
+        rest_steps=method.rest_steps,
     )
+
+
+def _standardized(method: Online | Novelty | Level, series: Series) -> np.ndarray:
+    """What `forecast_data` has as targets."""
+    return forecast_data(series, lags=(1,), seasonal=False, num_steps=method.scale_steps)[1]
 
 
 def _evaluate(
@@ -225,11 +241,13 @@ def _evaluate(
 
 
 def _reach(config: Config) -> tuple[int, int]:
-    """Steps before and after a step that its score was computed from, besides all earlier errors.
+    """Steps before and after a step that its score was computed from, besides all earlier ones.
 
     Of a method of windows, a window of the longest period on both sides.
     """
-    if isinstance(config.method, Online | Level):
+    if isinstance(config.method, Online | Novelty):
+        return max((*config.method.ratios, 1)) ** 2 - 1, 0
+    if isinstance(config.method, Level):
         return max((*config.method.short_windows, 1)) - 1, 0
     return config.method.num_points, config.method.num_points
 

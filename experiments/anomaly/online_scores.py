@@ -1,5 +1,6 @@
 """Online learning of all series in one program, in pieces that a run can be resumed after."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ class OnlineErrors(NamedTuple):
     """Errors of the forecasts of each step, made before the network learned from the step.
 
     Attributes:
-        errors: for each network of a series and each series, absolute errors `(time,)`.
+        errors: for each network of a series and each series, values less forecasts `(time,)`.
         params: after the last step, `(networks, series, ...)`.
         state_sha256: hash of the last state.
     """
@@ -36,6 +37,26 @@ class OnlineErrors(NamedTuple):
     errors: list[list[Float[np.ndarray, " time"]]]
     params: Any
     state_sha256: str
+
+
+def forecaster(in_dim: int, hidden_dims: tuple[int, ...]) -> jn.Network:
+    """A network whose first forecast is 0, the mean before: errors of its own start are no news.
+
+    Args:
+        in_dim: number of inputs.
+        hidden_dims: sizes of the hidden layers.
+
+    >>> network = forecaster(3, (4,))
+    >>> network.apply(network.init(jax.random.key(0)), jnp.ones((2, 3))).tolist()
+    [[0.0], [0.0]]
+    """
+    dims = [in_dim, *hidden_dims]
+    hidden = [
+        layer
+        for sizes in itertools.pairwise(dims)
+        for layer in (jn.dense(*sizes), jn.activation(jax.nn.tanh))
+    ]
+    return jn.chain(*hidden, jn.dense(dims[-1], 1, kernel_init=jax.nn.initializers.zeros))
 
 
 def learn_series(
@@ -73,8 +94,7 @@ def learn_series(
     y, _ = pad_series([targets for _, targets in rows], length)
     # The first step is what values are scaled by.
     weight[:, 0] = 0
-    network = jn.mlp([x.shape[2], *method.hidden_dims, 1], activation=jax.nn.tanh)
-    network = in_precision(config, network)
+    network = in_precision(config, forecaster(x.shape[2], method.hidden_dims))
     learner = jn.gradient_learner(
         network.init,
         scaled(config, jn.regression(network)),
@@ -82,7 +102,7 @@ def learn_series(
     )
 
     def error(state: jn.TrainState, batch: Batch) -> Array:
-        return jnp.abs(batch["y"][0] - network.apply(state.params, batch["x"])[0, 0])
+        return batch["y"][0] - network.apply(state.params, batch["x"])[0, 0]
 
     def learn(states: jn.TrainState, data: dict[str, Array]) -> tuple[jn.TrainState, Array]:
         return anomaly.learn_online(learner, states, data, score=error)

@@ -24,6 +24,7 @@ from jaxnet.anomaly.events import (
     next_event,
 )
 from jaxnet.anomaly.likelihood import anomaly_likelihood, rolling_moments
+from jaxnet.anomaly.novelty import novelty_scores
 from jaxnet.anomaly.online import learn_online
 from jaxnet.anomaly.scores import distance_scores, forecast_scores, reconstruction_scores
 from jaxnet.anomaly.sliding import overlap_mean, step_scores, windows
@@ -40,6 +41,7 @@ __all__ = [
     "forecast_scores",
     "learn_online",
     "next_event",
+    "novelty_scores",
     "overlap_mean",
     "reconstruction_scores",
     "rolling_moments",

@@ -113,6 +113,41 @@ def test_constant_windows_are_all_alike():
     np.testing.assert_array_equal(scores, np.zeros(30))
 
 
+@pytest.mark.parametrize("block_size", [1, 7, 64])
+def test_novelty_scores_are_those_of_a_loop(block_size):
+    vectors = np.random.default_rng(4).normal(size=(2, 3, 29, 2))
+    # Of equal vectors the second is not new.
+    vectors[..., 20, :] = vectors[..., 4, :]
+    actual = anomaly.novelty_scores(jnp.asarray(vectors), block_size=block_size)
+    for index in np.ndindex(2, 3):
+        rows = vectors[index]
+        expected = [np.sqrt(((rows[:t] - rows[t]) ** 2).sum(1)).min() for t in range(1, 29)]
+        np.testing.assert_allclose(actual[index], [0.0, *expected], rtol=1e-12)
+    np.testing.assert_array_equal(actual[..., 20], 0)
+
+
+def test_novelty_is_the_left_matrix_profile_of_windows_of_one_step(series):
+    scores = anomaly.novelty_scores(jnp.asarray(series))
+    profile = anomaly.distance_scores(jnp.asarray(series), 1, normalize=False, causal=True)
+    np.testing.assert_allclose(scores, profile * np.sqrt(2), atol=1e-7)
+
+
+@pytest.mark.parametrize("change", [7, 20])
+def test_novelty_does_not_depend_on_later_steps(series, change):
+    values = jnp.asarray(series)
+    scores = anomaly.novelty_scores(values, block_size=8)
+    changed = anomaly.novelty_scores(values.at[change:].set(jnp.nan), block_size=8)
+    np.testing.assert_array_equal(scores[:change], changed[:change])
+    assert bool(jnp.isnan(changed[change:]).all())
+    padded = anomaly.novelty_scores(jnp.pad(values, ((0, 30), (0, 0))), block_size=8)
+    np.testing.assert_array_equal(scores, padded[:29])
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_novelty_scores_lower_for_accelerators(series, platform):
+    jax.export.export(jax.jit(anomaly.novelty_scores), platforms=[platform])(jnp.asarray(series))
+
+
 @pytest.mark.parametrize("window", [1, 2, 7, 8, 13, 40])
 def test_rolling_moments_are_those_of_a_loop(window):
     generator = np.random.default_rng(3)
@@ -174,6 +209,15 @@ def test_anomaly_likelihood_is_that_of_a_loop(log_scale):
             r"min_deviation must be greater than 0",
         ),
         (lambda: anomaly.rolling_moments(jnp.zeros(9), 0), r"window must be at least 1, found 0"),
+        (
+            lambda: anomaly.novelty_scores(jnp.zeros(9)),
+            r"vectors have shape \(9,\), expected \(\.\.\., time, dim\) .* vectors\[:, None\]",
+        ),
+        (lambda: anomaly.novelty_scores(jnp.zeros((0, 2))), r"vectors have shape \(0, 2\)"),
+        (
+            lambda: anomaly.novelty_scores(jnp.zeros((9, 2)), block_size=0),
+            r"block_size must be at least 1, found 0",
+        ),
     ],
 )
 def test_mistakes_are_named(call, message, as_users_run):

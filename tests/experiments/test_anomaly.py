@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.anomaly import alarms, detection, experiment, features, window_scores
+from experiments.anomaly import alarms, detection, experiment, features, novelty, window_scores
 from experiments.anomaly.config import Online
 from experiments.anomaly.user_series import load_user_series
 from experiments.data.labelled_series import Series, SeriesCollection
@@ -17,7 +17,7 @@ from experiments.protocol import configure, find_experiment
 from jaxnet import anomaly
 from jaxnet.runs import Interrupted, compare_runs, verify_run
 
-SMALL = {"lags": (1, 2), "seasonal": False, "hidden_dims": (4,), "short_windows": (1, 3)}
+SMALL = {"lags": (1, 2), "seasonal": False, "hidden_dims": (4,), "ratios": (2,)}
 
 
 def write_table(path, *, spike=180, n=240, changes=None):
@@ -62,8 +62,8 @@ def test_an_alarm_lists_the_records_behind_it(run_directory):
     # The spike is an input of the forecasts of the next two steps.
     assert 180 <= step <= 182 and 180 <= scores[1].argmax() <= 182
     assert row["series"] == "load" and row["from"] == f"2024-01-08 {step - 168:02d}:00:00"
-    # Rows count from 1; means of up to three errors are a score.
-    assert row["records behind it"] == f"{step - 1} to {step + 1}"
+    # Rows count from 1; means of up to four values are a score.
+    assert row["records behind it"] == f"{step - 2} to {step + 1}"
     assert summary["metrics"]["num_alarms"]["values"] == [1.0, 1.0]
     report = (folder / "run" / "report.html").read_text(encoding="utf-8")
     assert "Alarms of the first network" in report and "figcaption" in report
@@ -97,12 +97,12 @@ def test_a_run_is_replayed_and_resumed_bitwise(run_directory, monkeypatch):
     assert compare_runs(folder / "stopped", folder / "pieces") == ()
 
 
-@pytest.mark.parametrize("method", ["level", "pca", "distance", "autoencoder"])
+@pytest.mark.parametrize("method", ["level", "novelty", "pca", "distance", "autoencoder"])
 def test_methods_find_the_spike(tmp_path, method, monkeypatch):
     # Figures, which another test looks at, take longer than all else.
     monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
     write_table(tmp_path / "load.csv")
-    small = {} if method == "level" else {"num_points": 8}
+    small = {} if method in ("level", "novelty") else {"num_points": 8}
     small |= {"num_epochs": 1, "num_windows": 50} if method == "autoencoder" else {}
     config = configure(
         experiment,
@@ -205,6 +205,51 @@ def test_scores_online_do_not_depend_on_later_steps(change):
     options = {"short_windows": (1, 4), "rest_steps": 7}
     scores = [detection.online_scores(np.abs(rows), **options) for rows in (values, changed)]
     np.testing.assert_array_equal(scores[0][: 160 + change], scores[1][: 160 + change])
+    options = {"ratios": (2, 5), "rest_steps": 7}
+    [before], [after] = (
+        novelty.novelty_scores([rows], [0.5 * rows], **options) for rows in (values, changed)
+    )
+    np.testing.assert_array_equal(before[: 160 + change], after[: 160 + change])
+    assert not np.array_equal(before, after)
+
+
+def test_scores_of_a_run_do_not_depend_on_later_rows(run_directory, monkeypatch):
+    folder, config, _ = run_directory
+    monkeypatch.setattr("experiments.anomaly.figures.shown_series", lambda *_: [])
+    write_table(folder / "changed.csv", changes=[(row, 1, "9") for row in range(200, 240)])
+    changed = dataclasses.replace(config, data=folder / "changed.csv", out=folder / "changed")
+    experiment.run(changed)
+    scores = []
+    for run in ("run", "changed"):
+        with np.load(folder / run / "scores.npz", allow_pickle=False) as content:
+            scores.append(content["series_0"])
+    np.testing.assert_array_equal(scores[0][:, :200], scores[1][:, :200])
+    assert (scores[0][:, 200:] != scores[1][:, 200:]).any()
+
+
+def test_novelty_is_the_mean_of_the_tail_scores_of_distances():
+    generator = np.random.default_rng(0)
+    values = [generator.normal(size=n) for n in (150, 230, 140)]
+    errors = [generator.normal(size=len(rows)) for rows in values]
+    actual = novelty.novelty_scores(values, errors, ratios=(2, 3), rest_steps=0)
+    for rows, wrong, scores in zip(values, errors, actual, strict=True):
+        total = np.zeros(len(rows))
+        for ratio in (2, 3):
+            vectors = np.array(
+                [
+                    [rows[max(t - n + 1, 0) : t + 1].mean() for n in (1, ratio, ratio**2)]
+                    + [wrong[t]]
+                    for t in range(len(rows))
+                ]
+            )
+            nearest = [
+                np.linalg.norm(vectors[:t] - vectors[t], axis=1).min() if t else 0.0
+                for t in range(len(rows))
+            ]
+            total += detection.tail_score(np.array(nearest) + 0.02) / 2
+        np.testing.assert_allclose(scores, total, rtol=1e-4, atol=1e-4)
+    for rows in novelty.nearest_earlier([np.stack([rows], 1) for rows in values], piece=64):
+        assert rows[0] == 0 and (rows[1:] > 0).all()
 
 
 def test_a_rest_keeps_the_scores_that_exceed_those_before():
