@@ -32,7 +32,7 @@ from experiments.anomaly import alarms, figures
 from experiments.anomaly.config import Autoencoder, Config, Level, Novelty, Online
 from experiments.anomaly.detection import online_scores
 from experiments.anomaly.evaluation import nab_metrics, step_metrics
-from experiments.anomaly.features import forecast_data
+from experiments.anomaly.features import standardize
 from experiments.anomaly.novelty import novelty_scores
 from experiments.anomaly.online_scores import learn_series
 from experiments.anomaly.recipes import recipe
@@ -181,17 +181,16 @@ def _score(
     if isinstance(method, Level):
         return [[_level_scores(method, each) for each in collection.series]], [], None
     if isinstance(method, Novelty):
-        values = [_standardized(method, each) for each in collection.series]
+        values = [standardize(each.values, method.scale_steps) for each in collection.series]
         scores = novelty_scores(values, None, ratios=method.ratios, rest_steps=method.rest_steps)
         return [scores], [], None
     if not isinstance(method, Online):
         result = score_windows(config, collection.series, directory, placement)
         return result.scores, result.params, result.state_sha256
     learned = learn_series(config, collection.series, directory, placement)
-    values = [_standardized(method, each) for each in collection.series]
     scores = [
         novelty_scores(
-            values,
+            learned.values,
             [method.error_weight * rows for rows in network],
             ratios=method.ratios,
             rest_steps=method.rest_steps,
@@ -204,15 +203,10 @@ def _score(
 def _level_scores(method: Level, series: Series) -> np.ndarray:
     """Scores of the values themselves, standardized by those before."""
     return online_scores(
-        np.abs(_standardized(method, series)),
+        np.abs(standardize(series.values, method.scale_steps)),
         short_windows=method.short_windows,
         rest_steps=method.rest_steps,
     )
-
-
-def _standardized(method: Online | Novelty | Level, series: Series) -> np.ndarray:
-    """What `forecast_data` has as targets."""
-    return forecast_data(series, lags=(1,), seasonal=False, num_steps=method.scale_steps)[1]
 
 
 def _evaluate(

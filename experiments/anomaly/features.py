@@ -1,6 +1,6 @@
 """What online networks are given at each step, computed from earlier steps alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +42,37 @@ def running_scale(
     return means, deviations
 
 
+def standardize(values: Float[np.ndarray, " time"], num_steps: int) -> Float[np.ndarray, " time"]:
+    """Each value by mean and deviation up to the step before, `sign(z) log(1 + |z|)`.
+
+    Args:
+        values: numbers in the order of time.
+        num_steps: of `running_scale`.
+
+    Returns:
+        What `forecast_data` has as targets.
+
+    >>> standardize(np.array([1.0, 3.0, 2.0, 4.0]), 100)[2:].round(2).tolist()
+    [0.0, 1.24]
+    """
+    return _scaler(values, num_steps)(values)
+
+
+def _scaler(values: np.ndarray, num_steps: int) -> Callable[[np.ndarray], np.ndarray]:
+    """From a number for each step to that number by what was known before the step."""
+    mean, deviation = running_scale(values, num_steps)
+    # A constant series has the deviation 0 until it changes.
+    deviation = np.maximum(deviation, 1e-3 * np.abs(mean) + 1e-9)
+    mean = np.concatenate([values[:1], mean[:-1]])
+    deviation = np.concatenate([deviation[:1], deviation[:-1]])
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        z = (rows - mean) / deviation
+        return np.sign(z) * np.log1p(np.abs(z))
+
+    return scaled
+
+
 def forecast_data(
     series: Series, *, lags: Sequence[int], seasonal: bool, num_steps: int
 ) -> tuple[Float[np.ndarray, "time dim"], Float[np.ndarray, " time"]]:
@@ -67,16 +98,7 @@ def forecast_data(
     ((100, 12), (100,))
     """
     values, times = series.values, series.times
-    mean, deviation = running_scale(values, num_steps)
-    # A constant series has the deviation 0 until it changes.
-    deviation = np.maximum(deviation, 1e-3 * np.abs(mean) + 1e-9)
-    mean = np.concatenate([values[:1], mean[:-1]])
-    deviation = np.concatenate([deviation[:1], deviation[:-1]])
-
-    def scaled(rows: np.ndarray) -> np.ndarray:
-        z = (rows - mean) / deviation
-        return np.sign(z) * np.log1p(np.abs(z))
-
+    scaled = _scaler(values, num_steps)
     lengths = np.diff(times[:_FIRST_STEPS])
     length = max(float(np.median(lengths)), 1e-9) if len(lengths) else 1.0
     day = round(_DAY / length)

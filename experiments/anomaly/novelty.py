@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.anomaly.detection import NO_ERROR, recent_mean, rested, tail_score
+from experiments.data.labelled_series import pad_series
 from jaxnet import anomaly
 
 # Lengths that series are padded to are multiples of this one, so that few programs are compiled.
@@ -33,9 +34,7 @@ def nearest_earlier(
         groups.setdefault(-(-len(rows) // piece) * piece, []).append(index)
     result: list[np.ndarray] = [np.zeros(0)] * len(vectors)
     for length, indices in groups.items():
-        padded = np.zeros((len(indices), length, vectors[indices[0]].shape[1]), np.float32)
-        for row, index in enumerate(indices):
-            padded[row, : len(vectors[index])] = vectors[index]
+        padded, _ = pad_series([vectors[index] for index in indices], length)
         distances = np.asarray(anomaly.novelty_scores(jnp.asarray(padded)), np.float64)
         for row, index in enumerate(indices):
             result[index] = distances[row, : len(vectors[index])]

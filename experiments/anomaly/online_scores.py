@@ -30,11 +30,13 @@ class OnlineErrors(NamedTuple):
 
     Attributes:
         errors: for each network of a series and each series, values less forecasts `(time,)`.
+        values: standardized values of each series `(time,)`.
         params: after the last step, `(networks, series, ...)`.
         state_sha256: hash of the last state.
     """
 
     errors: list[list[Float[np.ndarray, " time"]]]
+    values: list[Float[np.ndarray, " time"]]
     params: Any
     state_sha256: str
 
@@ -151,6 +153,7 @@ def learn_series(
             ]
             for network in errors
         ],
+        [targets for _, targets in rows],
         gather(states.params),
         params_sha256(gather(states)),
     )
