@@ -179,6 +179,18 @@ def load_model(path: Path, params: Any) -> SavedModel:
     )
 
 
+def num_parameters(params: Any) -> int:
+    """Number of parameters of one network.
+
+    Args:
+        params: parameters, `(networks, ...)`.
+
+    >>> num_parameters({"kernel": np.zeros((5, 3, 2)), "bias": np.zeros((5, 2))})
+    8
+    """
+    return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params))
+
+
 def stacked_sha256(params: Any) -> list[str]:
     """Hash the parameters of each network.
 

@@ -1,15 +1,12 @@
 """The part of a summary that all runs which train networks have in common."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jax
 
 from experiments.baselines import Baseline, compare, note_rising_loss
 from experiments.command import statistics
 from experiments.data import Dataset, Split
-from experiments.model import stacked_sha256
+from experiments.model import num_parameters, stacked_sha256
 from jaxnet.runs import TrainResult
 
 
@@ -34,7 +31,7 @@ def summarize(
         Number of parameters and examples, statistics of the metrics, hashes and seconds.
     """
     return {
-        "num_parameters": sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(params)),
+        "num_parameters": num_parameters(params),
         "num_examples": num_examples,
         "metrics": {name: statistics(values) for name, values in metrics.items()},
         "params_sha256": stacked_sha256(params),

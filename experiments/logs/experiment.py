@@ -50,7 +50,7 @@ from experiments.logs.validation import (
     with_epochs,
 )
 from experiments.memory import check_memory
-from experiments.model import stacked_sha256
+from experiments.model import num_parameters, stacked_sha256
 from experiments.placement import place
 from experiments.prepare import load_checked
 from experiments.training import (
@@ -152,9 +152,7 @@ def run(config: Config) -> dict[str, Any]:
         save(directory, config, logs, tokens, threshold, trained.params)
         summary = _summary(config, logs, validation, scores, bayes, labels)
         summary |= {
-            "num_parameters": sum(
-                leaf.size // len(leaf) for leaf in jax.tree.leaves(trained.params)
-            ),
+            "num_parameters": num_parameters(trained.params),
             "num_examples": {"train": len(train.user), "test": len(tested.user)},
             "params_sha256": stacked_sha256(trained.params),
             "state_sha256": trained.state_sha256,

@@ -36,7 +36,7 @@ from experiments.data import Dataset
 from experiments.data.named.download import user_folders
 from experiments.data.splits import folds
 from experiments.memory import check_memory
-from experiments.model import stacked_sha256
+from experiments.model import num_parameters, stacked_sha256
 from experiments.placement import place
 from experiments.prepare import load_checked
 from experiments.purchase.config import Config
@@ -211,9 +211,7 @@ def run(config: Config) -> dict[str, Any]:
             "unit": f"folds ({config.num_folds}-fold cross-validation)",
             "data": describe_data(dataset),
             "num_examples": {"all": len(dataset.x)},
-            "num_parameters": sum(
-                leaf.size // len(leaf) for leaf in jax.tree.leaves(trained.params)
-            ),
+            "num_parameters": num_parameters(trained.params),
             "params_sha256": stacked_sha256(trained.params),
             "state_sha256": trained.state_sha256,
             "seconds": seconds,

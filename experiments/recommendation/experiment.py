@@ -35,7 +35,7 @@ from experiments.data.named.movielens import (
     load_movielens_100k,
 )
 from experiments.memory import memory_limit, show_bytes
-from experiments.model import stacked_sha256
+from experiments.model import num_parameters, stacked_sha256
 from experiments.placement import place
 from experiments.prepare import load_checked
 from experiments.recommendation.config import Config
@@ -187,7 +187,7 @@ def run(config: Config) -> dict[str, Any]:
             "tables": {_heading(config, split): test_table(tested, name)},
             "data": _sizes(everything, interactions, is_ranking),
             "num_examples": {"all": len(interactions.pairs)},
-            "num_parameters": sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(params)),
+            "num_parameters": num_parameters(params),
             "params_sha256": stacked_sha256(params) if params else [],
             "state_sha256": state_sha256,
             "seconds": seconds,

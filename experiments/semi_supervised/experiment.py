@@ -21,14 +21,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 import jaxnet as jn
 from experiments.command import finish, print_table, statistics, stopwatch
 from experiments.data import Dataset, Standardization
 from experiments.memory import check_memory
-from experiments.model import SavedModel, save_model, stacked_sha256
+from experiments.model import SavedModel, num_parameters, save_model, stacked_sha256
 from experiments.placement import place
 from experiments.prepare import prepare
 from experiments.report.drawing import draw_figure
@@ -138,9 +137,7 @@ def run(config: Config) -> dict[str, Any]:
         save_model(directory, SavedModel.of(dataset, inputs, saved))
         summary = _summarize(config, dataset, parts, scores, peers)
         summary |= {
-            "num_parameters": sum(
-                leaf.size // len(leaf) for leaf in jax.tree.leaves(params["supervised"])
-            ),
+            "num_parameters": num_parameters(params["supervised"]),
             "params_sha256": {name: stacked_sha256(each) for name, each in params.items()},
             "state_sha256": training.hashes,
             "seconds": seconds,
