@@ -160,6 +160,28 @@ def require_positive(function: str, **counts: Any) -> None:
         require_integer(function, name, count, 1)
 
 
+def require_choice(function: str, name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise unless a value is one of some names.
+
+    Args:
+        function: the public function, for the message, as is the argument's `name`.
+        value: the value.
+        choices: the names.
+
+    Raises:
+        ValueError: another value.
+
+    >>> require_choice("conv", "algorithm", "fast", ("auto", "cpu"))
+    Traceback (most recent call last):
+        ...
+    ValueError: conv: algorithm must be one of "auto", "cpu", found 'fast'
+    """
+    known = tuple(choices)
+    if value not in known:
+        names = ", ".join(f'"{choice}"' for choice in known)
+        raise ValueError(f"{function}: {name} must be one of {names}, found {value!r}")
+
+
 def require_sizes(
     function: str,
     name: str,

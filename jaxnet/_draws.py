@@ -8,7 +8,7 @@ such a draw runs no faster.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, SupportsIndex
 
 import jax
@@ -23,8 +23,7 @@ def normal(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Fl
     >>> bool((normal(jax.random.key(0), (3, 4)) == jax.random.normal(jax.random.key(0), (3, 4))).all())
     True
     """  # noqa: E501
-    sizes = tuple(map(operator.index, shape))
-    return jax.random.normal(key, (math.prod(sizes),), dtype).reshape(sizes)
+    return _flat(jax.random.normal, key, shape, dtype)
 
 
 def uniform(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> Float[Array, "..."]:
@@ -33,8 +32,7 @@ def uniform(key: Array, shape: Sequence[SupportsIndex], dtype: Any = float) -> F
     >>> uniform(jax.random.key(0), (3, 4)).shape
     (3, 4)
     """
-    sizes = tuple(map(operator.index, shape))
-    return jax.random.uniform(key, (math.prod(sizes),), dtype).reshape(sizes)
+    return _flat(jax.random.uniform, key, shape, dtype)
 
 
 def bernoulli(
@@ -48,3 +46,10 @@ def bernoulli(
     probability = jnp.asarray(probability, dtype=jnp.result_type(float, probability))
     shape = probability.shape if shape is None else shape
     return uniform(key, shape, probability.dtype) < probability
+
+
+def _flat(
+    draw: Callable[..., Array], key: Array, shape: Sequence[SupportsIndex], dtype: Any
+) -> Array:
+    sizes = tuple(map(operator.index, shape))
+    return draw(key, (math.prod(sizes),), dtype).reshape(sizes)

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_choice, require_positive
 from jaxnet.audio._over_time import OverTime
 from jaxnet.nn.sequences import zero_padding
 from jaxnet.typing import Sequences
@@ -50,9 +50,7 @@ def frame(
     [0, 3]
     """
     require_positive("frame", size=size, hop=hop)
-    if padding not in _PADDINGS:
-        choices = ", ".join(f'"{choice}"' for choice in _PADDINGS)
-        raise ValueError(f"frame: padding must be one of {choices}, found {padding!r}")
+    require_choice("frame", "padding", padding, _PADDINGS)
     start = size // 2 if padding == "center" else 0
     if not isinstance(signal, Sequences):
         return _frames(jnp.asarray(signal), size, hop, start)

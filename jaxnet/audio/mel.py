@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
 
-from jaxnet._checks import require_above_zero, require_positive, require_range
+from jaxnet._checks import require_above_zero, require_choice, require_positive, require_range
 from jaxnet.audio._over_time import OverTime, require_floats, with_time
 from jaxnet.typing import Sequences
 
@@ -37,7 +37,7 @@ def hz_to_mel(frequency: ArrayLike, *, scale: str = "htk") -> np.ndarray:
     >>> hz_to_mel(1000.0).round(2).item(), hz_to_mel(500.0, scale="slaney").round(2).item()
     (999.99, 7.5)
     """
-    _require_scale("hz_to_mel", scale)
+    require_choice("hz_to_mel", "scale", scale, _SCALES)
     frequency = np.asarray(frequency, np.float64)
     if scale == "htk":
         return np.asarray(2595 * np.log10(1 + frequency / 700))
@@ -65,7 +65,7 @@ def mel_to_hz(mel: ArrayLike, *, scale: str = "htk") -> np.ndarray:
     >>> mel_to_hz(hz_to_mel(np.array([0.0, 440.0, 4000.0]))).round(6).tolist()
     [0.0, 440.0, 4000.0]
     """
-    _require_scale("mel_to_hz", scale)
+    require_choice("mel_to_hz", "scale", scale, _SCALES)
     mel = np.asarray(mel, np.float64)
     if scale == "htk":
         return np.asarray(700 * (10 ** (mel / 2595) - 1))
@@ -121,7 +121,7 @@ def mel_filter_bank(
     require_range("mel_filter_bank", "low", low, 0, high, include_high=False)
     if norm not in (None, "slaney"):
         raise ValueError(f'mel_filter_bank: norm must be None or "slaney", found {norm!r}')
-    _require_scale("mel_filter_bank", scale)
+    require_choice("mel_filter_bank", "scale", scale, _SCALES)
     ends = hz_to_mel(np.array([low, high]), scale=scale)
     edges = mel_to_hz(np.linspace(ends[0], ends[1], num_filters + 2), scale=scale)
     bins = np.arange(fft_size // 2 + 1)[:, None] * (sample_rate / fft_size)
@@ -181,9 +181,3 @@ def log_mel(
         return jnp.log(jnp.maximum(energy, jnp.asarray(floor, energy.dtype)))
 
     return with_time("log_mel", spectrogram, transform)
-
-
-def _require_scale(function: str, scale: str) -> None:
-    if scale not in _SCALES:
-        choices = ", ".join(f'"{choice}"' for choice in _SCALES)
-        raise ValueError(f"{function}: scale must be one of {choices}, found {scale!r}")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from jaxnet._checks import require_positive
+from jaxnet._checks import require_choice, require_positive
 from jaxnet.nn._convolve_cpu import Grid, convolve
 from jaxnet.nn._kernels import KernelInit
 from jaxnet.nn._windows import (
@@ -91,9 +91,7 @@ def conv(
     strides = window_sizes("conv", "strides", strides, num_axes)
     dilation = window_sizes("conv", "dilation", dilation, num_axes)
     require_padding("conv", padding, causal=num_axes == 1)
-    if algorithm not in _ALGORITHMS:
-        choices = ", ".join(f'"{choice}"' for choice in _ALGORITHMS)
-        raise ValueError(f"conv: algorithm must be one of {choices}, found {algorithm!r}")
+    require_choice("conv", "algorithm", algorithm, _ALGORITHMS)
     spans = tuple((size - 1) * step + 1 for size, step in zip(kernel_size, dilation, strict=True))
 
     init = KernelInit((*kernel_size, in_channels, out_channels), kernel_init)

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxnet import _draws
-from jaxnet._checks import is_hidden, require_positive, require_range
+from jaxnet._checks import is_hidden, require_choice, require_positive, require_range
 from jaxnet.nn.network import Network
 from jaxnet.nn.sequences import time_mask, zero_padding
 from jaxnet.typing import Initializer, Params, Sequences
@@ -116,13 +116,8 @@ def embedding_bag(
     (2, 4)
     """
     require_positive("embedding_bag", num_tokens=num_tokens, dim=dim)
-    for name, value, choices in (
-        ("pooling", pooling, tuple(_DIVISORS)),
-        ("algorithm", algorithm, _ALGORITHMS),
-    ):
-        if value not in choices:
-            names = ", ".join(f'"{choice}"' for choice in choices)
-            raise ValueError(f"embedding_bag: {name} must be one of {names}, found {value!r}")
+    require_choice("embedding_bag", "pooling", pooling, _DIVISORS)
+    require_choice("embedding_bag", "algorithm", algorithm, _ALGORITHMS)
 
     def init(key: Array) -> Params:
         return {"embedding": embedding_init(key, (num_tokens, dim))}
@@ -135,7 +130,7 @@ def embedding_bag(
         key: Array | None = None,
     ) -> Float[Array, "*batch dim"]:
         if not isinstance(x, Sequences):
-            x = Sequences(x, jnp.full(x.shape[:-1], x.shape[-1], jnp.int32))
+            x = _of_full_length(x)
         x = zero_padding(x)
         tokens = x.values
         known = _are_known("embedding_bag", tokens, num_tokens) & time_mask(x)
@@ -177,6 +172,10 @@ def _loop(table: Array, tokens: Array, known: Array) -> Array:
     start = jnp.zeros((*tokens.shape[:-1], table.shape[-1]), dtype)
     positions = jnp.moveaxis(tokens, -1, 0), jnp.moveaxis(known, -1, 0)
     return jax.lax.scan(add, start, positions)[0].astype(table.dtype)
+
+
+def _of_full_length(tokens: Array) -> Sequences:
+    return Sequences(tokens, jnp.full(tokens.shape[:-1], tokens.shape[-1], jnp.int32))
 
 
 def _are_known(function: str, tokens: Array, num_tokens: int) -> Array:
@@ -221,7 +220,7 @@ def token_dropout(rate: ArrayLike) -> Network:
         key: Array | None = None,
     ) -> Sequences:
         if not isinstance(x, Sequences):
-            x = Sequences(x, jnp.full(x.shape[:-1], x.shape[-1], jnp.int32))
+            x = _of_full_length(x)
         if key is None:
             return zero_padding(x)
         mask = time_mask(x)

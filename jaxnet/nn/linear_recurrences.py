@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Shaped
 
-from jaxnet._checks import require_finite, require_positive
+from jaxnet._checks import require_choice, require_finite, require_positive
 from jaxnet.nn.cells import input_projection
 from jaxnet.nn.initializers import lecun_normal
 from jaxnet.nn.recurrence import BatchShape, Cell
@@ -48,11 +48,7 @@ def linear_recurrence(
     >>> linear_recurrence(jnp.full(3, 0.5), jnp.ones(3), jnp.array(4.0)).tolist()
     [3.0, 2.5, 2.25]
     """
-    if algorithm not in _ALGORITHMS:
-        choices = ", ".join(f'"{choice}"' for choice in _ALGORITHMS)
-        raise ValueError(
-            f"linear_recurrence: algorithm must be one of {choices}, found {algorithm!r}"
-        )
+    require_choice("linear_recurrence", "algorithm", algorithm, _ALGORITHMS)
     first = -1 if reverse else 0
     inputs = inputs.at[first].add(decay[first] * start)
     return _states(decay, inputs, reverse, algorithm)

@@ -22,8 +22,6 @@ _POOLINGS = {
     "last": time_pooling.last,
     "mean": time_pooling.mean_over_time,
     "max": time_pooling.max_over_time,
-    "sum": time_pooling.sum_over_time,
-    "sqrtn": time_pooling.sqrtn_over_time,
 }
 
 
