@@ -150,6 +150,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_batches_spread_over_explicit_axes(layer, key):
     random, shapes = np.random.default_rng(0), jax.eval_shape(layer.init, key)
