@@ -84,7 +84,7 @@ def _cell(name: str, measured: Mapping[str, Any]) -> str:
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """The table of results as Markdown.
+    """The table of results as Markdown: of each row and device, what was measured last.
 
     Args:
         results: contents of files of `benchmarks.accelerator`.
@@ -101,11 +101,14 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         "| row | measured | reference | seconds | device |",
         "|---|---|---|---|---|",
     ]
-    for result in results:
-        if result.get("smoke"):
-            continue
+    last: dict[tuple[str, str], tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    for result in sorted(results, key=lambda result: result["date"]):
         for row in result["rows"]:
-            if row["status"] == "skipped":
+            if row["status"] != "skipped" and not result.get("smoke"):
+                last[row["name"], result["device"]["kind"]] = result, row
+    for result in results:
+        for row in result["rows"]:
+            if last.get((row["name"], result["device"]["kind"])) != (result, row):
                 continue
             device = result["device"]
             where = f"{device['kind']}, jax {device['versions']['jax']}, {result['date'][:10]}"
