@@ -38,7 +38,11 @@ def permutation_invariant(clock: Clock, *, smoke: bool) -> dict[str, Any]:
 
 
 def deep_autoencoder(clock: Clock, *, smoke: bool) -> dict[str, Any]:
-    """The autoencoder of Hinton and Salakhutdinov (2006) by AdamW, without pretraining."""
+    """The autoencoder of Hinton and Salakhutdinov (2006) by Adam, without pretraining.
+
+    `penalty * ||kernels||^2 / 2` is part of the loss, as in Martens (2010), section 6. On
+    validation images it does more than a decay that Adam does not scale (docs/results.md).
+    """
     network = jn.autoencoders.mlp_autoencoder(
         [784, 32, 8] if smoke else [784, 1000, 500, 250, 30], activation=jax.nn.silu
     )
@@ -46,19 +50,15 @@ def deep_autoencoder(clock: Clock, *, smoke: bool) -> dict[str, Any]:
 
     def learner(settings: Settings, num_steps: int) -> jn.Learner:
         rate = jn.schedule("warmup_cosine", settings["rate"], num_steps=num_steps)
-        optimizer = optax.adamw(rate, weight_decay=settings["weight_decay"])
-        return jn.gradient_learner(network.init, objective, optimizer)
+        penalty = optax.add_decayed_weights(settings["penalty"], mask=_kernels)
+        return jn.gradient_learner(network.init, objective, optax.chain(penalty, optax.adam(rate)))
 
     def error(params: Any, x: Array, y: Array, key: Array) -> Array:
         outputs = jax.nn.sigmoid(jn.predict(network.apply, params, x))
         return jnp.sum((outputs - x) ** 2, axis=-1).mean()
 
-    rates, decays = [2e-3, 4e-3], [0.02, 0.1, 0.3, 1.0]
-    grid = {
-        "rate": [rate for rate in rates for _ in decays],
-        "weight_decay": decays * len(rates),
-    }
-    epochs = (1, 2) if smoke else (100, 400)
+    grid = {"rate": [2e-3, 4e-3, 4e-3, 4e-3], "penalty": [1.2e-3, 6e-4, 1.2e-3, 2.4e-3]}
+    epochs = (1, 2) if smoke else (100, 800)
     return _choose_and_train(learner, error, grid, epochs, 128, smoke)
 
 
@@ -124,6 +124,10 @@ def max_norm(largest: Any) -> optax.GradientTransformation:
         return jax.tree.map(project, updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _kernels(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim == 2, params)
 
 
 def _images(smoke: bool) -> Images:
