@@ -48,6 +48,19 @@ from experiments.protocol import EXPERIMENTS, OWN_PREDICTION, find_experiment
 from jaxnet._files import atomic_write
 from jaxnet.runs import fix_environment, read_hashed_json, verify_run
 
+# What a run was trained on: its name in messages, and the options of the prediction that it takes.
+_CELLS = ("id", "ignore", "missing", "encoding")
+_TAKEN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "table": ("a table", (*_CELLS, "unseen")),
+    "texts": ("texts", _CELLS),
+    "text_weights": ("texts", _CELLS),
+    "series": ("series", ()),
+    "recordings": ("recordings", ("resample",)),
+    "images": ("images", ()),
+    "logs": ("logs", ("missing", "encoding")),
+    "recommendation": ("users and items", ("user", "top", "id", "missing", "encoding")),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(Options):
@@ -104,10 +117,6 @@ def run(config: Config) -> dict[str, np.ndarray]:
         name = read_hashed_json(config.run / "config.json").get("experiment")
     if name in OWN_PREDICTION:
         return _predict_otherwise(config, str(name))
-    if config.user:
-        raise ValueError(
-            f"user: {config.run} holds a run of {name!r}, which recommends nothing; leave it out"
-        )
     if config.data is None:
         raise ValueError("data: name the file of the new examples with --data")
     if name not in EXPERIMENTS:
@@ -129,9 +138,9 @@ def run(config: Config) -> dict[str, np.ndarray]:
         return jax.eval_shape(jax.vmap(network.init), keys)
 
     model = load_model(config.run, stacked)
+    _require_taken(config, "images" if model.preprocessing is None else model.preprocessing.kind)
     out = _new_file(config, experiment.prediction_suffix(model))
     if model.preprocessing is None:
-        _require_no_table_options(config)
         rows = NewRows(load_images(config.data, model.in_shape), {}, [], [])
     else:
         rows = _load_rows(config, model.preprocessing)
@@ -150,6 +159,7 @@ def _predict_otherwise(config: Config, name: str) -> dict[str, np.ndarray]:
     experiment = find_experiment(name)
     options = recorded_config(experiment.Config, config.run)
     _require_model(config.run, options)
+    _require_taken(config, name)
     verify_run(config.run)
     fix_environment(options.num_threads)
     out = None if config.out is None and config.data is None else _new_file(config, ".csv")
@@ -173,8 +183,6 @@ def _load_rows(config: Config, preprocessing: Any) -> NewRows:
     """The new rows of the user's file, read as the run read its own."""
     assert config.data is not None
     if config.unseen is not None:
-        if preprocessing.kind != "table":
-            raise ValueError("unseen is for a table, and the run was trained on none; leave it out")
         preprocessing = dataclasses.replace(preprocessing, unseen=config.unseen)
     table = TableOptions(ignore=config.ignore, missing=config.missing, encoding=config.encoding)
     return read_rows(
@@ -182,12 +190,21 @@ def _load_rows(config: Config, preprocessing: Any) -> NewRows:
     )
 
 
-def _require_no_table_options(config: Config) -> None:
-    for name in ("id", "ignore", "unseen", "missing", "encoding"):
-        if getattr(config, name) != getattr(Config, name):
+def _require_taken(config: Config, kind: str) -> None:
+    """Raise where an option is given that says nothing about the data of the run."""
+    what, taken = _TAKEN[kind]
+    for field in dataclasses.fields(Config):
+        name = field.name
+        if name in ("run", "data", "out", *taken) or getattr(config, name) == field.default:
+            continue
+        if name == "user":
             raise ValueError(
-                f"{name} is for a table, and the run was trained on images; leave it out"
+                f"user: {config.run} was trained on {what} and recommends nothing; name new "
+                "examples with --data"
             )
+        raise ValueError(
+            f"{name}: {config.run} was trained on {what}, for which it means nothing; leave it out"
+        )
 
 
 def _with_rows(rows: NewRows, predictions: dict[str, Any]) -> dict[str, Any]:

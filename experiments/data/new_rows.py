@@ -57,7 +57,7 @@ def read_rows(
     Args:
         path: of the same kind as the data of the run.
         fitted: the format of the run, not of images.
-        options: columns to ignore, the encoding, and more marks of missing cells of a table.
+        options: of a table: columns to ignore, the encoding, and more marks of missing cells.
         carry: columns of a table that are taken over as they are, such as an identifier.
         resample: whether recordings of another rate than that of the run are resampled.
 
@@ -66,7 +66,7 @@ def read_rows(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a file that cannot be read or does not match, or options of a table without one.
+        ValueError: a file that cannot be read or does not match.
     """
     if fitted.kind == "table":
         from experiments.data.tables.user_table import load_features
@@ -78,14 +78,6 @@ def read_rows(
         return load_new_texts(path, fitted, options=options, carry=carry)
     if fitted.kind == "text_weights":
         return fitted.load(path, options, carry)
-    given = TableOptions() if options is None else options
-    for name in TableOptions.__dataclass_fields__:
-        if getattr(given, name) != getattr(TableOptions(), name):
-            raise ValueError(
-                f"{name} is for a table, and {path} is read as {fitted.kind}; leave it out"
-            )
-    if carry:
-        raise ValueError(f"id is for a table, and {path} is read as {fitted.kind}; leave it out")
     if fitted.kind == "recordings":
         return fitted.load(path, resample=resample)
     return fitted.load(path)

@@ -31,10 +31,6 @@ def predict(config: Any, options: Config) -> dict[str, np.ndarray]:
     Raises:
         ValueError: no table, or one without the columns of the run or without a log to score.
     """
-    if config.user:
-        raise ValueError(
-            "user: a run of logs recommends nothing; name the file of the new logs with --data"
-        )
     if config.data is None:
         raise ValueError("data: name the file of the new logs with --data")
     model = load(config.run, options)

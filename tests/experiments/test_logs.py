@@ -157,8 +157,10 @@ def test_mistakes_of_later_logs_are_named(config, summary, tmp_path):
     path.write_text("at,action\n1,event1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="account"):
         predict.run(predict.Config(run=config.out, data=path))
-    with pytest.raises(ValueError, match="recommends nothing; name the file of the new logs"):
+    with pytest.raises(ValueError, match="trained on logs and recommends nothing"):
         predict.run(predict.Config(run=config.out, user=("ann",)))
+    with pytest.raises(ValueError, match=r"id: .* was trained on logs, for which it means nothing"):
+        predict.run(predict.Config(run=config.out, data=path, id=("at",)))
     with pytest.raises(ValueError, match="data: name the file of the new logs"):
         predict.run(predict.Config(run=config.out))
     assert not (tmp_path / "later.predictions.csv").exists()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import polars
@@ -253,6 +254,18 @@ def test_named_tables_and_images_predict_too(tmp_path):
     np.savez(tmp_path / "bytes.npz", x=(16 * digits.x[:5]).astype(np.uint8))
     with pytest.raises(ValueError, match=r"uint8 from 0 to 16, .* in \[0, 1\]"):
         predict.run(predict.Config(run=tmp_path / "cnn", data=tmp_path / "bytes.npz"))
+    # Options that say nothing about the data of a run are not left out in silence.
+    of_both: dict[str, Any] = {"top": 3, "user": ("ann",), "resample": True}
+    of_tables: dict[str, Any] = {"id": ("x",), "ignore": ("x",), "unseen": "other"}
+    of_tables |= {"missing": ("?",), "encoding": "latin1"}
+    for name, value in {**of_tables, **of_both}.items():
+        given = predict.Config(run=tmp_path / "cnn", data=tmp_path / "digits.npz", **{name: value})
+        with pytest.raises(ValueError, match=rf"^{name}: .*cnn was trained on images"):
+            predict.run(given)
+    for name, value in of_both.items():
+        given = predict.Config(run=tmp_path / "iris", data=data, **{name: value})
+        with pytest.raises(ValueError, match=rf"^{name}: .*iris was trained on a table"):
+            predict.run(given)
 
 
 @pytest.mark.parametrize(
