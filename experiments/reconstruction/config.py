@@ -164,6 +164,9 @@ class Config(TrainingOptions, DataOptions, RunOptions):
     step."""
     weight_decay: NonNegativeFloat | None = 0.3
     """Weight decay of the optimizer; None uses the optimizer's own default."""
+    l2_weight: NonNegativeFloat = 0.0
+    """Weight of the L2 penalty on the kernels, which is part of the loss: an optimizer such as adam
+    scales its gradient, and not that of a weight decay."""
     num_epochs: PositiveInt = 100
     """Passes over the training data."""
     linear_probe: bool = False

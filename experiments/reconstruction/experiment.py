@@ -254,6 +254,11 @@ def check(config: Config, dataset: Dataset) -> None:
         raise ValueError(
             f"ais_betas must be 0 or at least 4, found {options.ais_betas}; use more temperatures"
         )
+    if isinstance(options, Rbm) and config.l2_weight:
+        raise ValueError(
+            "l2_weight is part of a loss, and model rbm has none; use weight_decay, which is the "
+            "same for sgd"
+        )
     if isinstance(options, Rbm) and config.compare_optimizers:
         raise ValueError(
             "compare_optimizers needs a loss, and model rbm has none; use another model"

@@ -41,7 +41,8 @@ class Model(NamedTuple):
     Attributes:
         init: `init(key) -> params`, where the networks start.
         learner: `(optimizer, init)` to the learner of the model.
-        loss: the objective on validation data; None where the model has none that can be compared.
+        loss: the objective on validation data, without the penalty; None where the model has none
+            that can be compared.
         encode: `(params, x) -> codes`, with nothing drawn at random.
         reconstruct: `(params, x)` to reconstructions in [0, 1], with nothing drawn at random.
         first_kernel: from parameters to the kernel of the first layer, `(*inputs, units)`.
@@ -143,13 +144,22 @@ def _of_autoencoder(
 ) -> Model:
     return Model(
         network.init,
-        lambda optimizer, init: jn.gradient_learner(init, scaled(config, objective), optimizer),
+        _gradient_learner(config, objective),
         objective,
         network.encode,
         lambda params, x: jax.nn.sigmoid(network.apply(params, x)),
         lambda params: _first_kernel(params["encoder"]),
         network,
     )
+
+
+def _gradient_learner(
+    config: Config, objective: Objective
+) -> Callable[[Optimizer, Init], jn.Learner]:
+    """From an optimizer and a start to the learner of an objective and the penalty of a config."""
+    if config.l2_weight:
+        objective = jn.with_l2(objective, config.l2_weight)
+    return lambda optimizer, init: jn.gradient_learner(init, scaled(config, objective), optimizer)
 
 
 def _first_kernel(params: Any) -> Array:
@@ -186,7 +196,7 @@ def _variational(config: Config, options: Vae, dims: Sequence[int]) -> Model:
 
     return Model(
         network.init,
-        lambda optimizer, init: jn.gradient_learner(init, scaled(config, objective), optimizer),
+        _gradient_learner(config, objective),
         objective,
         network.encode,
         lambda params, x: network.likelihood.mean(network.apply(params, x)),

@@ -6,7 +6,10 @@ import json
 import re
 import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from sklearn.decomposition import PCA
 
@@ -16,6 +19,7 @@ from experiments.data import load, split
 from experiments.protocol import configure
 from experiments.reconstruction import experiment as reconstruction
 from experiments.reconstruction.experiment import run
+from experiments.reconstruction.models import build_model
 from jaxnet.checkpoint import Checkpoints
 from jaxnet.runs import verify_run
 
@@ -211,6 +215,7 @@ def test_an_interrupted_run_ends_with_the_same_bits_and_replays(call, tmp_path):
         (["vae", "--likelihood-samples", "-1"], "likelihood_samples must be at least 0"),
         (["--ais-betas", "10"], "unrecognized options: --ais-betas, 10"),
         (["rbm", "--ais-betas", "3"], "ais_betas must be 0 or at least 4, found 3"),
+        (["rbm", "--l2-weight", "1e-4"], "l2_weight is part of a loss, and model rbm has none"),
         (["--export-features", "codes.csv"], r"must be a file that ends in .npz, found codes.csv"),
         (["--export-features", "no/where.npz"], "export_features: there is no folder .*no"),
     ],
@@ -221,6 +226,22 @@ def test_mistakes_leave_nothing(options, message, capsys, tmp_path):
     error = capsys.readouterr().err
     assert re.fullmatch(f"error: .*{message}.*\n", error), error
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_a_penalty_of_the_kernels_is_part_of_the_loss(name, key):
+    x, losses = np.random.default_rng(0).uniform(size=(8, 6)).astype(np.float32), []
+    for weight in (0.0, 0.5):
+        config = configure(reconstruction, name, l2_weight=weight, hidden_dims=(5,), code_dim=2)
+        model = build_model(config, jnp.asarray(x), (6,))
+        learner = model.learner(optax.sgd(0.1), model.init)
+        state = jax.jit(learner.init)(key)
+        losses.append(jax.jit(learner.step)(state, {"x": x})[1]["loss"])
+    leaves = jax.tree.leaves_with_path(state.params)
+    kernels = [leaf for path, leaf in leaves if "kernel" in jax.tree_util.keystr(path)]
+    squares = sum(float((leaf**2).sum()) for leaf in kernels)
+    assert squares > 1
+    np.testing.assert_allclose(losses[1] - losses[0], 0.5 * squares / 2, rtol=1e-4)
 
 
 def test_an_exported_file_is_not_overwritten(capsys, tmp_path):
