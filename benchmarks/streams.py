@@ -49,9 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=10, help="moments at which the run is killed")
     parser.add_argument("--num-steps", type=int, default=8000, help="steps of the run")
     given = parser.parse_args(arguments)
+    smallest = 2 * _IN_MEMORY * _BYTES / 1e9
+    for name, least in (("gigabytes", smallest), ("rounds", 1), ("kills", 0), ("num_steps", 1)):
+        if not getattr(given, name) >= least:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be at least {least:g}, found {getattr(given, name):g}")
     num_examples = int(given.gigabytes * 1e9 / _BYTES)
-    if num_examples < 2 * _IN_MEMORY or given.rounds < 1 or given.kills < 0:
-        parser.error(f"--gigabytes must be at least {2 * _IN_MEMORY * _BYTES / 1e9:.2f}")
     if not given.directory.is_dir():
         parser.error(f"--directory {given.directory} is not a folder")
     free, needed = shutil.disk_usage(given.directory).free, num_examples * (_BYTES + 4) + (1 << 30)
