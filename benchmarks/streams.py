@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -107,26 +108,34 @@ def measure(folder: Path, num_examples: int, given: argparse.Namespace) -> dict[
     start = time.perf_counter()
     whole = _run("train", large, folder / "whole", *steps)
     seconds = time.perf_counter() - start
-    moments, generator = [], random.Random(0)
-    for _ in range(given.kills):
+    generator = random.Random(0)
+    kills = []
+    for target in sorted(generator.uniform(0, 0.95) * given.num_steps for _ in range(given.kills)):
         process = _start("train", large, folder / "killed", *steps)
-        # Starting takes a part of the time; each run goes on from the checkpoint of the last.
-        moment = generator.uniform(0.2, 1.0) * max(2.0, 0.6 * seconds)
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
-        moments.append({"seconds": round(moment, 2), "step": _last_step(folder / "killed")})
+        kills.append(_kill_after(process, folder / "killed", target, generator.uniform(0, 1)))
     resumed = _run("train", large, folder / "killed", *steps)
     results["resumed"] = {
-        "kills": moments,
+        "kills": kills,
         "identical": resumed["state_sha256"] == whole["state_sha256"],
         "seconds_of_the_whole_run": round(seconds, 1),
         "max_resident_gigabytes": whole["max_resident_gigabytes"],
     }
     print(f"resumed: {json.dumps(results['resumed'])}", flush=True)
     return results
+
+
+def _kill_after(
+    process: subprocess.Popen[str], path: Path, step: float, seconds: float
+) -> dict[str, Any]:
+    """Kill a training some seconds after its first checkpoint at or after a step."""
+    while process.poll() is None and _last_step(path) < step:
+        time.sleep(0.01)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    process.communicate()
+    return {"step": _last_step(path), "killed": process.returncode == -signal.SIGKILL}
 
 
 def _last_step(path: Path) -> int:
