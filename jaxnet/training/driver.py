@@ -181,7 +181,9 @@ def begin_epoch(
     runs = state.step.ndim
 
     def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
-        return jnp.zeros((*leaf.shape[:runs], num_steps, *leaf.shape[runs:]), leaf.dtype)
+        # From the host, since `jnp.zeros` compiles a program for each shape.
+        shape = (*leaf.shape[:runs], num_steps, *leaf.shape[runs:])
+        return jnp.asarray(np.zeros(shape, leaf.dtype))
 
     metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
     # The axes of runs are spread as those of the state are.
