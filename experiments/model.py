@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ def save_model(directory: RunDirectory, model: SavedModel) -> None:
     if model.calibration is not None:
         content["calibration"] = model.calibration.content()
     directory.write_json(_JSON, add_hash(content))
+
+
+def stacked_shapes(init: Callable[[jax.Array], Any], num_networks: int) -> Any:
+    """Shapes and dtypes of what `init(key)` returns, stacked for some networks.
+
+    >>> stacked_shapes(lambda key: {"bias": np.zeros(3, np.float32)}, 2)
+    {'bias': ShapeDtypeStruct(shape=(2, 3), dtype=float32)}
+    """
+    of_one = jax.eval_shape(lambda: init(jax.random.key(0)))
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((num_networks, *leaf.shape), leaf.dtype), of_one
+    )
 
 
 def load_model(path: Path, params: Any) -> SavedModel:

@@ -35,14 +35,13 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import jax
 import numpy as np
 import tyro
 
 from experiments.command import main, print_table
 from experiments.config import Options, PositiveInt, TableOptions
 from experiments.data import NewRows, load_images, read_rows
-from experiments.model import load_model
+from experiments.model import load_model, stacked_shapes
 from experiments.parsing import recorded_config
 from experiments.protocol import EXPERIMENTS, OWN_PREDICTION, find_experiment
 from jaxnet._files import atomic_write
@@ -134,8 +133,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
         if hasattr(experiment, "saved_params"):
             return experiment.saved_params(options, in_shape, num_classes)
         network = experiment.build_network(options, in_shape, num_classes)
-        keys = jax.random.split(jax.random.key(0), options.num_seeds)
-        return jax.eval_shape(jax.vmap(network.init), keys)
+        return stacked_shapes(network.init, options.num_seeds)
 
     model = load_model(config.run, stacked)
     _require_taken(config, "images" if model.preprocessing is None else model.preprocessing.kind)

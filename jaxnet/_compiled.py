@@ -41,6 +41,40 @@ def compiled_for(
     >>> compiled_for(square, scaled, 3) is compiled_for(square, scaled, 3)
     True
     """
+    return _kept_for(owner, build, static, options)
+
+
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is traced once for arguments of the same types, wherever it is called.
+
+    What it computes becomes part of the program that calls it, as without this.
+
+    Args:
+        function: a function of arrays, such as `learner.step`.
+
+    Returns:
+        The same function of the same function.
+
+    >>> def square(x):
+    ...     return x**2
+    >>> traced_once(square) is traced_once(square), int(traced_once(square)(3))
+    (True, 9)
+    """
+    return _kept_for(function, _call, (), {}, inline=True)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _kept_for(
+    owner: Any,
+    build: Callable[..., Any],
+    static: tuple[Hashable, ...],
+    options: dict[str, Any],
+    *,
+    inline: bool = False,
+) -> Callable[..., Any]:
     instance = getattr(owner, "__self__", None)
     name = getattr(owner, "__name__", None)
     is_method = instance is not None and getattr(instance, str(name), None) == owner
@@ -51,7 +85,7 @@ def compiled_for(
         reference = weakref.ref(holder)
     except (AttributeError, TypeError):
         # Neither attributes nor weak references, such as a builtin: compiled at each call.
-        return jax.jit(functools.partial(build, owner, *static, **options))
+        return jax.jit(functools.partial(build, owner, *static, **options), inline=inline)
     if key not in programs:
 
         def call(*arrays: Any) -> Any:
@@ -59,7 +93,7 @@ def compiled_for(
             function = getattr(target, str(name)) if is_method else target
             return build(function, *static, *arrays, **options)
 
-        programs[key] = jax.jit(call)
+        programs[key] = jax.jit(call, inline=inline)
     programs.move_to_end(key)
     if len(programs) > _LIMIT:
         programs.popitem(last=False)

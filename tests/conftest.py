@@ -25,6 +25,9 @@ _QUICK = ["--xla_backend_optimization_level=0"]
 # A process with a flag that its XLA does not know ends at once; jaxlib 0.12 lacks the first.
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _QUICK += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+# Those that commands add, without effect on CPU. Added by the first command of a process, they
+# would change the keys of compiled programs, and all later tests would compile again.
+_QUICK += ["--xla_gpu_deterministic_ops=true", "--xla_gpu_autotune_level=0"]
 # Two CPU devices, for the tests of sharding; one-device programs use the first.
 _DEVICES = "--xla_force_host_platform_device_count"
 _given = os.environ.get("XLA_FLAGS", "").split()

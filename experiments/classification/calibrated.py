@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from experiments.calibration import Calibration, Holdout, expected_coverage
 from experiments.classification import evaluation
@@ -102,11 +102,10 @@ def calibrate(
 def _calibrate_ensemble(
     config: Config, scaling: Examples | None, conformal: Examples | None, tested: Examples
 ) -> Calibrated:
-    pooled = jax.jit(lambda outputs: calibration.ensemble_logits(class_logits(outputs)))
-    plain, labels = pooled(tested[0]), tested[1]
+    plain, labels = _pooled(tested[0]), tested[1]
     fitted = None
     if scaling is not None:
-        fitted = jax.jit(_fit(config))(pooled(scaling[0]), scaling[1])
+        fitted = jax.jit(_fit(config))(_pooled(scaling[0]), scaling[1])
     logits = plain if fitted is None else calibration.scale_logits(plain, fitted)
     diagram = jax.jit(lambda logits: metrics.reliability_diagram(jax.nn.softmax(logits), labels))
     diagrams = {"before": diagram(plain)} | ({} if fitted is None else {"after": diagram(logits)})
@@ -124,7 +123,7 @@ def _calibrate_ensemble(
         rows.append(("temperature", f"{float(fitted):.4f}"))
     sets = None
     if conformal is not None and config.coverage is not None:
-        known = pooled(conformal[0])
+        known = _pooled(conformal[0])
         known = known if fitted is None else calibration.scale_logits(known, fitted)
         (quantile, sets), covered = jax.jit(_sets_of(config))(known, conformal[1], logits, labels)
         found |= {f"ensemble_{name}": value[None] for name, value in covered.items()}
@@ -138,6 +137,21 @@ def _calibrate_ensemble(
         ]
         sets = np.asarray(sets)
     return Calibrated(None, found, Calibration(**options), diagrams, sets, rows)
+
+
+@jax.jit
+def _pooled(outputs: Float[Array, "networks n outputs"]) -> Float[Array, "n classes"]:
+    return calibration.ensemble_logits(class_logits(outputs))
+
+
+@jax.jit
+def _softmax(logits: Float[Array, "n classes"]) -> Float[Array, "n classes"]:
+    return jax.nn.softmax(logits)
+
+
+@jax.jit
+def _sets(probabilities: Float[Array, "n classes"], quantile: Array) -> Bool[Array, "n classes"]:
+    return calibration.prediction_sets(calibration.adaptive_scores(probabilities), quantile)
 
 
 def _fit(config: Config) -> Any:
@@ -188,11 +202,12 @@ def ensemble_probabilities(
     """
     if saved is None or (saved.temperature is None and not saved.scale):
         return class_probabilities(outputs)
-    logits = calibration.ensemble_logits(class_logits(outputs))
     if saved.temperature is not None:
-        return jax.nn.softmax(calibration.scale_logits(logits, jnp.float32(saved.temperature)))
-    scale, bias = (jnp.array(part, jnp.float32) for part in (saved.scale, saved.bias))
-    return jax.nn.softmax(calibration.scale_logits(logits, VectorScaling(scale, bias)))
+        scaling = jnp.float32(saved.temperature)
+    else:
+        parts = (jnp.array(part, jnp.float32) for part in (saved.scale, saved.bias))
+        scaling = VectorScaling(*parts)
+    return _softmax(calibration.scale_logits(_pooled(outputs), scaling))
 
 
 def set_columns(
@@ -209,8 +224,7 @@ def set_columns(
     (['a; b'], [2])
     """
     assert saved.quantile is not None
-    scores = calibration.adaptive_scores(probabilities)
-    sets = np.asarray(calibration.prediction_sets(scores, jnp.float32(saved.quantile)))
+    sets = np.asarray(_sets(probabilities, np.float32(saved.quantile)))
     # The most probable class first.
     orders = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")
     texts = [

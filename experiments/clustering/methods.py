@@ -305,7 +305,8 @@ def start_all(method: Method, keys: Array, params: Any, x: Array, placement: Pla
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chunks)
     start = method.start if method.on_host else jax.jit(method.start)
     starts = [start(key, network_at(params, index), x) for index, key in enumerate(keys)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+    stack = jax.jit(lambda *trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
+    return stack(*starts)
 
 
 class Clustered(NamedTuple):

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.data.logs import Logs
 from experiments.logs.config import Config
 from experiments.logs.models import build_network
+from experiments.model import stacked_shapes
 from jaxnet.checkpoint import export_params, import_params
 from jaxnet.runs import RunDirectory, read_hashed_json
 from jaxnet.runs.records import add_hash
@@ -88,7 +88,6 @@ def load(path: Path, config: Config) -> SavedUsers:
             "config.json; run the experiment again"
         )
     network = build_network(config, len(vocabulary) + 1, len(users))
-    keys = jax.random.split(jax.random.key(0), config.num_seeds)
-    like = {"params": jax.eval_shape(jax.vmap(network.init), keys)}
+    like = {"params": stacked_shapes(network.init, config.num_seeds)}
     params = import_params(path / _ARRAYS, like=like)["params"]
     return SavedUsers(users, vocabulary, threshold, params)

@@ -200,7 +200,7 @@ def _first_states(config: Config, model: Model, parts: list[int]) -> jn.TrainSta
     """One network for each seed and part; those of one seed start from the same key."""
     keys = jnp.repeat(seed_keys(config), len(parts))
     init: Any = model.init
-    return jax.jit(jax.vmap(init))(keys, jnp.tile(jnp.asarray(parts), config.num_seeds))
+    return jax.jit(jax.vmap(init))(keys, np.tile(np.array(parts, np.int32), config.num_seeds))
 
 
 def _scores(model: Model, params: Any, num_networks: int) -> Any:

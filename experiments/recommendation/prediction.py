@@ -14,6 +14,7 @@ from experiments.data.interactions import Interactions
 from experiments.data.logs import whole_cells
 from experiments.data.tables.cells import clean_name, naming, require_column
 from experiments.data.tables.table import read_cells
+from experiments.model import stacked_shapes
 from experiments.recommendation import peers
 from experiments.recommendation.config import Config
 from experiments.recommendation.models import RANKING, build_model
@@ -100,10 +101,7 @@ class _Predictor:
         networks: list[Any] = [{}]
         if model.init is not None:
             init: Any = model.init
-            states = jax.eval_shape(
-                jax.vmap(lambda key: init(key, NOTHING)),
-                jax.random.split(jax.random.key(0), options.num_seeds),
-            )
+            states = stacked_shapes(lambda key: init(key, NOTHING), options.num_seeds)
             params = load_params(path, states.params)
             networks = [network_at(params, seed) for seed in range(options.num_seeds)]
         scores, data = jax.jit(model.scores), jax.tree.map(jnp.asarray, model.data)

@@ -8,7 +8,7 @@ import numpy as np
 
 import jaxnet as jn
 from experiments.facts import named_facts
-from experiments.model import SavedModel
+from experiments.model import SavedModel, stacked_shapes
 from experiments.semi_supervised.config import OF_LABELS, Config, MethodName
 from experiments.semi_supervised.inputs import Directions, apply_directions
 from experiments.semi_supervised.methods import Method, build_methods
@@ -46,11 +46,11 @@ def saved_params(config: Config, in_shape: Sequence[int], num_classes: int) -> A
         in_shape: shape of one example, or the number of different tokens.
         num_classes: number of classes.
     """
-    keys = jax.random.split(jax.random.key(0), config.num_draws * config.num_seeds)
+    num_networks = config.num_draws * config.num_seeds
     methods = _methods(config, in_shape, num_classes)
     saved: dict[str, Any] = {
         "methods": {
-            name: jax.eval_shape(jax.vmap(method.predictor.init), keys)
+            name: stacked_shapes(method.predictor.init, num_networks)
             for name, method in methods.items()
         }
     }

@@ -16,7 +16,7 @@ from experiments.precision import autoencoder_in_precision
 from experiments.semi_supervised.config import Config, MethodName
 from experiments.semi_supervised.draws import Parts
 from experiments.semi_supervised.methods import Method, build_network, learner_of
-from experiments.training import build_optimizer, network_keys, train_options
+from experiments.training import build_optimizer, network_at, network_keys, train_options
 from jaxnet import boltzmann, runs
 from jaxnet.training import per_run, shuffled, side_by_side
 from jaxnet.typing import Params
@@ -240,7 +240,7 @@ class Training:
     ) -> runs.TrainResult:
         """A stage that begins with given parameters; curves are errors on held-out examples."""
         # Only its structure matters where the states start from given parameters.
-        first = jax.tree.map(lambda leaf: leaf[0], start)
+        first = network_at(start, 0)
         trained = self._placement.train(
             self._stage(name),
             learner(lambda key: first),

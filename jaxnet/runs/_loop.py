@@ -71,8 +71,7 @@ class TrainingLoop:
         evaluate: Evaluate | None,
         hooks: Hooks,
     ) -> None:
-        self._options = options
-        self._directory = directory
+        self._options, self._directory = options, directory
         self._processes = directory.processes
         identity = {
             "batches": describe_batches(data if batches is None else batches),
@@ -97,18 +96,19 @@ class TrainingLoop:
         self._length = metrics["loss"].shape[-1]
         self._runs = states.step.shape
         best, evaluated = None, _evaluated(states)
-        if options.patience is not None:
-            best = jax.jit(over_runs(training.init_best, len(self._runs)))(evaluated)
         parts = {
             "train": jax.eval_shape(training.mean_metrics, metrics),
             # Not only traced: it may compute on the host.
             "validation": fetch(self._evaluate(*evaluated)),
         }
-        if options.patience is not None and "loss" not in parts["validation"]:
-            raise ValueError(
-                f"patience {options.patience} needs the validation loss: give evaluate, which "
-                f"returns 'loss', found {sorted(parts['validation'])}"
-            )
+        if options.patience is not None:
+            if "loss" not in parts["validation"]:
+                raise ValueError(
+                    f"patience {options.patience} needs the validation loss: give evaluate, which "
+                    f"returns 'loss', found {sorted(parts['validation'])}"
+                )
+            first = functools.partial(_first_best, dtype=parts["validation"]["loss"].dtype)
+            best = jax.jit(over_runs(first, len(self._runs)))(evaluated)
         for name, leaf in parts["validation"].items():
             if leaf.shape != self._runs:
                 raise ValueError(
@@ -321,6 +321,11 @@ def _evaluated(states: TrainState) -> tuple[Params, Any]:
     num_axes = states.step.ndim
     params = over_runs(training.evaluation_params, num_axes)(states)
     return params, over_runs(training.evaluation_extra, num_axes)(states)
+
+
+def _first_best(evaluated: Any, dtype: Any) -> training.Best:
+    """With the type of the losses, so that `_keep_best` is compiled once."""
+    return training.init_best(evaluated)._replace(value=jnp.full((), jnp.inf, dtype))
 
 
 @functools.partial(jax.jit, static_argnames="patience")

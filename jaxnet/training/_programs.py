@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from jaxnet._compiled import traced_once
 from jaxnet.training._placement import Shardings, keep_shardings, on_mesh
 from jaxnet.training.batches import Batches
 from jaxnet.training.hooks import Hook, apply_hook
@@ -45,7 +46,7 @@ def take_steps_of_runs(
         States and metrics.
     """
     start, stop, position = span
-    learner, position = Learner(no_init, step), jnp.asarray(position, state.step.dtype)
+    learner, position = Learner(no_init, traced_once(step)), jnp.asarray(position, state.step.dtype)
 
     def run(state: TrainState, metrics: Metrics, data: PyTree[Any]) -> tuple[TrainState, Metrics]:
         piece = functools.partial(run_steps, batches=batches, start=start, stop=stop)

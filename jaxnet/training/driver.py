@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_integer
-from jaxnet._compiled import compiled_for
+from jaxnet._compiled import compiled_for, traced_once
 from jaxnet._data import as_arrays
 from jaxnet._global_arrays import local_part, place_all
 from jaxnet.objectives.weighting import widen
@@ -170,16 +170,20 @@ def begin_epoch(
         source, data = resolve_batches(batch_size, batches), as_arrays("begin_epoch", "data", data)
         data_of_run = _first_run(data) if source.per_run else data
         num_steps = source.num_steps(data_of_run)
+        # As in the program that takes the steps, which is traced later.
+        traced_step = traced_once(learner.step)
 
         def first_step(state: TrainState, data: PyTree[Any]) -> Metrics:
-            return learner.step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
+            return traced_step(state, source.take(data, source.plan(data, state.key, 0), 0))[1]
 
         step = over_runs(first_step, state.step.ndim, (0, 0 if source.per_run else None))
         shapes = jax.eval_shape(step, on_mesh_of(data, state), data)
     runs = state.step.ndim
 
     def zeros(leaf: jax.ShapeDtypeStruct) -> Array:
-        return jnp.zeros((*leaf.shape[:runs], num_steps, *leaf.shape[runs:]), leaf.dtype)
+        # From the host, since `jnp.zeros` compiles a program for each shape.
+        shape = (*leaf.shape[:runs], num_steps, *leaf.shape[runs:])
+        return jnp.asarray(np.zeros(shape, leaf.dtype))
 
     metrics, sharding = jax.tree.map(zeros, shapes), sharding_of(state.step)
     # The axes of runs are spread as those of the state are.

@@ -155,14 +155,16 @@ def test_a_trial_is_the_run_of_its_settings(sizes):
     run = jn.epochs(learner, states, task.data, batch_size=size)
     for _ in range(3):
         states, _ = next(run)
+    of_trials = jax.device_get(states.params)
     for trial, config in enumerate(configs):
         single = task.learner(config)
-        alone = jax.vmap(single.init)(seed_keys(config))
+        alone = jax.jit(jax.vmap(single.init))(seed_keys(config))
         run = jn.epochs(single, alone, task.data, batch_size=size)
         for _ in range(3):
             alone, _ = next(run)
-        mine = jax.tree.map(lambda leaf, t=trial: leaf[2 * t : 2 * t + 2], states.params)
-        mine = jax.vmap(lambda params, own=sizes[trial]: jn.nn.unpad_mlp(params, own))(mine)
+        mine = jax.tree.map(lambda leaf, t=trial: leaf[2 * t : 2 * t + 2], of_trials)
+        unpad = jax.vmap(lambda params, own=sizes[trial]: jn.nn.unpad_mlp(params, own))
+        mine = jax.jit(unpad)(mine)
         leaves = zip(jax.tree.leaves(mine), jax.tree.leaves(alone.params), strict=True)
         for leaf, expected in leaves:
             np.testing.assert_allclose(leaf, expected, atol=1e-5)

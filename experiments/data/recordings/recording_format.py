@@ -75,16 +75,11 @@ class RecordingFormat:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
-        # The functions of the library say what is wrong.
-        bank = self._bank()
-        energies = audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
-        if self.max_range is not None:
-            audio.limit_range(energies, self.max_range)
-        if self.trim is not None:
-            audio.trim_silence(energies, self.trim)
+        # The functions of the library say what is wrong; nothing is computed.
+        jax.eval_shape(self._check_energies)
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"max_frames must be at least 1, found {self.max_frames}")
-        audio.frame(jnp.zeros(self.frame_size), self.frame_size, self.hop)
+        jax.eval_shape(lambda: audio.frame(jnp.zeros(self.frame_size), self.frame_size, self.hop))
         if self.fft_size < self.frame_size:
             raise ValueError(
                 f"fft_size must be at least frame_size, found {self.fft_size} and {self.frame_size}"
@@ -290,6 +285,14 @@ class RecordingFormat:
         ValueError: not a saved format of recordings: frame_size: Field required; ...
         """
         return from_saved_json(RecordingFormat, text, what="a saved format of recordings")
+
+    def _check_energies(self) -> None:
+        bank = self._bank()
+        energies = audio.log_mel(jnp.zeros((1, bank.shape[0])), bank, floor=self.floor)
+        if self.max_range is not None:
+            audio.limit_range(energies, self.max_range)
+        if self.trim is not None:
+            audio.trim_silence(energies, self.trim)
 
     def _bank(self) -> jax.Array:
         return audio.mel_filter_bank(
