@@ -20,6 +20,7 @@ from jaxnet.training import (
     select_members,
     shuffled,
 )
+from tests.contracts.generator import quick_key
 
 CLASSES, DIM, N = 3, 6, 96
 ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
@@ -71,7 +72,7 @@ def _members():
 
 
 def _keys(number):
-    return jax.random.split(jax.random.key(1), number)
+    return jax.random.split(quick_key(1), number)
 
 
 @pytest.fixture(scope="module")
