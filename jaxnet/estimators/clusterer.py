@@ -148,7 +148,9 @@ class DeepClusterer(
         task = "variational" if self.method == "vade" else "reconstruction"
         dims = (x.shape[1], *self.hidden_dims, self.code_dim)
         design = self._new_design(task, dims, len(x))
-        settings = self._new_settings(len(x), {"noise": 0.0, "output_std": self.output_std})
+        # What `AutoencoderTransformer` is trained with, so that both share a program.
+        numbers = {"output_std": self.output_std} if task == "variational" else {"noise": 0.0}
+        settings = self._new_settings(len(x), numbers)
         trained = _programs.train(
             design._replace(num_epochs=int(self.pretrain_epochs)),
             settings | {"learning_rate": np.asarray(self.pretrain_rate, self.dtype)},

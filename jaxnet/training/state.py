@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Int, Key, PyTree
 
 from jaxnet.objectives.weighting import widen
@@ -108,7 +109,20 @@ def owned(tree: PyTree[Any]) -> Any:
     >>> first is second
     False
     """
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+    return jax.tree.map(_copy, tree)
+
+
+def _copy(leaf: Any) -> Array:
+    # `jnp.array` compiles a program for each shape, `device_put` none. But `device_put` forgets
+    # where keys are placed, and may keep the memory of a NumPy array.
+    if (
+        isinstance(leaf, jax.Array)
+        and not isinstance(leaf, Tracer)
+        and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        and len(leaf.sharding.device_set) == 1
+    ):
+        return jax.device_put(leaf, may_alias=False)
+    return jnp.array(leaf, copy=True)
 
 
 def skip_masked(batch: Batch, old: TrainState, new: TrainState) -> TrainState:

@@ -22,6 +22,7 @@ from jaxnet.clustering.kmeans import _lloyd
 from jaxnet.clustering.seeding import _draw
 from jaxnet.training import data_parallel, device_mesh, replicate, shard_examples
 from tests.clustering.small import BATCH, HOOKS, embedded
+from tests.contracts.generator import quick_key
 from tests.training.test_placement import assert_close, collectives, size
 
 DIM, K = 5, 4
@@ -89,8 +90,8 @@ def test_two_devices_find_the_clusters_of_one():
 @needs_two_devices
 def test_restarts_share_the_devices():
     x, mesh = jax.device_put(blobs(60)), device_mesh(data=2)
-    expected = fit_kmeans(jax.random.key(0), x, K, num_restarts=3)
-    model = fit_kmeans(jax.random.key(0), shard_examples(x, mesh), K, num_restarts=3)
+    expected = fit_kmeans(quick_key(0), x, K, num_restarts=3)
+    model = fit_kmeans(quick_key(0), shard_examples(x, mesh), K, num_restarts=3)
     assert_close(model[:2], expected[:2])
     start = rough_mixture(blobs(60))
     with jax.set_mesh(mesh):
@@ -100,8 +101,8 @@ def test_restarts_share_the_devices():
 
 
 @needs_two_devices
-def test_minibatch_kmeans_and_dec_on_two_devices_are_those_of_one(data, key):
-    mesh = device_mesh(data=2)
+def test_minibatch_kmeans_and_dec_on_two_devices_are_those_of_one(data):
+    mesh, key = device_mesh(data=2), quick_key(20)
     centers = jax.device_put(blobs(60)[:K])
     learner = minibatch_kmeans_learner(lambda key: centers)
     x = {"x": jax.device_put(blobs(60))}

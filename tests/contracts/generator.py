@@ -3,6 +3,7 @@
 JAX's own takes most of the time in which small programs with dropout or noise are compiled.
 """
 
+import functools
 import math
 
 import jax
@@ -30,12 +31,31 @@ def _random_bits(key, bit_width, shape):
     return _hashes(key, shape).astype(f"uint{bit_width}")
 
 
+# Outside of a program, one program for each use; inside, nothing but the operations.
+_compiled = functools.partial(jax.jit, inline=True)
+
+
+@_compiled
+def _seed(seed):
+    return _mix(jnp.asarray(seed).astype(jnp.uint32)).reshape(1)
+
+
+@functools.partial(_compiled, static_argnums=1)
+def _split(key, shape):
+    return _mix(_hashes(key, shape) ^ jnp.uint32(0x9E3779B9)).reshape(*shape, 1)
+
+
+@_compiled
+def _fold_in(key, data):
+    return _mix(_mix(key) + _mix(jnp.asarray(data).astype(jnp.uint32) + 1))
+
+
 QUICK = define_prng_impl(
     key_shape=(1,),
-    seed=lambda seed: _mix(jnp.asarray(seed).astype(jnp.uint32)).reshape(1),
-    split=lambda key, shape: _mix(_hashes(key, shape) ^ jnp.uint32(0x9E3779B9)).reshape(*shape, 1),
+    seed=_seed,
+    split=_split,
     random_bits=_random_bits,
-    fold_in=lambda key, data: _mix(_mix(key) + _mix(jnp.asarray(data).astype(jnp.uint32) + 1)),
+    fold_in=_fold_in,
     name="quick",
     tag="quick",
 )

@@ -129,3 +129,13 @@ def test_other_clusterings_are_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "umap", None)
     with pytest.raises(ImportError, match="install the extra umap"):
         _clusters.fit_umap(BLOBS, 2, 5, 0)
+
+
+def test_a_clusterer_trains_by_the_program_of_the_transformer(traces):
+    options = WHOLE | {"hidden_dims": (), "code_dim": 2, "optimizer": "sgd"}
+    estimators.AutoencoderTransformer(**options, num_epochs=1).fit(X).transform(X)
+    clusterer = estimators.DeepClusterer(
+        **options, n_clusters=3, pretrain_epochs=1, num_restarts=2, output_std=0.5
+    )
+    clusterer.fit(X)
+    assert traces == {"build_learner": 1, "predict": 1}

@@ -25,6 +25,7 @@ from jaxnet.training.sharding import (
     shard_runs,
     shard_state,
 )
+from tests.contracts.generator import quick_key
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = jn.mlp([6, 16, 3], dropout=0.2)
@@ -173,7 +174,7 @@ def test_fit_with_validation_and_hooks_on_two_devices_is_that_of_one():
         factor = 1 - 0.1 * jnp.tanh(jnp.mean(outputs**2))
         return state._replace(params=jax.tree.map(lambda leaf: factor * leaf, state.params))
 
-    data, held_out, key = examples(48), examples(37), jax.random.key(3)
+    data, held_out, key = examples(48), examples(37), quick_key(3)
 
     def options(data):
         validation = jn.Validation(OBJECTIVE, data, batch_size=16, patience=5)

@@ -20,6 +20,7 @@ from jaxnet.training import (
     select_members,
     shuffled,
 )
+from tests.contracts.generator import quick_key
 
 CLASSES, DIM, N = 3, 6, 96
 ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
@@ -71,7 +72,7 @@ def _members():
 
 
 def _keys(number):
-    return jax.random.split(jax.random.key(1), number)
+    return jax.random.split(quick_key(1), number)
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +201,16 @@ def test_an_order_that_is_shared_is_that_of_one_run(data):
     for index, key in enumerate(_keys(2)):
         _, alone = jn.fit(learner, key, pair, num_epochs=1, batches=batches)
         np.testing.assert_allclose(history["loss"][index], alone["loss"], atol=1e-5)
-    plans = [batches.plan(pair, key, 0) for key in _keys(2)]
+    other = shuffled(16, order_seed=4)
+
+    @jax.jit
+    def plan(keys):
+        plans = [batches.plan(pair, key, 0) for key in keys]
+        return plans, batches.plan(pair, keys[0], 1), other.plan(pair, keys[0], 0)
+
+    plans, next_epoch, other_seed = jax.device_get(plan(_keys(2)))
     np.testing.assert_array_equal(*plans)
-    assert (plans[0] != batches.plan(pair, _keys(1)[0], 1)).any()
-    assert (plans[0] != shuffled(16, order_seed=4).plan(pair, _keys(1)[0], 0)).any()
+    assert (plans[0] != next_epoch).any() and (plans[0] != other_seed).any()
 
 
 def test_validation_stops_each_member_by_its_own_loss(data):
