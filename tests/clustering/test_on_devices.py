@@ -4,7 +4,6 @@ import functools
 
 import jax
 import numpy as np
-import pytest
 
 import jaxnet as jn
 from jaxnet.clustering import (
@@ -23,6 +22,7 @@ from jaxnet.clustering.seeding import _draw
 from jaxnet.training import data_parallel, device_mesh, replicate, shard_examples
 from tests.clustering.small import BATCH, HOOKS, embedded
 from tests.contracts.generator import quick_key
+from tests.devices import needs_two_devices
 from tests.training.test_placement import assert_close, collectives, size
 
 DIM, K = 5, 4
@@ -77,9 +77,6 @@ def check_clusters(num_devices):
         for lowered in texts:
             moved = collectives(lowered.compile().as_text())
             assert moved and max(size(s) for shapes in moved.values() for s in shapes) < 60
-
-
-needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
 @needs_two_devices

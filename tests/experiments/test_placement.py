@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 
-import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -18,10 +17,10 @@ from experiments.classification.config import Config
 from experiments.clustering import experiment as clustering
 from experiments.command import main
 from experiments.placement import num_devices, place, start_devices
+from tests.devices import needs_two_devices
 
 QUICK = ["linear", "--num-seeds", "2", "--dataset", "iris", "--batch-size", "32"]
 QUICK += ["--num-epochs", "1"]
-needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
 def run(*arguments, experiment=classification):

@@ -11,6 +11,7 @@ from jaxnet.checkpoint.leaves import containers, describe, to_numpy
 from jaxnet.checkpoint.shards import Part, Snapshot
 from jaxnet.checkpoint.shared import write_together
 from jaxnet.hosts.processes import Processes
+from tests.devices import needs_two_devices
 
 KEYS = jax.random.split(jax.random.key(3), 6)
 STATE = {
@@ -75,7 +76,7 @@ def test_what_three_processes_wrote_is_restored_on_one(saved):
     np.testing.assert_array_equal(arrays["['keys']"], jax.random.key_data(KEYS))
 
 
-@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+@needs_two_devices
 def test_it_is_restored_on_other_devices(saved):
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     like = dict(STATE)

@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 
 import jaxnet as jn
 from jaxnet.nn import _convolve_cpu
+from tests.devices import needs_two_devices
 
 # Kernel, strides, dilation, padding, channels in and out, height and width or time.
 CASES = [
@@ -150,7 +151,7 @@ LAYERS = {
 }
 
 
-@pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+@needs_two_devices
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
 def test_batches_spread_over_explicit_axes(layer, key):
     random, shapes = np.random.default_rng(0), jax.eval_shape(layer.init, key)

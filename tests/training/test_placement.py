@@ -26,6 +26,7 @@ from jaxnet.training.sharding import (
     shard_state,
 )
 from tests.contracts.generator import quick_key
+from tests.devices import needs_two_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = jn.mlp([6, 16, 3], dropout=0.2)
@@ -35,8 +36,6 @@ COLLECTIVE = re.compile(
     r" = (.*?) (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)(-start)?\("
 )
 BATCH_SIZE, NUM_RUNS = 8, 4
-
-needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
 def examples(num_examples):

@@ -21,6 +21,7 @@ from jaxnet.training import (
     shuffled,
 )
 from tests.contracts.generator import quick_key
+from tests.devices import needs_two_devices
 
 CLASSES, DIM, N = 3, 6, 96
 ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
@@ -168,6 +169,7 @@ def test_chunks_change_nothing(first, population, data):
     _assert_params_equal(chunked, first[0], range(6))
 
 
+@needs_two_devices
 def test_members_spread_over_two_devices(trained, population, data):
     options = {"num_epochs": 2, "batch_size": 16, "mesh": device_mesh(run=2)}
     spread, history = fit_population(population, data, **options)

@@ -24,6 +24,7 @@ from jaxnet.training.sharding import (
     shard_examples,
     shard_runs,
 )
+from tests.devices import needs_two_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = jn.mlp([64, 32, 10], dropout=0.2)
@@ -33,8 +34,6 @@ LEARNER = jn.gradient_learner(
 DENSE = jn.dense(3, 2)
 DENSE_LEARNER = jn.gradient_learner(jax.jit(DENSE.init), jn.regression(DENSE), optax.sgd(0.1))
 COLLECTIVE = re.compile(r" = (.*?) (all-reduce|all-gather|all-to-all|reduce-scatter)(-start)?\(")
-
-needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
 
 
 def program_text(learner, state, metrics, data, batches):

@@ -8,8 +8,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxnet.training.sharding import device_mesh
 from jaxnet.training.state import owned
-
-needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="needs two devices")
+from tests.devices import needs_two_devices
 
 
 def is_key(leaf):
