@@ -249,56 +249,6 @@ def test_survivors_train_on_as_before(first, trained, data):
         select_members(survivors, [9])
 
 
-PADDED, PLAIN = jn.nn.padded_mlp((DIM, DIM, DIM), [4]), jn.mlp((DIM, 4, DIM))
-PARTS = [(jax.jit(net.init), jax.jit(jn.classification(net))) for net in (PADDED, PLAIN)]
-
-
-@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", [n for n in jn.optimizer_names() if jn.optim.allows_padding(n)])
-def test_optimizers_keep_padding_and_train_the_rest_as_without(name, data):
-    data = jax.device_get(data)
-
-    def train(init, objective):
-        learner = jn.gradient_learner(init, objective, lambda key: jn.optimizer(name))
-        state = learner.init(jax.random.key(3))
-        for start in range(0, 48, 16):
-            batch = {part: data[part][start : start + 16] for part in ("x", "y")}
-            # Not compiled: most operations are the same for all optimizers.
-            state, _ = learner.step(state, batch)
-        return jax.device_get(jn.evaluation_params(state))
-
-    padded, plain = (train(*parts) for parts in PARTS)
-    assert np.abs(padded["dense_0"]["kernel"][:, 4:]).max() == 0
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
-        jn.nn.unpad_mlp(padded, [4]),
-        plain,
-    )
-
-
-def test_a_greedy_ensemble_is_that_of_exhaustive_steps():
-    rng = np.random.default_rng(1)
-    predictions = rng.dirichlet(np.ones(3), size=(5, 40)).astype(np.float32)
-    labels = rng.integers(0, 3, 40)
-
-    def loss(mean):
-        return -jnp.mean(jnp.log(mean[np.arange(40), labels]))
-
-    chosen: list[int] = []
-    for _ in range(4):
-        trials = [
-            -np.mean(np.log(predictions[[*chosen, m]].mean(0)[np.arange(40), labels]))
-            for m in range(5)
-        ]
-        chosen.append(int(np.argmin(trials)))
-    select = jax.jit(lambda predictions: jn.training.select_ensemble(predictions, loss, size=4))
-    weights, losses = select(predictions)
-    np.testing.assert_allclose(weights, np.bincount(chosen, minlength=5) / 4)
-    np.testing.assert_allclose(losses[-1], min(trials), rtol=1e-5)
-    mean = jax.jit(jn.training.ensemble_outputs)(weights, predictions)
-    np.testing.assert_allclose(mean, predictions[chosen].mean(0), rtol=1e-5)
-
-
 def test_mistakes_name_the_member(data):
     network = jn.dense(DIM, CLASSES)
 
@@ -322,36 +272,3 @@ def test_mistakes_name_the_member(data):
         learner = jn.training.weight_examples(build({}), jnp.ones(3))
         learner.step(learner.init(jax.random.key(0)), {"x": data["x"]})
     assert isinstance(population, Population)
-
-
-def test_optimizers_that_need_more_than_an_update_are_not_selected():
-    optimizer = jn.optim.select_optimizer([optax.sgd(0.1), jn.optimizer("schedule_free")], 0)
-    with pytest.raises(ValueError, match="optimizer 1 has a ScheduleFreeState"):
-        optimizer.init({"bias": jnp.zeros(1)})
-    with pytest.raises(ValueError, match="index must"):
-        jn.optim.select_optimizer([optax.sgd(0.1)], 1)
-
-
-def test_distillation_is_the_mean_of_both_cross_entropies():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(7, DIM)).astype(np.float32)
-    teacher = rng.normal(size=(7, CLASSES)).astype(np.float32)
-    label = rng.integers(0, CLASSES, 7).astype(np.int32)
-    network = jn.dense(DIM, CLASSES)
-    objective = jn.objectives.distillation(network, temperature=3.0, label_weight=0.25)
-
-    @jax.jit
-    def evaluate(batch):
-        params = network.init(jax.random.key(0))
-        return params, *objective(params, batch, None)
-
-    params, loss, metrics = evaluate({"x": x, "y": {"teacher": teacher, "label": label}})
-    logits = np.asarray(x @ np.asarray(params["kernel"], float) + np.asarray(params["bias"]))
-
-    def log_softmax(z):
-        return z - np.log(np.exp(z).sum(-1, keepdims=True))
-
-    soft = -np.sum(np.exp(log_softmax(teacher / 3)) * log_softmax(logits / 3), -1).mean()
-    hard = -log_softmax(logits)[np.arange(7), label].mean()
-    np.testing.assert_allclose(loss, 0.75 * 9 * soft + 0.25 * hard, rtol=1e-5)
-    np.testing.assert_allclose(metrics["agreement"], (logits.argmax(1) == teacher.argmax(1)).mean())
