@@ -10,6 +10,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf holds typed PRNG keys.
+
+    >>> is_key(jax.random.key(0)), is_key(np.zeros(2))
+    (True, False)
+    """
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def place(array: Any, sharding: Any) -> jax.Array:
     """An array with a sharding, also one over devices of other processes, which hold it too.
 
@@ -29,7 +38,7 @@ def place(array: Any, sharding: Any) -> jax.Array:
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         # Already of several processes: moved by a collective operation.
         return jax.jit(_same, out_shardings=sharding)(array)
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if is_key(array):
         values = np.asarray(jax.random.key_data(array))
         return place_values(values, sharding, key_impl=jax.random.key_impl(array))
     return place_values(np.asarray(array), sharding)

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import PyTree, Shaped
 
 from jaxnet._files import atomic_directory, reserve, tidy
+from jaxnet._global_arrays import is_key
 from jaxnet.checkpoint.container import Spec, file_order, header, raw_bytes, read_arrays
 from jaxnet.checkpoint.errors import CheckpointError, unwritable
 from jaxnet.checkpoint.index import (
@@ -37,7 +38,6 @@ from jaxnet.checkpoint.leaves import (
     differences,
     first_repeated,
     from_numpy,
-    is_key,
     leaf_sha256,
     numpy_dtype,
     require_whole,

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
-from jaxnet._global_arrays import is_spread, place, place_values
+from jaxnet._global_arrays import is_key, is_spread, place, place_values
 
 _NUMPY = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
@@ -118,15 +118,6 @@ def first_repeated(paths: Sequence[str]) -> str | None:
     """
     seen = set()
     return next((path for path in paths if path in seen or seen.add(path)), None)
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf holds typed PRNG keys.
-
-    >>> is_key(jax.random.key(0)), is_key(np.zeros(2))
-    (True, False)
-    """
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def to_numpy(leaf: Any) -> Shaped[np.ndarray, "..."]:

@@ -10,6 +10,7 @@ import numpy as np
 from flax import errors, linen, nnx
 from jaxtyping import Array, PyTree
 
+from jaxnet._global_arrays import is_key
 from jaxnet.nn.network import Network, StatefulNetwork
 from jaxnet.typing import Params
 
@@ -261,7 +262,7 @@ def _stream_values(shapes: Any, key: Array | None) -> Any:
     leaves, structure = jax.tree.flatten(nnx.to_pure_dict(shapes))
     values = []
     for index, leaf in enumerate(leaves):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if is_key(leaf):
             stream = jax.random.fold_in(key, index)
             values.append(jax.random.split(stream, leaf.shape) if leaf.shape else stream)
         else:

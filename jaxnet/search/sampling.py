@@ -4,12 +4,12 @@ import itertools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 from scipy.stats import qmc
 
 from jaxnet._checks import require_positive
+from jaxnet._global_arrays import is_key
 from jaxnet.search.space import Space, require_space
 
 Sample = dict[str, Any]
@@ -101,7 +101,7 @@ def grid_samples(space: Space, num_values: int) -> list[Sample]:
 
 
 def _generator(seed: int | Array) -> np.random.Generator:
-    if isinstance(seed, jax.Array) and jnp.issubdtype(seed.dtype, jax.dtypes.prng_key):
+    if isinstance(seed, jax.Array) and is_key(seed):
         return np.random.default_rng(np.asarray(jax.random.bits(seed, (4,))).tolist())
     return np.random.default_rng(seed)
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from jaxnet._checks import require_integer, require_positive
+from jaxnet._global_arrays import is_key
 from jaxnet.training.state import TrainState
 
 Hook = Callable[[TrainState, Any], TrainState]
@@ -105,8 +106,8 @@ def apply_hook(hook: Hook, state: TrainState, data: PyTree[Any]) -> TrainState:
         )
 
     def keep_dtype(old: Array, new: Array) -> Array:
-        is_key = jnp.issubdtype(jnp.asarray(old).dtype, jax.dtypes.prng_key)
-        return new if is_key else jnp.asarray(new, jnp.asarray(old).dtype)
+        old = jnp.asarray(old)
+        return new if is_key(old) else jnp.asarray(new, old.dtype)
 
     values = jax.tree.map(keep_dtype, tuple(state[:3]), tuple(changed[:3]))
     params, extra, optimizer_state = values

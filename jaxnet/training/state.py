@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Int, Key, PyTree
 
+from jaxnet._global_arrays import is_key
 from jaxnet.objectives.weighting import widen
 from jaxnet.typing import Batch, Metrics, Params
 
@@ -118,7 +119,7 @@ def _copy(leaf: Any) -> Array:
     if (
         isinstance(leaf, jax.Array)
         and not isinstance(leaf, Tracer)
-        and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        and not is_key(leaf)
         and len(leaf.sharding.device_set) == 1
     ):
         return jax.device_put(leaf, may_alias=False)

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxnet._global_arrays import is_key
 from jaxnet.training.sharding import device_mesh
 from jaxnet.training.state import owned
 from tests.devices import needs_two_devices
-
-
-def is_key(leaf):
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def numbers(leaf):
