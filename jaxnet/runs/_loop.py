@@ -107,7 +107,8 @@ class TrainingLoop:
                     f"patience {options.patience} needs the validation loss: give evaluate, which "
                     f"returns 'loss', found {sorted(parts['validation'])}"
                 )
-            first = functools.partial(_first_best, dtype=parts["validation"]["loss"].dtype)
+            dtype = parts["validation"]["loss"].dtype
+            first = functools.partial(training.init_best, dtype=dtype)
             best = jax.jit(over_runs(first, len(self._runs)))(evaluated)
         for name, leaf in parts["validation"].items():
             if leaf.shape != self._runs:
@@ -321,11 +322,6 @@ def _evaluated(states: TrainState) -> tuple[Params, Any]:
     num_axes = states.step.ndim
     params = over_runs(training.evaluation_params, num_axes)(states)
     return params, over_runs(training.evaluation_extra, num_axes)(states)
-
-
-def _first_best(evaluated: Any, dtype: Any) -> training.Best:
-    """With the type of the losses, so that `_keep_best` is compiled once."""
-    return training.init_best(evaluated)._replace(value=jnp.full((), jnp.inf, dtype))
 
 
 @functools.partial(jax.jit, static_argnames="patience")

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxnet._checks import require_integer, require_positive
@@ -39,11 +40,13 @@ class EarlyStopped(NamedTuple):
     extra: PyTree[Any]
 
 
-def init_best(params: Params) -> Best:
+def init_best(params: Params, dtype: DTypeLike | None = None) -> Best:
     """The best before the first epoch, which any finite value improves.
 
     Args:
         params: parameters of the network; for a batch of runs, `jax.vmap` this function.
+        dtype: that of the values which follow, so that `keep_best` is compiled once; None leaves it
+            to the first of them.
 
     Returns:
         The parameters with an infinite value.
@@ -51,7 +54,7 @@ def init_best(params: Params) -> Best:
     >>> float(init_best({"bias": jnp.zeros(2)}).value)
     inf
     """
-    return Best(owned(params), jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
+    return Best(owned(params), jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32))
 
 
 def keep_best(
